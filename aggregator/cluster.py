@@ -1,0 +1,59 @@
+"""What the aggregator asks of Kafka beside records: which cluster and topic this is, and who committed."""
+
+from typing import Final, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from aggregator.errors import KafkaUnavailableError
+from schemas.settings import KafkaSettings
+
+_TIMEOUT_S: Final = 5.0
+
+
+class Log(NamedTuple):
+    """Which log it is: a topic made anew under the same name has another id."""
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+class Cluster:
+    """Asks Kafka. Blocking calls of at most some seconds."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Prepare; the connection is made with the first question.
+
+        settings: where Kafka is and what the topics are called.
+        """
+        self._topic = settings.events_topic
+        self._admin = AdminClient({**settings.librdkafka(), "socket.timeout.ms": int(_TIMEOUT_S * 1000)})
+
+    def log(self) -> Log:
+        """Which cluster and events topic this is.
+
+        Raises: KafkaUnavailableError where Kafka does not answer or the topic is not there.
+        """
+        try:
+            cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result()
+            found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
+            topic = found[self._topic].result()
+        except KafkaException as error:
+            raise KafkaUnavailableError(f"topic {self._topic}: {error}") from error
+        return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
+
+    def has_commits(self, group: str, partitions: int) -> bool:
+        """Whether a consumer group ever committed an offset of the events topic.
+
+        group: its id. partitions: how many the topic has.
+        Raises: KafkaUnavailableError.
+        """
+        asked = [TopicPartition(self._topic, number) for number in range(partitions)]
+        request = ConsumerGroupTopicPartitions(group, asked)
+        try:
+            offsets = self._admin.list_consumer_group_offsets([request], request_timeout=_TIMEOUT_S)
+            answer = offsets[group].result()
+        except KafkaException as error:
+            raise KafkaUnavailableError(f"consumer group {group}: {error}") from error
+        return any(each.offset >= 0 for each in answer.topic_partitions)

@@ -1,0 +1,46 @@
+"""Why counting cannot go on now. Each is named for what has to happen; the worker waits and begins again."""
+
+
+class PostponedError(Exception):
+    """Nothing can be counted for now: wait, begin again at the fences.
+
+    operator: whether somebody has to do something, as it will not pass by itself.
+    """
+
+    operator = False
+
+
+class StoreUnavailableError(PostponedError):
+    """Redis did not do what was asked, and may or may not have done part of it."""
+
+
+class KafkaUnavailableError(PostponedError):
+    """Kafka did not answer, or does not have the topic (yet)."""
+
+
+class UndeliveredError(PostponedError):
+    """Kafka did not acknowledge a dead letter: its record must not be passed."""
+
+
+class StoreUnfitError(PostponedError):
+    """This Redis could lose counts: it is too old, or it evicts keys."""
+
+    operator = True
+
+
+class GoneError(PostponedError):
+    """The generation is not there, in whole or in part: Redis was wiped. It takes `rebuild`."""
+
+    operator = True
+
+
+class OtherRulesError(PostponedError):
+    """The live generation was counted by other rules than this worker's: leave it to those that have them."""
+
+    operator = True
+
+
+class OtherLogError(PostponedError):
+    """The topic is not the one that was counted, or no longer holds what is not counted yet."""
+
+    operator = True

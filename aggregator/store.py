@@ -1,0 +1,209 @@
+"""Redis, as the aggregator uses it: the fences, the generation, and the one script that counts.
+
+Called from one thread, so that calls reach Redis in their order. Nothing here tries anything again: after
+any error the caller begins at the fences, which say what was counted (`worker`).
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from aggregator.errors import GoneError, StoreUnavailableError, StoreUnfitError
+from schemas.counters import GENERATION_KEY, Generation, lane_key
+from schemas.settings import RedisSettings
+
+SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
+CALL_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 3.0
+_Client = redis.Redis | redis.RedisCluster
+
+
+class Answer(NamedTuple):
+    """What a call of `apply.lua` answers.
+
+    status: `OK`, `GONE`, `GAP` or `FOLD`. repeated: facts that were counted before (`OK`).
+    partition, fence: of the fence that stands elsewhere (`GAP`, `FOLD`).
+    """
+
+    status: str
+    repeated: int = 0
+    partition: int = -1
+    fence: int = -1
+
+
+class LaneCall(NamedTuple):
+    """One call: the lane and the packed argument (`tally.pack`)."""
+
+    lane: int
+    argument: bytes
+
+
+def connect(settings: RedisSettings) -> _Client:
+    """A client that fails at once instead of trying again.
+
+    settings: where Redis is.
+    Raises: StoreUnavailableError for a cluster that cannot be reached.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": CALL_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if not settings.redis_cluster:
+        return redis.Redis.from_url(settings.redis_url, **options)
+    try:
+        return redis.RedisCluster.from_url(settings.redis_url, **options)
+    except redis.RedisError as error:
+        raise StoreUnavailableError(str(error)) from error
+
+
+class Store:
+    """The counters in Redis."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        """Prepare; the connection is made with the first call.
+
+        settings: where Redis is.
+        """
+        self._settings = settings
+        self._client: _Client | None = None
+        self._sha = ""
+
+    def open(self) -> None:
+        """Connect anew, judge the server and hand it the script.
+
+        Raises: StoreUnavailableError, StoreUnfitError.
+        """
+        self.close()
+        self._client = connect(self._settings)
+        try:
+            for info in self._infos():
+                _judge(info)
+            self._sha = str(self._client.script_load(SCRIPT))
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def is_empty(self) -> bool:
+        """Whether Redis holds no key at all. Raises: StoreUnavailableError."""
+        try:
+            return int(self._connected().dbsize()) == 0
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+
+    def live(self) -> Generation | None:
+        """The record of the live generation, none where there is none.
+
+        Raises: StoreUnavailableError, also where the record cannot be read.
+        """
+        try:
+            record = self._connected().get(GENERATION_KEY)
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+        try:
+            return None if record is None else msgspec.json.decode(record, type=Generation)
+        except msgspec.DecodeError as error:
+            raise StoreUnavailableError(f"the generation record cannot be read: {error}") from error
+
+    def create(self, generation: Generation) -> bool:
+        """Make all lanes of a generation, then make it the live one if there is none.
+
+        Returns: whether it is the live one now; if not, its lanes are removed again.
+        Raises: StoreUnavailableError.
+        """
+        lanes = [lane_key(generation.name, lane) for lane in range(generation.lanes)]
+        try:
+            client = self._connected()
+            for key in lanes:
+                client.hset(key, mapping={"generation": generation.name, "rules": generation.rules})
+            if client.set(GENERATION_KEY, msgspec.json.encode(generation), nx=True):
+                return True
+            for key in lanes:
+                client.delete(key)
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+        return False
+
+    def fences(self, generation: Generation) -> list[dict[int, int]]:
+        """For each lane, the fence of each partition that has one.
+
+        Raises: GoneError where a lane is missing or another's, StoreUnavailableError.
+        """
+        found: list[dict[int, int]] = []
+        try:
+            client = self._connected()
+            for lane in range(generation.lanes):
+                fields = client.hgetall(lane_key(generation.name, lane))
+                if (
+                    fields.get(b"generation") != generation.name.encode()
+                    or fields.get(b"rules") != generation.rules.encode()
+                    or b"retired" in fields
+                ):
+                    raise GoneError(f"lane {lane} of generation {generation.name} is not there")
+                found.append({int(f[1:]): int(v) for f, v in fields.items() if f[:1] == b"f"})
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+        return found
+
+    def apply(self, generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
+        """Call the script for each of `calls`, in their order, in one round trip.
+
+        Returns: an answer a call.
+        Raises: StoreUnavailableError: any of the calls may or may not have been done.
+        """
+        try:
+            pipeline = self._connected().pipeline(transaction=False)
+            for call in calls:
+                pipeline.execute_command(
+                    "EVALSHA",
+                    self._sha,
+                    1,
+                    lane_key(generation.name, call.lane),
+                    generation.name,
+                    generation.rules,
+                    call.argument,
+                )
+            replies = pipeline.execute()
+        except redis.RedisError as error:
+            raise StoreUnavailableError(str(error)) from error
+        return [_answer(reply) for reply in replies]
+
+    def _connected(self) -> _Client:
+        if self._client is None:
+            raise StoreUnavailableError("not connected")
+        return self._client
+
+    def _infos(self) -> list[dict[str, Any]]:
+        client = self._connected()
+        if isinstance(client, redis.RedisCluster):
+            return list(client.info(target_nodes=redis.RedisCluster.PRIMARIES).values())
+        return [client.info()]
+
+
+def _answer(reply: list[Any]) -> Answer:
+    status = reply[0].decode()
+    if status == "OK":
+        return Answer(status, repeated=reply[1])
+    return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
+
+
+def _judge(info: dict[str, Any]) -> None:
+    """Raise StoreUnfitError for a server on which counts would not be safe."""
+    valkey = info.get("server_name") == "valkey"
+    name, least = ("Valkey", 8) if valkey else ("Redis", 7)
+    version = str(info["valkey_version"] if valkey else info["redis_version"])
+    if int(version.partition(".")[0]) < least:
+        raise StoreUnfitError(f"{name} {version} is too old: {name} {least} or newer is needed")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise StoreUnfitError(f"maxmemory-policy is {policy}, which drops counts: set it to noeviction")

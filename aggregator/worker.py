@@ -1,0 +1,441 @@
+"""The worker: begin, batch, tick.
+
+Begin: drop what is in flight, read the fences of all lanes, seek each partition to its least one. It follows
+every assignment and every doubt: an error of any kind, a lost answer, a fence that stands where it should
+not. As the fences say exactly what is counted, beginning is always right and costs only time.
+Batch: read it, fold it, hand it to Redis from a thread of its own while the next one is read.
+Tick: each second, lanes without events are moved along, so that silence cannot hide a rollback; the tick
+also stores up to when a partition is complete and tells Kafka how far we are.
+
+Kafka's committed offsets decide nothing here.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+from faust.types import TP
+
+from aggregator import meters
+from aggregator.batches import Batch, Consumer
+from aggregator.cluster import Cluster
+from aggregator.deadletter import DeadLetters
+from aggregator.errors import GoneError, KafkaUnavailableError, OtherLogError, OtherRulesError, PostponedError
+from aggregator.facts import Reader, Refusal
+from aggregator.fences import Call, Partition
+from aggregator.generation import judge
+from aggregator.reading import FloodWatch, Reading, read_batch
+from aggregator.rules import Rules
+from aggregator.store import Answer, LaneCall, Store
+from aggregator.tally import pack
+from schemas.counters import Generation
+
+log = structlog.get_logger(__name__)
+
+TICK_S: Final = 1.0
+ABOVE_END_S: Final = 30.0
+"""A fence above the log's end is a lost log only after this: an end reads low just after a leader change."""
+BEHIND_WARNING_MS: Final = 7 * 24 * 3_600_000
+REMINDER_S: Final = 60.0
+FLOOD_STATUS: Final = 3
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a batch's facts."""
+
+    new: int = 0
+    repeated: int = 0
+    refolds: int = 0
+
+
+class RolledBackError(PostponedError):
+    """A fence is below what was counted: Redis went back in time. Read further back."""
+
+
+class Worker:
+    """Counts the partitions that Faust assigns, until it has to leave."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        rules: Rules,
+        store: Store,
+        letters: DeadLetters,
+        cluster: Cluster,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        """Prepare.
+
+        topic: the events topic. clock_ms: now, in ms since 1970, for complete-through and warnings.
+        """
+        self._topic = topic
+        self._rules = rules
+        self._reader = Reader(rules)
+        self._store = store
+        self._letters = letters
+        self._cluster = cluster
+        self._clock_ms = clock_ms
+        self._flood = FloodWatch()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
+        self._consumer: Consumer | None = None
+        self._generation: Generation | None = None
+        self._partitions: dict[int, Partition] = {}
+        self._probes: dict[int, tuple[int, int]] = {}
+        self._above_since: float | None = None
+        self._due = asyncio.Event()
+        self._said: tuple[str, float] = ("", 0.0)
+        self._begins: list[float] = []
+        self.not_ready: str | None = "starting"
+        """Why the worker is not ready; none where it counts, or has no partition to count."""
+        self.leaving: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        """Set when the worker must leave the group: to its exit status, or none to wait outside."""
+
+    def bind(self, consumer: Consumer) -> None:
+        """Meet the driver, which asks for the first begin.
+
+        consumer: of the Faust app that delivers to this worker.
+        """
+        self._consumer = consumer
+
+    # What the driver calls
+
+    def begin_is_due(self, why: str, detail: str = "") -> None:
+        """Drop what is in flight and begin at the fences, soon.
+
+        why: one of a few words, for the metric. detail: for the log.
+        """
+        if not self._due.is_set():
+            log.info("begin is due", why=why, detail=detail)
+            meters.BEGINS.labels(why).inc()
+        self._stop(why)
+        self._due.set()
+
+    def forget(self) -> None:
+        """The partitions are taken away."""
+        self._stop("rebalancing")
+
+    def _stop(self, why: str) -> None:
+        self._partitions = {}
+        self._probes = {}
+        self._not_ready(why)
+        if self._consumer is not None:
+            self._consumer.drop()
+
+    # Begin
+
+    async def keep_begun(self) -> None:
+        """Begin whenever it is due, until the worker leaves."""
+        while not self.leaving.done():
+            await self._due.wait()
+            self._due.clear()
+            await asyncio.sleep(self._pause())
+            try:
+                await self._begin()
+            except OtherRulesError as error:
+                self._leave(None, str(error))
+            except PostponedError as error:
+                self._postpone(error)
+                await asyncio.sleep(TICK_S)
+                self._due.set()
+
+    def _pause(self) -> float:
+        """Begin at once, but not over and over: seconds to wait, more with each begin of the last 10 s."""
+        now = time.monotonic()
+        self._begins = [*(at for at in self._begins if now - at < 10), now]
+        return 0.0 if len(self._begins) < 3 else min(2.0, 0.1 * 2 ** len(self._begins))
+
+    async def _begin(self) -> None:
+        consumer = self._driver()
+        consumer.drop()
+        epoch = consumer.epoch
+        assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
+        generation, fences = await self._in_thread(self._look)
+        if not assigned:
+            self._generation = generation
+            self._ready("no partition is assigned to this worker")
+            return
+        ranges = await consumer.log_ranges(assigned.values())
+        partitions = {
+            number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in assigned
+        }
+        self._check_log(fences, {tp.partition: both for tp, both in ranges.items()})
+        await consumer.rewind({tp: partitions[number].position for number, tp in assigned.items()})
+        if consumer.epoch == epoch:
+            self._generation, self._partitions = generation, partitions
+            self._ready("counting", positions={p.partition: p.position for p in partitions.values()})
+
+    def _look(self) -> tuple[Generation, list[dict[int, int]]]:
+        """In the thread: the generation and its fences, over a new connection."""
+        self._store.open()
+        generation = judge(self._store.live(), self._rules, self._cluster.log())
+        return generation, self._store.fences(generation)
+
+    def _check_log(self, fences: list[dict[int, int]], ranges: dict[int, tuple[int, int]]) -> None:
+        """Raise where the log cannot go on from the fences."""
+        for number, (start, end) in ranges.items():
+            least, most = (f([lane.get(number, 0) for lane in fences]) for f in (min, max))
+            if least < start:
+                raise OtherLogError(
+                    f"partition {number} is counted up to offset {least} and its log starts at {start}:"
+                    " records are lost to counting, run `python -m aggregator rebuild`"
+                )
+            if most > end:
+                now = time.monotonic()
+                self._above_since = self._above_since or now
+                if now - self._above_since < ABOVE_END_S:
+                    raise KafkaUnavailableError(f"partition {number} ends at {end}, below the fence {most}")
+                raise OtherLogError(
+                    f"partition {number} is counted up to offset {most} and its log ends at {end}:"
+                    " records that were counted are gone, run `python -m aggregator rebuild`"
+                )
+        self._above_since = None
+
+    # Batch
+
+    async def take(self, batch: Batch) -> None:
+        """Count a batch; returns when it is handed over to the Redis thread.
+
+        batch: as the driver delivered it.
+        """
+        handed_over = False
+        try:
+            handed_over = self._take(batch)
+        finally:
+            if not handed_over:
+                self._driver().release(batch)
+                if batch.epoch == self._driver().epoch and not self.leaving.done():
+                    self.begin_is_due("agent", "a batch was not handed over")
+
+    def _take(self, batch: Batch) -> bool:
+        partition, generation = self._partitions.get(batch.partition), self._generation
+        if batch.epoch != self._driver().epoch or partition is None or generation is None:
+            return False
+        if batch.after != partition.position:
+            self.begin_is_due("lost batch", f"at {partition.position}, batch begins after {batch.after}")
+            return False
+        self._warn_if_behind(batch)
+        reading = read_batch(self._reader, generation.lanes, batch.records)
+        if self._is_flood(batch, reading):
+            self._leave(
+                FLOOD_STATUS, "more than half of the last 1,000 records could not be read: a bad deploy?"
+            )
+            return False
+        calls = partition.read(reading.by_lane, batch.next)
+        packed = [_packed(call) for call in calls]
+        job = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._apply, batch, generation, reading, packed
+        )
+        job.add_done_callback(partial(self._applied, batch, reading, time.monotonic()))
+        return True
+
+    def _is_flood(self, batch: Batch, reading: Reading) -> bool:
+        unreadable = {r.offset for r, reason in reading.letters if reason is Refusal.UNREADABLE}
+        places = [i for i, r in enumerate(batch.records) if r.offset in unreadable] if unreadable else []
+        return self._flood.is_flood(len(batch.records), places)
+
+    def _warn_if_behind(self, batch: Batch) -> None:
+        behind_ms = self._clock_ms() - batch.records[-1].timestamp
+        if behind_ms > BEHIND_WARNING_MS:
+            self._remind(
+                f"partition {batch.partition} is {behind_ms // 86_400_000} days behind; from 14 days on"
+                " duplicates may be counted twice"
+            )
+
+    def _apply(
+        self, batch: Batch, generation: Generation, reading: Reading, packed: list[tuple[Call, bytes, int]]
+    ) -> Applied | None:
+        """In the thread: dead letters first, then the calls; none where the batch was dropped meanwhile."""
+        if batch.epoch != self._driver().epoch:
+            return None
+        self._letters.write(batch.partition, reading.letters)
+        applied = Applied()
+        answers = self._store.apply(
+            generation, [LaneCall(call.lane, argument) for call, argument, _ in packed]
+        )
+        refolded: set[int] = set()
+        for (call, argument, facts), first in zip(packed, answers, strict=True):
+            answer = first
+            if (
+                answer.status == "GAP" and call.lane in refolded
+            ):  # it came before the rest of the lane's last call
+                (answer,) = self._store.apply(generation, [LaneCall(call.lane, argument)])
+            while answer.status == "FOLD":
+                refolded.add(call.lane)
+                applied.refolds += 1
+                rest = call.from_fence(answer.fence)
+                if rest is None:
+                    break
+                call, argument, facts = _packed(rest)  # noqa: PLW2901
+                (answer,) = self._store.apply(generation, [LaneCall(call.lane, argument)])
+            if answer.status == "OK":
+                applied.new += facts - answer.repeated
+                applied.repeated += answer.repeated
+            elif answer.status != "FOLD":
+                _raise(answer, call.lane)
+        return applied
+
+    def _applied(
+        self, batch: Batch, reading: Reading, since: float, job: "asyncio.Future[Applied | None]"
+    ) -> None:
+        """On the loop: what became of a batch."""
+        self._driver().release(batch)
+        if job.cancelled():
+            return
+        error = job.exception()
+        if error is not None:
+            self._failed(error, batch.epoch)
+            return
+        applied = job.result()
+        if applied is None:
+            return
+        meters.APPLY_SECONDS.observe(time.monotonic() - since)
+        for outcome, number in reading.outcomes.items():
+            meters.RECORDS.labels(outcome).inc(number)
+        for _, reason in reading.letters:
+            meters.DEAD_LETTERS.labels(reason).inc()
+        meters.FACTS.labels("new").inc(applied.new)
+        meters.FACTS.labels("repeated").inc(applied.repeated)
+        meters.REFOLDS.inc(applied.refolds)
+
+    def _failed(self, error: BaseException, epoch: int) -> None:
+        """A call did not come through: begin, once for all that fail with it."""
+        if epoch != self._driver().epoch:
+            return
+        if isinstance(error, RolledBackError):
+            meters.ROLLBACKS.inc()
+            log.warning("Redis went back in time, reading further back", detail=str(error))
+            self.begin_is_due("gap", str(error))
+        elif isinstance(error, PostponedError):
+            self.begin_is_due("gone" if isinstance(error, GoneError) else "error", str(error))
+        else:
+            log.error("counting a batch failed", exc_info=error)
+            self.begin_is_due("error", repr(error))
+
+    # Tick
+
+    async def keep_ticking(self) -> None:
+        """Tick each second, until the worker leaves."""
+        while not self.leaving.done():
+            await asyncio.sleep(TICK_S)
+            generation = self._generation
+            if self._due.is_set() or generation is None:
+                continue
+            epoch = self._driver().epoch
+            try:
+                await self._tick(generation, epoch)
+            except PostponedError as error:
+                self._failed(error, epoch)
+
+    async def _tick(self, generation: Generation, epoch: int) -> None:
+        consumer = self._driver()
+        asked_ms = self._clock_ms()
+        ranges = await consumer.log_ranges(TP(self._topic, number) for number in self._partitions)
+        if consumer.epoch != epoch:
+            return
+        throughs: dict[int, int] = {}
+        for tp, (_, end) in ranges.items():
+            position = self._partitions[tp.partition].position
+            if end < position:
+                self.begin_is_due("log", f"partition {tp.partition} ends at {end}, below {position}")
+                return
+            throughs[tp.partition] = self._through(tp.partition, asked_ms, end, position)
+            meters.LAG_RECORDS.labels(tp.partition).set(end - position)
+        positions = {tp: self._partitions[tp.partition].position for tp in ranges}
+        moves = {
+            lane: [self._partitions[number].move(lane, through) for number, through in throughs.items()]
+            for lane in range(generation.lanes)
+        }
+        calls = [LaneCall(lane, pack(each)[0]) for lane, each in moves.items() if each]
+        await self._in_thread(self._move, epoch, generation, calls)
+        if positions and consumer.epoch == epoch:
+            try:
+                await consumer.commit_hint(positions)
+            except KafkaUnavailableError as error:
+                log.info("Kafka took no commit, which only lag tools will miss", error=str(error))
+
+    def _through(self, partition: int, asked_ms: int, end: int, position: int) -> int:
+        """Up to when the partition is read, -1 for nothing new; remembers what is still to be reached."""
+        probe = self._probes.pop(partition, None)
+        through = -1
+        if position >= end:
+            through = asked_ms
+        elif probe is not None and position >= probe[1]:
+            through = probe[0]
+            self._probes[partition] = (asked_ms, end)
+        else:
+            self._probes[partition] = probe or (asked_ms, end)
+        if through >= 0:
+            meters.LAG_SECONDS.labels(partition).set(max(0, self._clock_ms() - through) / 1000)
+        return through
+
+    def _move(self, epoch: int, generation: Generation, calls: list[LaneCall]) -> None:
+        """In the thread: is the generation still the one, and do its lanes stand where we think?"""
+        if epoch != self._driver().epoch:
+            return
+        live = judge(self._store.live(), self._rules, self._cluster.log())
+        if live.name != generation.name:
+            raise GoneError(f"generation {generation.name} was replaced by {live.name}")
+        for call, answer in zip(calls, self._store.apply(generation, calls), strict=True):
+            if answer.status != "OK":
+                _raise(answer, call.lane)
+
+    # Small things
+
+    async def _in_thread(self, function: Callable[..., _T], *args: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(function, *args))
+
+    def _driver(self) -> Consumer:
+        if self._consumer is None:
+            raise RuntimeError("bind() comes first")
+        return self._consumer
+
+    def _leave(self, status: int | None, why: str) -> None:
+        log.error("leaving the consumer group", why=why, status=status)
+        self._stop(why)
+        if not self.leaving.done():
+            self.leaving.set_result(status)
+
+    def _ready(self, what: str, **more: object) -> None:
+        log.info(what, **more)
+        self._said = ("", 0.0)
+        self.not_ready = None
+        meters.READY.set(1)
+
+    def _not_ready(self, why: str) -> None:
+        self.not_ready = why
+        meters.READY.set(0)
+
+    def _postpone(self, error: PostponedError) -> None:
+        self._not_ready(str(error))
+        self._remind(str(error))
+
+    def _remind(self, what: str) -> None:
+        """Say something that lasts: at once, then once a minute."""
+        now = time.monotonic()
+        if what != self._said[0] or now - self._said[1] >= REMINDER_S:
+            self._said = (what, now)
+            log.warning("counting waits", why=what)
+
+    def close(self) -> None:
+        """Wait for the calls in flight and drop the connection."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._store.close()
+
+
+def _packed(call: Call) -> tuple[Call, bytes, int]:
+    argument, facts = pack([(call.partition, call.prev, call.end, -1)], (facts for _, facts in call.events))
+    return call, argument, facts
+
+
+def _raise(answer: Answer, lane: int) -> None:
+    if answer.status == "GONE":
+        raise GoneError(f"lane {lane} is not there, retired, or of other rules")
+    raise RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")

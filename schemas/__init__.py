@@ -1,0 +1,5 @@
+"""Every contract that crosses a wire: Kafka topics, SES events, the Redis layout, the metrics API.
+
+The three programs know these contracts and never each other. A change here is a change that
+something outside the process can see.
+"""

@@ -1,0 +1,123 @@
+"""The Redis layout: which keys exist, what they hold and how to read a counter.
+
+A *generation* is one complete set of counters, built from the topic under one set of rules. Its tenants
+are spread over *lanes*; all keys of a lane begin with the lane's key `{generation:lane}`, whose braces
+put them into one hash slot, so that one script call may touch them all on a Redis Cluster too.
+
+    ses-metrics:generation  string  JSON of `Generation`: the live one. Written last when one is made
+    LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), `retired` (once no longer live), and
+                                    for each partition `f<partition>`, the fence (next offset; none is 0), and
+                                    `c<partition>`, complete-through (ms)
+    LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
+    LANE:c:TENANT:DAY         hash  scope -> bag: the counts of that day, see `unpack_bag`
+    LANE:s:TENANT             set   the known sequences (raw ids)
+    LANE:t:TENANT             set   the known templates (raw ids)
+    LANE:m:TENANT:SENDDAY     string  sizes of the message state's layers, and the entries in the last one
+    LANE:m:TENANT:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
+
+The last two expire; see `aggregator/apply.lua`, which alone writes below LANE.
+TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fields, set members and values.
+"""
+
+from typing import Final
+from urllib.parse import quote
+from zlib import crc32
+
+import msgspec
+
+from schemas.kinds import KINDS
+
+GENERATION_KEY: Final = "ses-metrics:generation"
+
+LAYOUT: Final = 1
+"""Version of this layout. A program meets another one only by refusing it."""
+
+LANES: Final = 16
+"""Lanes of a new generation. Fixed for the generation's life."""
+
+HOURS: Final = 24
+CELLS: Final = HOURS * len(KINDS)
+"""A cell is `hour * len(KINDS) + index of the kind`: one number of one day."""
+
+MANY, SEVERAL, MINUS = 253, 254, 255
+assert CELLS <= MANY, "cells and the marks of a bag share one byte"
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of the live generation.
+
+    name: the name of its key space; lanes: how many lanes it has; rules: the fingerprint of the rules it
+    was counted by; layout: the version of this layout; cluster_id, topic_id: the Kafka cluster and topic
+    it was counted from; created_ms: when, by the clock of the program that made it.
+    """
+
+    name: str
+    lanes: int
+    rules: str
+    layout: int
+    cluster_id: str
+    topic_id: str
+    created_ms: int
+
+
+def safe_id(raw: str) -> str:
+    """A tenant id as it may stand in a Redis key: percent-encoded, so without `{`, `}` and `:`."""
+    return quote(raw, safe="@")
+
+
+def lane_of(tenant: str, lanes: int) -> int:
+    """The lane (0 to `lanes` - 1) in which a tenant's keys live."""
+    return crc32(tenant.encode()) % lanes
+
+
+def lane_key(generation: str, lane: int) -> str:
+    """The key of a lane's hash, with which all other keys of the lane begin."""
+    return f"{{{generation}:{lane}}}"
+
+
+TENANT_SCOPE: Final = b"t"
+
+
+def sequence_scope(sequence: str) -> bytes:
+    """The field of a sequence in a day's counters."""
+    return b"s" + sequence.encode()
+
+
+def template_scope(template: str) -> bytes:
+    """The field of a template in a day's counters."""
+    return b"p" + template.encode()
+
+
+def unpack_bag(bag: bytes) -> list[int]:
+    """The counts of one scope and day.
+
+    bag: two bytes (little endian) with the length of the packed part, the packed part, and what came
+        since. Both parts are items: a cell is one count; 255 and a cell take one back; 254, a cell and a
+        byte are that many counts; 253, a cell and four bytes (little endian) are that many.
+    Returns: `CELLS` counts, by cell.
+    Raises: ValueError where the bag ends within an item or names no cell: the counter is damaged.
+    """
+    counts = [0] * CELLS
+    at, end = 2, len(bag)
+    try:
+        while at < end:
+            mark = bag[at]
+            if mark < CELLS:
+                counts[mark] += 1
+                at += 1
+            elif mark == MINUS:
+                counts[bag[at + 1]] -= 1
+                at += 2
+            elif mark == SEVERAL:
+                counts[bag[at + 1]] += bag[at + 2]
+                at += 3
+            elif mark == MANY and at + 6 <= end:
+                counts[bag[at + 1]] += int.from_bytes(bag[at + 2 : at + 6], "little")
+                at += 6
+            else:
+                raise ValueError(f"damaged counter: mark {mark} at byte {at}")
+    except IndexError:
+        raise ValueError("damaged counter: it ends within an item or names no cell") from None
+    if end < 2:
+        raise ValueError("damaged counter: no length")
+    return counts

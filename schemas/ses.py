@@ -1,0 +1,56 @@
+"""The part of an SES event that we read, and nothing more of it.
+
+Sources: SES developer guide, "Contents of event publishing" (`eventType`) and "Contents of
+notifications" (`notificationType`); EventBridge wraps either in an object `detail`.
+
+Every field takes every JSON value, so that decoding never judges what the rules of reading judge
+(`aggregator.facts`): only bytes that are no JSON object are refused here. Unknown keys are skipped but
+still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
+"""
+
+from typing import Any, Generic, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+TagsT = TypeVar("TagsT")
+
+type_of_json = str | int | float | bool | list[Any] | None
+"""Any JSON value but an object: where an object is expected, the rest of what may stand there."""
+
+
+class Mail(Struct, Generic[TagsT], rename="camel", gc=False):
+    """The mail that an event is about; SES copies it unchanged onto each of the mail's events."""
+
+    message_id: Any = UNSET
+    timestamp: Any = UNSET
+    destination: Any = UNSET
+    tags: TagsT | type_of_json | UnsetType = UNSET
+
+
+class Body(Struct, rename="camel", gc=False):
+    """The object named after the event's type, with the fields of all types that are counted."""
+
+    timestamp: Any = UNSET
+    recipients: Any = UNSET
+    bounced_recipients: Any = UNSET
+    complained_recipients: Any = UNSET
+    complaint_feedback_type: Any = UNSET
+
+
+class Event(Struct, Generic[TagsT], rename="camel", gc=False):
+    """An event or an older notification."""
+
+    event_type: Any = UNSET
+    notification_type: Any = UNSET
+    mail: Mail[TagsT] | type_of_json | UnsetType = UNSET
+    delivery: Body | type_of_json | UnsetType = UNSET
+    open: Body | type_of_json | UnsetType = UNSET
+    click: Body | type_of_json | UnsetType = UNSET
+    bounce: Body | type_of_json | UnsetType = UNSET
+    complaint: Body | type_of_json | UnsetType = UNSET
+
+
+class Record(Event[TagsT], Generic[TagsT], rename="camel", gc=False):
+    """The value of a record on the events topic: an event, or an EventBridge envelope around one."""
+
+    detail: Event[TagsT] | type_of_json | UnsetType = UNSET

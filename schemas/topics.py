@@ -1,0 +1,53 @@
+"""The Kafka topics: what each holds, how it is keyed and configured, and the headers of its records.
+
+Kafka holds what must survive; Redis can be rebuilt from `ses-events` alone. Topics use `CreateTime`
+(the rules of counting judge a record by its own time), are never compacted but for `api-keys`, and are
+written without transactions, so their offsets are dense.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+EVENT_MAX_BYTES: Final = 1_114_112
+"""Largest record batch on the events topic: a 1 MiB webhook body, its key and its headers."""
+
+DEAD_LETTER_MAX_BYTES: Final = EVENT_MAX_BYTES + 65_536
+"""A dead letter is the original record and up to 64 KiB of headers that say where it came from."""
+
+API_KEYS_TOPIC: Final = "api-keys"
+
+SNS_MESSAGE_ID: Final = "sns-message-id"
+SNS_TOPIC_ARN: Final = "sns-topic-arn"
+
+REASON: Final = "reason"
+SOURCE_TOPIC: Final = "source-topic"
+SOURCE_PARTITION: Final = "source-partition"
+SOURCE_OFFSET: Final = "source-offset"
+SOURCE_KEY: Final = "source-key"
+SOURCE_TIMESTAMP: Final = "source-timestamp"
+"""Headers of a dead letter: UTF-8 text, numbers in decimal, time in milliseconds, `source-key` raw."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfig:
+    """How a topic is created: its partitions and its broker-side configuration."""
+
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+_KEPT_FOR_EVER: Final = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "CreateTime",
+}
+
+EVENTS: Final = TopicConfig(4, {**_KEPT_FOR_EVER, "max.message.bytes": str(EVENT_MAX_BYTES)})
+"""SES's own bytes, keyed by `mail.messageId` (else the SNS MessageId). The truth."""
+
+DEAD_LETTERS: Final = TopicConfig(1, {**_KEPT_FOR_EVER, "max.message.bytes": str(DEAD_LETTER_MAX_BYTES)})
+"""What could not be read, byte for byte (null stays null), keyed by topic, partition and offset."""
+
+API_KEYS: Final = TopicConfig(1, {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"})
+"""API key records (SHA-256 of the secret), keyed by the key's id. One partition, so their order is total."""
