@@ -240,25 +240,26 @@ local function pack(bag)
   return char(#packed % 256, floor(#packed / 256)) .. packed
 end
 
+-- Members that a set does not have yet are added to it.
+local function know(key, ids)
+  if #ids == 0 then return end
+  local known = ask('SMISMEMBER', key, ids)
+  for i = 1, #ids do
+    if known[i] == 0 then put('SADD', key, ids[i]) end
+  end
+end
+
 -- 3. The counts of one tenant and day.
 local function count_day(tenant, day, scopes, tails)
   local key = format('%s:c:%s:%d', lane, tenant, day)
   local bags = ask('HMGET', key, scopes)
-  if not bags[1] then put('SADD', lane .. ':d:' .. tenant, format('%d', day)) end
+  if not bags[1] then know(lane .. ':d:' .. tenant, {format('%d', day)}) end
   for i = 1, #scopes do
     local bag = (bags[i] or '\0\0') .. tails[i]
     local low, high = byte(bag, 1, 2)
     local packed = low + 256 * high
     if #bag - 2 - packed > packed + 32 then bag = pack(bag) end
     put('HSET', key, scopes[i], bag)
-  end
-end
-
-local function know(key, ids)
-  if #ids == 0 then return end
-  local known = ask('SMISMEMBER', key, ids)
-  for i = 1, #ids do
-    if known[i] == 0 then put('SADD', key, ids[i]) end
   end
 end
 

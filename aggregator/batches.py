@@ -134,6 +134,9 @@ class Consumer(driver.Consumer):
         """Faust's own commits do nothing: see `commit_hint`."""
         return False
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust warns of partitions that stand still; the worker's tick knows why they do."""
+
     # What the worker calls
 
     def drop(self) -> None:

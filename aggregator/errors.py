@@ -44,3 +44,7 @@ class OtherLogError(PostponedError):
     """The topic is not the one that was counted, or no longer holds what is not counted yet."""
 
     operator = True
+
+
+class RolledBackError(PostponedError):
+    """A fence is below what was counted: Redis went back in time. Read further back."""

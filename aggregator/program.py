@@ -17,11 +17,13 @@ from typing import Any, Final
 import structlog
 
 from aggregator.app import App, make_app
+from aggregator.applying import Applier
 from aggregator.batches import Consumer
 from aggregator.cluster import Cluster
 from aggregator.config import AggregatorSettings
 from aggregator.deadletter import DeadLetters
 from aggregator.errors import PostponedError
+from aggregator.facts import Reader
 from aggregator.generation import find_or_make_first
 from aggregator.store import Store
 from aggregator.web import serve
@@ -124,10 +126,13 @@ class Program:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""
         worker = self._worker = Worker(
             topic=self._settings.events_topic,
-            rules=self._rules,
-            store=Store(self._settings),
-            letters=DeadLetters(self._settings),
-            cluster=self._cluster,
+            reader=Reader(self._rules),
+            applier=Applier(
+                rules=self._rules,
+                store=Store(self._settings),
+                letters=DeadLetters(self._settings),
+                cluster=self._cluster,
+            ),
             clock_ms=now_ms,
         )
         with tempfile.TemporaryDirectory(prefix="aggregator-") as directory:

@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
@@ -22,16 +21,20 @@ import structlog
 from faust.types import TP
 
 from aggregator import meters
+from aggregator.applying import Applied, Applier, Packed, packed
 from aggregator.batches import Batch, Consumer
-from aggregator.cluster import Cluster
-from aggregator.deadletter import DeadLetters
-from aggregator.errors import GoneError, KafkaUnavailableError, OtherLogError, OtherRulesError, PostponedError
+from aggregator.errors import (
+    GoneError,
+    KafkaUnavailableError,
+    OtherLogError,
+    OtherRulesError,
+    PostponedError,
+    RolledBackError,
+)
 from aggregator.facts import Reader, Refusal
-from aggregator.fences import Call, Partition
-from aggregator.generation import judge
+from aggregator.fences import Partition
 from aggregator.reading import FloodWatch, Reading, read_batch
-from aggregator.rules import Rules
-from aggregator.store import Answer, LaneCall, Store
+from aggregator.store import LaneCall
 from aggregator.tally import pack
 from schemas.counters import Generation
 
@@ -46,19 +49,6 @@ FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
-class Applied:
-    """What became of a batch's facts."""
-
-    new: int = 0
-    repeated: int = 0
-    refolds: int = 0
-
-
-class RolledBackError(PostponedError):
-    """A fence is below what was counted: Redis went back in time. Read further back."""
-
-
 class Worker:
     """Counts the partitions that Faust assigns, until it has to leave."""
 
@@ -66,22 +56,18 @@ class Worker:
         self,
         *,
         topic: str,
-        rules: Rules,
-        store: Store,
-        letters: DeadLetters,
-        cluster: Cluster,
+        reader: Reader,
+        applier: Applier,
         clock_ms: Callable[[], int],
     ) -> None:
         """Prepare.
 
-        topic: the events topic. clock_ms: now, in ms since 1970, for complete-through and warnings.
+        topic: the events topic. reader: of the worker's rules. applier: runs in this worker's thread.
+        clock_ms: now, in ms since 1970, for complete-through and warnings.
         """
         self._topic = topic
-        self._rules = rules
-        self._reader = Reader(rules)
-        self._store = store
-        self._letters = letters
-        self._cluster = cluster
+        self._reader = reader
+        self._applier = applier
         self._clock_ms = clock_ms
         self._flood = FloodWatch()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
@@ -123,6 +109,7 @@ class Worker:
         self._stop("rebalancing")
 
     def _stop(self, why: str) -> None:
+        self._generation = None
         self._partitions = {}
         self._probes = {}
         self._not_ready(why)
@@ -157,7 +144,7 @@ class Worker:
         consumer.drop()
         epoch = consumer.epoch
         assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
-        generation, fences = await self._in_thread(self._look)
+        generation, fences = await self._in_thread(self._applier.look)
         if not assigned:
             self._generation = generation
             self._ready("no partition is assigned to this worker")
@@ -171,12 +158,6 @@ class Worker:
         if consumer.epoch == epoch:
             self._generation, self._partitions = generation, partitions
             self._ready("counting", positions={p.partition: p.position for p in partitions.values()})
-
-    def _look(self) -> tuple[Generation, list[dict[int, int]]]:
-        """In the thread: the generation and its fences, over a new connection."""
-        self._store.open()
-        generation = judge(self._store.live(), self._rules, self._cluster.log())
-        return generation, self._store.fences(generation)
 
     def _check_log(self, fences: list[dict[int, int]], ranges: dict[int, tuple[int, int]]) -> None:
         """Raise where the log cannot go on from the fences."""
@@ -228,10 +209,9 @@ class Worker:
                 FLOOD_STATUS, "more than half of the last 1,000 records could not be read: a bad deploy?"
             )
             return False
-        calls = partition.read(reading.by_lane, batch.next)
-        packed = [_packed(call) for call in calls]
+        calls = [packed(call) for call in partition.read(reading.by_lane, batch.next)]
         job = asyncio.get_running_loop().run_in_executor(
-            self._thread, self._apply, batch, generation, reading, packed
+            self._thread, self._apply, batch, generation, reading, calls
         )
         job.add_done_callback(partial(self._applied, batch, reading, time.monotonic()))
         return True
@@ -250,37 +230,12 @@ class Worker:
             )
 
     def _apply(
-        self, batch: Batch, generation: Generation, reading: Reading, packed: list[tuple[Call, bytes, int]]
+        self, batch: Batch, generation: Generation, reading: Reading, calls: list[Packed]
     ) -> Applied | None:
-        """In the thread: dead letters first, then the calls; none where the batch was dropped meanwhile."""
+        """In the thread: count the batch; none where it was dropped meanwhile."""
         if batch.epoch != self._driver().epoch:
             return None
-        self._letters.write(batch.partition, reading.letters)
-        applied = Applied()
-        answers = self._store.apply(
-            generation, [LaneCall(call.lane, argument) for call, argument, _ in packed]
-        )
-        refolded: set[int] = set()
-        for (call, argument, facts), first in zip(packed, answers, strict=True):
-            answer = first
-            if (
-                answer.status == "GAP" and call.lane in refolded
-            ):  # it came before the rest of the lane's last call
-                (answer,) = self._store.apply(generation, [LaneCall(call.lane, argument)])
-            while answer.status == "FOLD":
-                refolded.add(call.lane)
-                applied.refolds += 1
-                rest = call.from_fence(answer.fence)
-                if rest is None:
-                    break
-                call, argument, facts = _packed(rest)  # noqa: PLW2901
-                (answer,) = self._store.apply(generation, [LaneCall(call.lane, argument)])
-            if answer.status == "OK":
-                applied.new += facts - answer.repeated
-                applied.repeated += answer.repeated
-            elif answer.status != "FOLD":
-                _raise(answer, call.lane)
-        return applied
+        return self._applier.count(generation, batch.partition, reading.letters, calls)
 
     def _applied(
         self, batch: Batch, reading: Reading, since: float, job: "asyncio.Future[Applied | None]"
@@ -378,14 +333,8 @@ class Worker:
 
     def _move(self, epoch: int, generation: Generation, calls: list[LaneCall]) -> None:
         """In the thread: is the generation still the one, and do its lanes stand where we think?"""
-        if epoch != self._driver().epoch:
-            return
-        live = judge(self._store.live(), self._rules, self._cluster.log())
-        if live.name != generation.name:
-            raise GoneError(f"generation {generation.name} was replaced by {live.name}")
-        for call, answer in zip(calls, self._store.apply(generation, calls), strict=True):
-            if answer.status != "OK":
-                _raise(answer, call.lane)
+        if epoch == self._driver().epoch:
+            self._applier.move(generation, calls)
 
     # Small things
 
@@ -427,15 +376,4 @@ class Worker:
     def close(self) -> None:
         """Wait for the calls in flight and drop the connection."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-        self._store.close()
-
-
-def _packed(call: Call) -> tuple[Call, bytes, int]:
-    argument, facts = pack([(call.partition, call.prev, call.end, -1)], (facts for _, facts in call.events))
-    return call, argument, facts
-
-
-def _raise(answer: Answer, lane: int) -> None:
-    if answer.status == "GONE":
-        raise GoneError(f"lane {lane} is not there, retired, or of other rules")
-    raise RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")
+        self._applier.close()

@@ -1,0 +1,130 @@
+"""What happens in the Redis thread: dead letters, then calls of the script, in the order of the batches.
+
+One thread with one connection is what keeps the calls of a partition in their order while the next batch is
+read. Everything here blocks; any error means that the worker begins again at the fences.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from aggregator.cluster import Cluster
+from aggregator.deadletter import DeadLetters
+from aggregator.errors import GoneError, RolledBackError
+from aggregator.facts import Refusal
+from aggregator.fences import Call
+from aggregator.generation import judge
+from aggregator.reading import KafkaRecord
+from aggregator.rules import Rules
+from aggregator.store import Answer, LaneCall, Store
+from aggregator.tally import pack
+from schemas.counters import Generation
+
+
+class Packed(NamedTuple):
+    """A call, its argument, and how many different facts that holds."""
+
+    call: Call
+    argument: bytes
+    facts: int
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a batch: new and repeated facts, and calls that had to be folded again."""
+
+    new: int = 0
+    repeated: int = 0
+    refolds: int = 0
+
+
+def packed(call: Call) -> Packed:
+    """Fold a call into the argument of the script."""
+    argument, facts = pack([(call.partition, call.prev, call.end, -1)], (facts for _, facts in call.events))
+    return Packed(call, argument, facts)
+
+
+class Applier:
+    """Reads and moves fences, and counts, over one connection."""
+
+    def __init__(self, *, rules: Rules, store: Store, letters: DeadLetters, cluster: Cluster) -> None:
+        """Prepare; `look` connects.
+
+        rules: of the worker. store, letters, cluster: used by this object alone.
+        """
+        self._rules = rules
+        self._store = store
+        self._letters = letters
+        self._cluster = cluster
+
+    def look(self) -> tuple[Generation, list[dict[int, int]]]:
+        """Connect anew. Returns: the live generation, and for each of its lanes the partitions' fences.
+
+        Raises: PostponedError of any kind where this worker may not count now.
+        """
+        self._store.open()
+        generation = judge(self._store.live(), self._rules, self._cluster.log())
+        return generation, self._store.fences(generation)
+
+    def count(
+        self,
+        generation: Generation,
+        partition: int,
+        letters: Sequence[tuple[KafkaRecord, Refusal]],
+        calls: Sequence[Packed],
+    ) -> Applied:
+        """Write a batch's dead letters, wait for Kafka's acknowledgement, then count its facts.
+
+        Raises: PostponedError of any kind; any of the calls may or may not have been done.
+        """
+        self._letters.write(partition, letters)
+        applied = Applied()
+        answers = self._store.apply(generation, [LaneCall(each.call.lane, each.argument) for each in calls])
+        folded_again: set[int] = set()
+        for each, answer in zip(calls, answers, strict=True):
+            if answer.status == "GAP" and each.call.lane in folded_again:
+                # It was tried before the rest of this lane's last call was counted.
+                answer = self._again(generation, each)  # noqa: PLW2901  # the answer that stands
+            if answer.status == "FOLD":
+                folded_again.add(each.call.lane)
+            self._settle(generation, each, answer, applied)
+        return applied
+
+    def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
+        """Move fences without events, where the generation is still the live one of this log.
+
+        Raises: PostponedError of any kind; RolledBackError where Redis went back in time.
+        """
+        live = judge(self._store.live(), self._rules, self._cluster.log())
+        if live.name != generation.name:
+            raise GoneError(f"generation {generation.name} was replaced by {live.name}")
+        for call, answer in zip(calls, self._store.apply(generation, calls), strict=True):
+            if answer.status != "OK":
+                raise _trouble(answer, call.lane)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._store.close()
+
+    def _settle(self, generation: Generation, each: Packed, answer: Answer, applied: Applied) -> None:
+        """Fold again what somebody else counted a part of, until it is counted."""
+        while answer.status == "FOLD":
+            applied.refolds += 1
+            rest = each.call.from_fence(answer.fence)
+            if rest is None:
+                return
+            each = packed(rest)
+            answer = self._again(generation, each)
+        if answer.status != "OK":
+            raise _trouble(answer, each.call.lane)
+        applied.new += each.facts - answer.repeated
+        applied.repeated += answer.repeated
+
+    def _again(self, generation: Generation, each: Packed) -> Answer:
+        return self._store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+
+
+def _trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
+    if answer.status == "GONE":
+        return GoneError(f"lane {lane} is not there, retired, or of other rules")
+    return RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")
