@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from typing import Final
 
 import typer
 from pydantic import ValidationError
@@ -10,29 +11,37 @@ from pydantic import ValidationError
 from aggregator.config import AggregatorSettings
 from aggregator.program import Program
 from schemas import logs
+from schemas.settings import complaint, describe
 
-cli = typer.Typer(add_completion=False, help="Count the events topic into Redis.", no_args_is_help=False)
+_HELP: Final = f"""Count the events topic into Redis, until SIGTERM or SIGINT.
+
+Any number of workers may run, also on one host; they share the partitions out.
+
+\b
+  GET  /livez          200 while the loop that counts runs
+  GET  /readyz         200 while the worker counts, else 503, and why
+  GET  /metrics        for Prometheus
+
+\b
+Settings, from the environment:
+{describe(AggregatorSettings)}
+
+\b
+Exit codes: 0 stopped; 1 it can't start, and says why; 3 most records could not be read.
+"""
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@cli.callback(invoke_without_command=True)
-def worker() -> None:
-    """Run a worker until SIGINT or SIGTERM. Any number of them may run, also on one host.
-
-    Settings are environment variables: KAFKA_BOOTSTRAP_SERVERS (and KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*,
-    KAFKA_SSL_*), REDIS_URL, REDIS_CLUSTER, EVENTS_TOPIC, DEAD_LETTER_TOPIC, CONSUMER_GROUP, DEFAULT_TENANT,
-    TENANT_TAG, SEQUENCE_TAG, TEMPLATE_TAG, AGGREGATOR_PORT (0: any free one).
-
-    Exit status: 0 stopped, 1 a port is taken, 2 a setting is wrong, 3 a flood of unreadable records.
-    """
+@cli.callback(invoke_without_command=True, help=_HELP)
+def main(context: typer.Context) -> None:
+    """Run a worker."""
+    if context.invoked_subcommand is not None:
+        return
     logs.configure()
-    for chatty in ("faust", "mode", "aiokafka", "aggregator.app", "aggregator.batches"):  # services of Faust
+    for chatty in ("faust", "mode", "aiokafka", "aggregator.app", "aggregator.batches"):  # Faust's services
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    try:
-        settings = AggregatorSettings()
-    except ValidationError as error:
-        print(f"settings: {error}", file=sys.stderr)  # noqa: T201 to a person
-        raise typer.Exit(2) from None
-    raise typer.Exit(asyncio.run(_run(settings)))
+    raise typer.Exit(asyncio.run(_run(AggregatorSettings())))
 
 
 async def _run(settings: AggregatorSettings) -> int:
@@ -40,4 +49,7 @@ async def _run(settings: AggregatorSettings) -> int:
 
 
 if __name__ == "__main__":
-    cli(prog_name="python -m aggregator")
+    try:
+        cli(prog_name="python -m aggregator")
+    except ValidationError as error:
+        sys.exit(f"wrong setting: {complaint(error)}")

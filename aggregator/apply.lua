@@ -5,6 +5,7 @@ Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash 
   LANE                     hash    generation, rules, retired; f<partition>: the fence, every event of the
                                    partition below it is counted in this lane and none at or above;
                                    c<partition>: complete-through in ms
+  LANE:n                   set     tenants that have counters
   LANE:d:TENANT            set     days that have counters
   LANE:c:TENANT:DAY        hash    scope -> bag (counts of that day)
   LANE:s:TENANT            set     known sequences
@@ -253,7 +254,10 @@ end
 local function count_day(tenant, day, scopes, tails)
   local key = format('%s:c:%s:%d', lane, tenant, day)
   local bags = ask('HMGET', key, scopes)
-  if not bags[1] then know(lane .. ':d:' .. tenant, {format('%d', day)}) end
+  if not bags[1] then
+    know(lane .. ':d:' .. tenant, {format('%d', day)})
+    know(lane .. ':n', {tenant})
+  end
   for i = 1, #scopes do
     local bag = (bags[i] or '\0\0') .. tails[i]
     local low, high = byte(bag, 1, 2)

@@ -6,7 +6,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicC
 from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import KafkaUnavailableError
-from schemas.settings import KafkaSettings
+from schemas.settings import EventsSettings
 
 _TIMEOUT_S: Final = 5.0
 
@@ -22,7 +22,7 @@ class Log(NamedTuple):
 class Cluster:
     """Asks Kafka. Blocking calls of at most some seconds."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: EventsSettings) -> None:
         """Prepare; the connection is made with the first question.
 
         settings: where Kafka is and what the topics are called.

@@ -13,7 +13,7 @@ from aggregator.errors import UndeliveredError
 from aggregator.facts import Refusal
 from aggregator.reading import KafkaRecord
 from schemas import topics
-from schemas.settings import KafkaSettings
+from schemas.settings import TopicsSettings
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 500
@@ -27,7 +27,7 @@ def letter_key(topic: str, partition: int, offset: int) -> str:
 class DeadLetters:
     """Writes to the dead-letter topic."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: TopicsSettings) -> None:
         """Prepare; the connection is made with the first letter.
 
         settings: where Kafka is and what the topics are called.

@@ -65,7 +65,7 @@ class Partition:
             # Events below `prev` are counted: the lane was ahead of the one that the reading began at.
             new = events if events[0][0] >= prev else [event for event in events if event[0] >= prev]
             if new:
-                calls.extend(_cut(lane, self.partition, prev, end, new))
+                calls.extend(cut(lane, self.partition, prev, end, new))
                 self._prev[lane] = end
         return calls
 
@@ -80,7 +80,7 @@ class Partition:
         return self.partition, prev, end, through_ms
 
 
-def _cut(lane: int, partition: int, prev: int, end: int, events: Events) -> Iterator[Call]:
+def cut(lane: int, partition: int, prev: int, end: int, events: Events) -> Iterator[Call]:
     """Calls of at most `FACTS_A_CALL` facts, cut between offsets: an event is never split."""
     first = facts = 0
     for index, (offset, each) in enumerate(events):

@@ -4,7 +4,8 @@ Called from one thread, so that calls reach Redis in their order. Nothing here t
 any error the caller begins at the fences, which say what was counted (`worker`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,15 @@ SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
 CALL_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 3.0
 _Client = redis.Redis | redis.RedisCluster
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of redis-py as what the caller does next. Raises: StoreUnavailableError."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailableError(str(error)) from error
 
 
 class Answer(NamedTuple):
@@ -56,10 +66,8 @@ def connect(settings: RedisSettings) -> _Client:
     }
     if not settings.redis_cluster:
         return redis.Redis.from_url(settings.redis_url, **options)
-    try:
+    with translated():
         return redis.RedisCluster.from_url(settings.redis_url, **options)
-    except redis.RedisError as error:
-        raise StoreUnavailableError(str(error)) from error
 
 
 class Store:
@@ -81,12 +89,10 @@ class Store:
         """
         self.close()
         self._client = connect(self._settings)
-        try:
+        with translated():
             for info in self._infos():
                 _judge(info)
             self._sha = str(self._client.script_load(SCRIPT))
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
 
     def close(self) -> None:
         """Drop the connection."""
@@ -96,24 +102,17 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether Redis holds no key at all. Raises: StoreUnavailableError."""
-        try:
+        with translated():
             return int(self._connected().dbsize()) == 0
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
 
     def live(self) -> Generation | None:
         """The record of the live generation, none where there is none.
 
         Raises: StoreUnavailableError, also where the record cannot be read.
         """
-        try:
+        with translated():
             record = self._connected().get(GENERATION_KEY)
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
-        try:
-            return None if record is None else msgspec.json.decode(record, type=Generation)
-        except msgspec.DecodeError as error:
-            raise StoreUnavailableError(f"the generation record cannot be read: {error}") from error
+        return decoded(record)
 
     def create(self, generation: Generation) -> bool:
         """Make all lanes of a generation, then make it the live one if there is none.
@@ -122,16 +121,13 @@ class Store:
         Raises: StoreUnavailableError.
         """
         lanes = [lane_key(generation.name, lane) for lane in range(generation.lanes)]
-        try:
+        with translated():
             client = self._connected()
-            for key in lanes:
-                client.hset(key, mapping={"generation": generation.name, "rules": generation.rules})
+            make_lanes(client, generation, {})
             if client.set(GENERATION_KEY, msgspec.json.encode(generation), nx=True):
                 return True
             for key in lanes:
                 client.delete(key)
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
         return False
 
     def fences(self, generation: Generation) -> list[dict[int, int]]:
@@ -140,7 +136,7 @@ class Store:
         Raises: GoneError where a lane is missing or another's, StoreUnavailableError.
         """
         found: list[dict[int, int]] = []
-        try:
+        with translated():
             client = self._connected()
             for lane in range(generation.lanes):
                 fields = client.hgetall(lane_key(generation.name, lane))
@@ -151,8 +147,6 @@ class Store:
                 ):
                     raise GoneError(f"lane {lane} of generation {generation.name} is not there")
                 found.append({int(f[1:]): int(v) for f, v in fields.items() if f[:1] == b"f"})
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
         return found
 
     def apply(self, generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
@@ -161,7 +155,7 @@ class Store:
         Returns: an answer a call.
         Raises: StoreUnavailableError: any of the calls may or may not have been done.
         """
-        try:
+        with translated():
             pipeline = self._connected().pipeline(transaction=False)
             for call in calls:
                 pipeline.execute_command(
@@ -174,8 +168,6 @@ class Store:
                     call.argument,
                 )
             replies = pipeline.execute()
-        except redis.RedisError as error:
-            raise StoreUnavailableError(str(error)) from error
         return [_answer(reply) for reply in replies]
 
     def _connected(self) -> _Client:
@@ -188,6 +180,31 @@ class Store:
         if isinstance(client, redis.RedisCluster):
             return list(client.info(target_nodes=redis.RedisCluster.PRIMARIES).values())
         return [client.info()]
+
+
+def decoded(record: Any) -> Generation | None:
+    """The record of a generation, none where there is none.
+
+    Raises: StoreUnavailableError where it cannot be read: it is not taken for a missing one.
+    """
+    try:
+        return None if record is None else msgspec.json.decode(record, type=Generation)
+    except msgspec.DecodeError as error:
+        raise StoreUnavailableError(f"the record of a generation cannot be read: {error}") from error
+
+
+def make_lanes(client: _Client, generation: Generation, start: Mapping[int, int]) -> None:
+    """Make the lanes of a generation; those that are there already stay as they are.
+
+    start: the fences (by partition) of a generation that does not begin at the start of the log.
+    """
+    for lane in range(generation.lanes):
+        key = lane_key(generation.name, lane)
+        if client.hexists(key, "generation"):
+            continue
+        fields: dict[Any, Any] = {f"f{number}": at for number, at in start.items()}
+        fields |= {"generation": generation.name, "rules": generation.rules}
+        client.hset(key, mapping=fields)
 
 
 def _answer(reply: list[Any]) -> Answer:

@@ -8,6 +8,7 @@ put them into one hash slot, so that one script call may touch them all on a Red
     LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), `retired` (once no longer live), and
                                     for each partition `f<partition>`, the fence (next offset; none is 0), and
                                     `c<partition>`, complete-through (ms)
+    LANE:n                    set   the tenants (made safe) that have counters
     LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
     LANE:c:TENANT:DAY         hash  scope -> bag: the counts of that day, see `unpack_bag`
     LANE:s:TENANT             set   the known sequences (raw ids)

@@ -6,7 +6,7 @@ A server owns its port alone. Granian binds with SO_REUSEPORT, so that a second 
 would start in silence and take half of the requests; hence the socket is bound and listening here, without
 that option, before the program's start-up code runs. A client that is refused has therefore met a
 program that had not yet read anything (`keys create` rests on this). There is one process and no child,
-so that nothing outlives a kill, and a request that trickles in has ten seconds for its headers.
+so that nothing outlives a kill, and a request whose headers trickle in is cut off.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 PROBLEM_JSON: Final = "application/problem+json"
 
-HEADER_TIMEOUT_MS: Final = 10_000
+HEADER_TIMEOUT_MS: Final = 4_000
 """How long a client may take to send a request's line and headers."""
 
 BACKLOG: Final = 1024

@@ -6,7 +6,7 @@ inherits what it uses from here and adds the rest.
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,10 +16,30 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
 
-class KafkaSettings(Settings):
-    """Where Kafka is and how to log in (`KAFKA_*`), and the names of the topics."""
+def describe(settings: type[Settings]) -> str:
+    """The settings of a program as lines of its `--help`: the variable, its default, what it means."""
+    lines = []
+    for name, field in settings.model_fields.items():
+        default = f" [{field.default}]" if field.default not in (None, "", frozenset()) else ""
+        meaning = f"  {field.description}" if field.description else ""
+        lines.append(f"  {name.upper()}{default}{meaning}")
+    return "\n".join(lines)
 
-    kafka_bootstrap_servers: str = "localhost:9092"
+
+def complaint(error: ValidationError) -> str:
+    """What is wrong with which settings, on one line.
+
+    error: as a settings class raised it.
+    """
+    return "; ".join(
+        ": ".join([*(str(part).upper() for part in each["loc"][:1]), each["msg"]]) for each in error.errors()
+    )
+
+
+class KafkaSettings(Settings):
+    """Where Kafka is and how to log in (`KAFKA_*`)."""
+
+    kafka_bootstrap_servers: str = Field(default="localhost:9092", description="host:port, comma-separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_sasl_username: str = ""
@@ -27,8 +47,6 @@ class KafkaSettings(Settings):
     kafka_ssl_ca_location: str = ""
     kafka_ssl_certificate_location: str = ""
     kafka_ssl_key_location: str = ""
-    events_topic: str = "ses-events"
-    dead_letter_topic: str = "ses-events-dlq"
 
     def librdkafka(self) -> dict[str, str | int | float | bool]:
         """The connection part of a confluent-kafka configuration.
@@ -51,8 +69,20 @@ class KafkaSettings(Settings):
         return config | {name: path for name, path in files.items() if path}
 
 
+class EventsSettings(KafkaSettings):
+    """Kafka, and the topic of events."""
+
+    events_topic: str = Field(default="ses-events", description="the topic of events")
+
+
+class TopicsSettings(EventsSettings):
+    """Kafka, the topic of events and that of dead letters."""
+
+    dead_letter_topic: str = Field(default="ses-events-dlq", description="the topic of unreadable events")
+
+
 class RedisSettings(Settings):
     """Where Redis (or Valkey) is. A cluster is named by any of its nodes and `REDIS_CLUSTER=true`."""
 
-    redis_url: str = "redis://localhost:6379/0"
-    redis_cluster: bool = False
+    redis_url: str = Field(default="redis://localhost:6379/0", description="of the server or any node")
+    redis_cluster: bool = Field(default=False, description="true: the URL names a node of a cluster")

@@ -93,6 +93,8 @@ def test_known_ids_are_those_that_a_fact_counted_for(client: Any, events: list[F
         for letter, ids in (("s", {e.sequence for e in of}), ("t", {e.template for e in of})):
             stored = client.smembers(f"{lane.key}:{letter}:{safe_id(tenant)}")
             assert {member.decode() for member in stored} == ids - {None}
+    listed = client.smembers(f"{lane.key}:n")
+    assert listed == {safe_id(each.tenant).encode() for each in events}
 
 
 def test_a_later_report_of_an_earlier_fact_moves_the_count(lane: Lane) -> None:

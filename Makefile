@@ -1,0 +1,49 @@
+# Everything that a person or CI does with this checkout. `make` alone explains it.
+# A recipe that runs a program `exec`s it, so that a signal to make reaches the program itself.
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := deploy/requirements.txt deploy/requirements-runtime.txt
+COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
+	--generate-hashes --no-header --no-annotate pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run stack test format lock clean
+
+help:  ## this list
+	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed  ## create .venv with everything (the other targets do it where it is missing)
+	@:
+
+run: setup  ## the whole thing on this machine with demo traffic and live totals; Ctrl-C stops it
+	@exec $(BIN)/python -m deploy.run
+
+stack: setup  ## the same without demo traffic; addresses in .local/stack.json
+	@exec $(BIN)/python -m deploy.stack
+
+test: setup  ## everything that CI runs: lint, format, types, import contracts, all tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@exec $(BIN)/python -m pytest
+
+format: setup  ## rewrite the code in the project's format, with the safe lint fixes
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: .local/uv/bin/uv  ## pin the newest versions that pyproject.toml allows, with their hashes
+	$(COMPILE) --upgrade --group stack --group test --group build --output-file deploy/requirements.txt
+	$(COMPILE) --upgrade --constraint deploy/requirements.txt --output-file deploy/requirements-runtime.txt
+
+clean:  ## remove .venv and the caches; keeps .local, where the stack's data is
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.local/uv/bin/uv:
+	$(PYTHON) -m venv .local/uv
+	.local/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.installed: pyproject.toml deploy/requirements.txt
+	@$(PYTHON) deploy/install.py
+	@touch $@

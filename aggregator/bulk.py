@@ -1,0 +1,153 @@
+"""Reading the topic in bulk, outside any consumer group: for `rebuild` and `verify`.
+
+librdkafka delivers a partition's records in order from the offset that it was assigned; `read_committed`
+as everywhere.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import structlog
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from aggregator.errors import KafkaUnavailableError
+from schemas.settings import EventsSettings
+
+BATCH: Final = 20_000
+_POLL_S: Final = 0.2
+_ASK_S: Final = 10.0
+_SILENCE_S: Final = 60.0
+_PASSING: Final = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
+)
+log = structlog.get_logger(__name__)
+
+
+class Row(NamedTuple):
+    """A record (`reading.KafkaRecord`)."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class BulkReader:
+    """Reads partitions of the events topic. To be closed, or used in `with`."""
+
+    def __init__(self, settings: EventsSettings) -> None:
+        """Prepare; nothing is read yet.
+
+        settings: where Kafka is and what the topic is called.
+        """
+        self._topic = settings.events_topic
+        self._ended: dict[int, int] = {}
+        self._consumer = Consumer(
+            {
+                **settings.librdkafka(),
+                "group.id": "ses-metrics-bulk",  # librdkafka asks for one; nothing is committed or joined
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "fetch.max.bytes": 64 * 1024 * 1024,
+                "max.partition.fetch.bytes": 8 * 1024 * 1024,
+                "queued.max.messages.kbytes": 128 * 1024,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._consumer.close()
+
+    def ranges(self, partitions: int) -> dict[int, tuple[int, int]]:
+        """The first offset and the end of each partition's log.
+
+        partitions: how many there are. Raises: KafkaUnavailableError.
+        """
+        try:
+            return {
+                number: self._consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, number), timeout=_ASK_S, cached=False
+                )
+                for number in range(partitions)
+            }
+        except KafkaException as error:
+            raise KafkaUnavailableError(str(error)) from error
+
+    def offsets_since(self, partitions: int, since_ms: int) -> dict[int, int]:
+        """For each partition, the first offset of which no earlier record is of `since_ms` or later.
+
+        Raises: KafkaUnavailableError.
+        """
+        asked = [TopicPartition(self._topic, number, since_ms) for number in range(partitions)]
+        ends = self.ranges(partitions)
+        try:
+            found = self._consumer.offsets_for_times(asked, timeout=_ASK_S)
+        except KafkaException as error:
+            raise KafkaUnavailableError(str(error)) from error
+        return {
+            each.partition: ends[each.partition][1] if each.offset == OFFSET_END else each.offset
+            for each in found
+        }
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        """Read these partitions from these offsets on, and no others."""
+        self._ended.clear()
+        self._consumer.assign([TopicPartition(self._topic, number, at) for number, at in positions.items()])
+
+    def poll(self) -> dict[int, list[Row]]:
+        """What has come, by partition and in order; nothing where nothing has come for a moment.
+
+        Raises: KafkaUnavailableError, also where an offset is no longer in the log.
+        """
+        rows: dict[int, list[Row]] = {}
+        for message in self._consumer.consume(BATCH, _POLL_S):
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if partition is None or offset is None:
+                continue  # librdkafka's hint; a message that was consumed has both
+            if error is None:
+                row = Row(offset, message.timestamp()[1], message.key(), message.value())
+                rows.setdefault(partition, []).append(row)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ended[partition] = offset
+            elif error.code() in _PASSING:
+                log.warning("Kafka is out of reach, waiting", error=error.str())
+            else:
+                raise KafkaUnavailableError(error.str())
+        return rows
+
+    def until(self, start: Mapping[int, int], stop: Mapping[int, int]) -> Iterator[tuple[int, list[Row]]]:
+        """All records from `start` up to `stop` (not included) of each partition, in order.
+
+        Raises: KafkaUnavailableError, also where nothing has come for a minute.
+        """
+        left = {number: stop[number] for number in start if start[number] < stop[number]}
+        self.assign({number: start[number] for number in left})
+        heard = time.monotonic()
+        while left:
+            for number, rows in self.poll().items():
+                heard = time.monotonic()
+                yield number, [row for row in rows if row.offset < left[number]]
+                if rows[-1].offset + 1 >= left[number]:
+                    self._ended[number] = left[number]
+            done = [number for number, end in left.items() if self._ended.get(number, -1) >= end]
+            for number in done:  # also where the log ends in records of control, which are never delivered
+                del left[number]
+            if done:
+                self._consumer.incremental_unassign([TopicPartition(self._topic, number) for number in done])
+            if time.monotonic() - heard > _SILENCE_S:
+                raise KafkaUnavailableError(
+                    f"no record for {_SILENCE_S:.0f} s, partitions {sorted(left)} unread"
+                )

@@ -1,0 +1,168 @@
+"""Redis, as the operators' commands use it: whole generations, made, compared, switched and dropped.
+
+One rebuild at a time: a lease that its owner renews, and that a killed one loses within seconds. The
+generation that is being built has a record of its own, so that the next run goes on with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import redis
+
+from aggregator.errors import GoneError
+from aggregator.store import connect, decoded, make_lanes, translated
+from schemas.counters import GENERATION_KEY, Generation, lane_key
+from schemas.settings import RedisSettings
+
+REBUILD_KEY: Final = "ses-metrics:rebuild"
+LEASE_KEY: Final = "ses-metrics:rebuild:lease"
+LEASE_MS: Final = 10_000
+_SNAPSHOT: Final = files("aggregator").joinpath("snapshot.lua").read_text()
+
+
+class Snapshot(NamedTuple):
+    """What a lane holds of one tenant, and the fences up to which it does.
+
+    days: for each day since 1970 its bags by scope. sequences, templates: the known ids.
+    """
+
+    fences: dict[int, int]
+    days: list[tuple[int, dict[bytes, bytes]]]
+    sequences: set[bytes]
+    templates: set[bytes]
+
+
+class Keyspace:
+    """Whole generations in Redis. Every method raises StoreUnavailableError."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        """Connect.
+
+        settings: where Redis is.
+        """
+        self._client = connect(settings)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.close()
+
+    def take_lease(self, owner: str) -> bool:
+        """Become the one rebuild, or stay it. Returns: whether `owner` is it now."""
+        with translated():
+            if self._client.set(LEASE_KEY, owner, nx=True, px=LEASE_MS):
+                return True
+            if self._client.get(LEASE_KEY) != owner.encode():
+                return False
+            return bool(self._client.pexpire(LEASE_KEY, LEASE_MS))
+
+    def give_lease_up(self) -> None:
+        """Let the next rebuild begin at once."""
+        with translated():
+            self._client.delete(LEASE_KEY)
+
+    def building(self) -> Generation | None:
+        """The generation that a rebuild has begun and not switched to."""
+        with translated():
+            return decoded(self._client.get(REBUILD_KEY))
+
+    def begin(self, generation: Generation, start: Mapping[int, int]) -> None:
+        """Begin a generation, or go on with it.
+
+        start: its fences where it does not begin at the start of the log.
+        """
+        with translated():
+            self._client.set(REBUILD_KEY, msgspec.json.encode(generation))
+            make_lanes(self._client, generation, start)
+
+    def retire(self, generation: Generation) -> None:
+        """From now on nothing is counted into it; it can still be read."""
+        with translated():
+            for lane in range(generation.lanes):
+                self._client.hset(lane_key(generation.name, lane), "retired", 1)
+
+    def switch(self, generation: Generation) -> None:
+        """Make a generation the live one. This one key decides what workers and the API use."""
+        with translated():
+            self._client.set(GENERATION_KEY, msgspec.json.encode(generation))
+            self._client.delete(REBUILD_KEY)
+
+    def fences(self, generation: Generation, lane: int) -> dict[int, int]:
+        """The fences of a lane, retired or not. Raises: GoneError."""
+        fences: dict[int, int] = self._ask(generation, lane, "")[0]
+        return fences
+
+    def tenants(self, generation: Generation, lane: int) -> list[str]:
+        """The tenants of a lane, as they stand in keys. Raises: GoneError."""
+        return [each.decode() for each in self._ask(generation, lane, "")[1]]
+
+    def snapshot(self, generation: Generation, lane: int, tenant: str) -> Snapshot:
+        """A tenant's counters and the fences of its lane, read in one step.
+
+        tenant: as it stands in keys. Raises: GoneError.
+        """
+        fences, days, sequences, templates = self._ask(generation, lane, tenant)
+        return Snapshot(
+            fences,
+            [(int(day), dict(zip(bags[::2], bags[1::2], strict=True))) for day, bags in days],
+            set(sequences),
+            set(templates),
+        )
+
+    def seen(self, generation: Generation) -> bool:
+        """Whether workers count into a generation: their ticks leave a complete-through."""
+        with translated():
+            fields = self._client.hkeys(lane_key(generation.name, 0))
+        return any(name[:1] == b"c" for name in fields)
+
+    def memory(self) -> list[tuple[int, int]]:
+        """For each node: bytes used, and the limit (0 for none)."""
+        with translated():
+            client = self._client
+            if isinstance(client, redis.RedisCluster):
+                infos = list(client.info("memory", target_nodes=redis.RedisCluster.PRIMARIES).values())
+            else:
+                infos = [client.info("memory")]
+            return [(int(info["used_memory"]), int(info.get("maxmemory", 0))) for info in infos]
+
+    def drop(self, generation: Generation, *, after_s: int = 0) -> int:
+        """Remove all keys of a generation, at once or after a time.
+
+        Returns: how many keys.
+        """
+        number = 0
+        with translated():
+            for lane in range(generation.lanes):
+                for keys in _groups(
+                    self._client.scan_iter(match=f"{lane_key(generation.name, lane)}*", count=1000)
+                ):
+                    number += len(keys)
+                    pipeline = self._client.pipeline(transaction=False)
+                    for key in keys:
+                        if after_s:
+                            pipeline.expire(key, after_s)
+                        else:
+                            pipeline.unlink(key)
+                    pipeline.execute()
+        return number
+
+    def _ask(self, generation: Generation, lane: int, tenant: str) -> Any:
+        with translated():
+            answer = self._client.eval(_SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, tenant)
+        if answer is None:
+            raise GoneError(f"lane {lane} of generation {generation.name} is not there")
+        fields = answer[0]
+        fences = {int(name[1:]): int(at) for name, at in zip(fields[::2], fields[1::2], strict=True)}
+        return [fences, *answer[1:]]
+
+
+def _groups(keys: Iterable[bytes], size: int = 500) -> Iterable[list[bytes]]:
+    group: list[bytes] = []
+    for key in keys:
+        group.append(key)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

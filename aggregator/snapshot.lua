@@ -1,0 +1,33 @@
+--[[
+snapshot: what a lane holds of one tenant, with the fences that say which events that is. Writes nothing.
+
+Keys (LANE is KEYS[1], `{generation:lane}`)
+  LANE                    hash  generation; f<partition>: the fences
+  LANE:n                  set   tenants that have counters
+  LANE:d:TENANT           set   days that have counters
+  LANE:c:TENANT:DAY       hash  scope -> bag
+  LANE:s:TENANT, LANE:t:TENANT  sets  known sequences, known templates
+
+Arguments: ARGV[1] generation; ARGV[2] TENANT, or nothing: then the tenants are listed instead.
+Answers: nil where the lane is not there or another generation's, else
+  {fences, tenants} or {fences, {{DAY, {scope, bag, ...}}, ...}, sequences, templates}
+  with fences = {f<partition>, offset, ...}
+]]
+local call = redis.call
+local lane, tenant = KEYS[1], ARGV[2]
+local fields = call('HGETALL', lane)
+local fences, generation = {}, nil
+for i = 1, #fields, 2 do
+  if fields[i] == 'generation' then generation = fields[i + 1] end
+  if string.find(fields[i], '^f%d+$') then
+    fences[#fences + 1] = fields[i]
+    fences[#fences + 1] = fields[i + 1]
+  end
+end
+if generation ~= ARGV[1] then return false end
+if tenant == '' then return {fences, call('SMEMBERS', lane .. ':n')} end
+local days = {}
+for _, day in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do
+  days[#days + 1] = {day, call('HGETALL', lane .. ':c:' .. tenant .. ':' .. day)}
+end
+return {fences, days, call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)}

@@ -1,0 +1,1 @@
+"""The one-machine stack, container files, demo traffic: all that installs and starts the project."""

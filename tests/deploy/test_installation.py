@@ -1,0 +1,38 @@
+"""What is fetched is what was listed, and who can't install is told why."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import install, kafka_jars
+from deploy.processes import StackError
+
+
+def test_the_cached_jars_are_the_listed_ones() -> None:
+    kafka_jars.fetch_jars()
+    jars = list(kafka_jars.jars_directory().iterdir())
+    assert len(jars) == 46
+    kafka_jars._check(jars)
+
+
+def test_a_damaged_jar_is_named_and_leaves_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka_jars.fetch_jars()
+    copies = tmp_path / "repository" / "some" / "group"
+    shutil.copytree(kafka_jars.jars_directory(), copies)
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "repository"))
+    damaged = next(copies.glob("kafka-clients-*.jar"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(StackError, match=damaged.name):
+        kafka_jars._check(list(copies.iterdir()))
+    assert not damaged.exists()
+    assert len(list(copies.iterdir())) == 45
+
+
+def test_an_old_python_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    assert install.main() == 1
+    assert "Python 3.11 or newer is needed" in capsys.readouterr().out

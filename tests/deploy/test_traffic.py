@@ -1,0 +1,84 @@
+"""The made-up traffic is plausible, repeatable, and what SNS does to it loses nothing."""
+
+import json
+from collections import Counter
+from itertools import pairwise
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.facts import Facts, Passed, Reader
+from aggregator.rules import Rules
+from deploy.traffic import DAY, HOUR, SECOND, SENDERS, Disorder, Event, TagNames, Traffic
+from schemas.kinds import FIELDS
+
+NOW_MS = 1_790_000_000_000
+
+
+def events(seed: int, hours: int = 6, mails_per_hour: float = 40.0) -> list[Event]:
+    traffic = Traffic(Random(seed), NOW_MS - hours * HOUR, mails_per_hour / (HOUR / SECOND))
+    return list(traffic.until(NOW_MS))
+
+
+@given(st.integers(), st.lists(st.integers(0, 6 * HOUR), max_size=5))
+def test_the_stream_depends_on_the_seed_and_not_on_when_one_looks(seed: int, looks: list[int]) -> None:
+    traffic = Traffic(Random(seed), NOW_MS - 6 * HOUR, 40 / 3600)
+    pieces = [list(traffic.until(NOW_MS - 6 * HOUR + look)) for look in [*sorted(looks), 6 * HOUR]]
+    assert [event for piece in pieces for event in piece] == events(seed)
+
+
+@given(st.integers())
+def test_every_event_can_be_read_and_none_is_of_the_future(seed: int) -> None:
+    """Each is counted or is of a type that is not counted, by the aggregator's own reader."""
+    reader = Reader(Rules())
+    for event in events(seed):
+        value = json.dumps(event, separators=(",", ":")).encode()
+        outcome = reader.read(value, NOW_MS)
+        if event["eventType"] == "DeliveryDelay":
+            assert outcome is Passed.IGNORED
+        else:
+            assert isinstance(outcome, Facts)
+            assert outcome.day * DAY + outcome.hour * HOUR <= NOW_MS
+            assert len(value) > 1_200
+
+
+def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
+    reader = Reader(Rules())
+    kinds: Counter[str] = Counter()
+    scopes = set()
+    for event in events(1, hours=48, mails_per_hour=60):
+        outcome = reader.read(json.dumps(event).encode(), NOW_MS)
+        if isinstance(outcome, Facts):
+            kinds[FIELDS[outcome.kind]] += 1
+            scopes.add((outcome.tenant, outcome.sequence, outcome.template))
+    assert set(kinds) == set(FIELDS)
+    assert scopes == {
+        (sender.tenant, sequence, template) for sender in SENDERS for sequence, template, _ in sender.mail
+    }
+
+
+def test_the_tags_have_the_names_that_were_asked_for() -> None:
+    names = TagNames("customer", "journey", "layout")
+    traffic = Traffic(Random(1), NOW_MS - HOUR, 0.01, tags=names)
+    reader = Reader(Rules(names.tenant, names.sequence, names.template))
+    outcomes = [reader.read(json.dumps(event).encode(), NOW_MS) for event in traffic.until(NOW_MS)]
+    assert any(isinstance(outcome, Facts) and outcome.template for outcome in outcomes)
+
+
+@given(st.integers(), st.integers(0, 400), st.integers(1, 50))
+def test_disorder_delivers_each_event_once_or_twice(seed: int, count: int, reach: int) -> None:
+    """Nothing is lost; what comes a second time has its first SNS id, and only it has."""
+    disorder = Disorder(Random(seed), reach)
+    sent: list[Event] = [{"number": number} for number in range(count)]
+    messages = [message for event in sent for message in disorder.push(event)] + disorder.flush()
+    assert all(times in (1, 2) for times in Counter(message.sns_message_id for message in messages).values())
+    assert sorted(json.loads(message.body)["number"] for message in set(messages)) == list(range(count))
+
+
+def test_disorder_is_what_it_says() -> None:
+    disorder = Disorder(Random(1))
+    messages = [m for number in range(5_000) for m in disorder.push({"number": number})] + disorder.flush()
+    numbers = [json.loads(message.body)["number"] for message in messages]
+    assert 400 < len(messages) - 5_000 < 600
+    assert sum(later < earlier for earlier, later in pairwise(numbers)) > 500

@@ -1,0 +1,210 @@
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from deploy.signing import Signer
+from ingest import outbound
+from ingest.certificates import FAILURE_SECONDS, FETCHES_AT_ONCE, KEYS_KEPT, Certificates
+from ingest.metrics import Metrics
+from ingest.problems import TryAgain
+from ingest.sns import CertificateUrl
+from tests.ingest.support import SNS_HOST, Answer, SnsStandIn
+
+
+def url(number: int = 0) -> CertificateUrl:
+    return CertificateUrl(f"https://{SNS_HOST}/SimpleNotificationService-{number:032x}.pem")
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def pem(certificates: Path, signer: Signer) -> bytes:
+    return (certificates / signer.certificate_name).read_bytes()
+
+
+def look_up(
+    stand_in: SnsStandIn,
+    use: Callable[[Certificates], Awaitable[None]],
+    pinned: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    async def run() -> None:
+        async with outbound.new_client(stand_in.transport()) as client:
+            await use(Certificates(client, pinned, Metrics(), clock))
+
+    asyncio.run(run())
+
+
+def path(number: int = 0) -> str:
+    return httpx.URL(url(number)).path
+
+
+def test_a_certificate_is_fetched_once(sns_stand_in: SnsStandIn, pem: bytes, key: RSAPublicKey) -> None:
+    """However many ask at a time and later, and though one of them leaves, there is one fetch."""
+    sns_stand_in.answers[path()] = Answer(body=pem)
+    sns_stand_in.hold.clear()
+
+    async def use(certificates: Certificates) -> None:
+        leaver, *others = [asyncio.create_task(certificates.public_key(url())) for _ in range(20)]
+        await asyncio.to_thread(sns_stand_in.wait_for_calls, 1)
+        leaver.cancel()
+        sns_stand_in.hold.set()
+        assert all(found == key for found in await asyncio.gather(*others))
+        assert await certificates.public_key(url()) == key
+
+    look_up(sns_stand_in, use)
+    assert sns_stand_in.asked == [url()]
+
+
+def test_a_pinned_certificate_is_not_fetched(
+    sns_stand_in: SnsStandIn, pem: bytes, key: RSAPublicKey, tmp_path: Path
+) -> None:
+    (tmp_path / path().strip("/")).write_bytes(pem)
+
+    async def use(certificates: Certificates) -> None:
+        assert await certificates.public_key(url()) == key
+
+    look_up(sns_stand_in, use, pinned=tmp_path)
+    assert sns_stand_in.asked == []
+
+
+def test_one_that_is_not_pinned_is_fetched(
+    sns_stand_in: SnsStandIn, pem: bytes, key: RSAPublicKey, tmp_path: Path
+) -> None:
+    sns_stand_in.answers[path()] = Answer(body=pem)
+
+    async def use(certificates: Certificates) -> None:
+        assert await certificates.public_key(url()) == key
+
+    look_up(sns_stand_in, use, pinned=tmp_path)
+    assert sns_stand_in.asked == [url()]
+
+
+def test_a_pinned_certificate_that_is_broken_is_not_replaced_from_the_net(
+    sns_stand_in: SnsStandIn, pem: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / path().strip("/")).write_bytes(pem[:100])
+    sns_stand_in.answers[path()] = Answer(body=pem)
+
+    async def use(certificates: Certificates) -> None:
+        with pytest.raises(TryAgain):
+            await certificates.public_key(url())
+
+    look_up(sns_stand_in, use, pinned=tmp_path)
+    assert sns_stand_in.asked == []
+
+
+def no_rsa_certificate() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    day = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(day).not_valid_after(day)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        Answer(500),
+        Answer(204),
+        Answer(302, headers={"Location": path(1)}),
+        Answer(301, headers={"Location": "http://127.0.0.1:1/"}),
+        Answer(body=b""),
+        Answer(body=b"<html>"),
+        Answer(body=no_rsa_certificate()),
+        Answer(body=b"\n" * (outbound.ANSWER_MAX_BYTES + 1)),
+    ],
+)
+def test_what_is_no_certificate_fails_and_is_asked_for_again_later(
+    sns_stand_in: SnsStandIn, pem: bytes, key: RSAPublicKey, answer: Answer
+) -> None:
+    """A failure is believed for a while, then asked again; a redirect is not followed."""
+    clock = Clock()
+    sns_stand_in.answers = {path(): answer, path(1): Answer(body=pem)}
+
+    async def use(certificates: Certificates) -> None:
+        for _ in range(3):
+            with pytest.raises(TryAgain):
+                await certificates.public_key(url())
+        assert sns_stand_in.asked == [url()]
+        sns_stand_in.answers[path()] = Answer(body=pem)
+        clock.now += FAILURE_SECONDS
+        assert await certificates.public_key(url()) == key
+        assert sns_stand_in.asked == [url()] * 2
+
+    look_up(sns_stand_in, use, clock=clock)
+
+
+def test_made_up_urls_push_no_key_out(sns_stand_in: SnsStandIn, pem: bytes, key: RSAPublicKey) -> None:
+    sns_stand_in.answers[path()] = Answer(body=pem)
+
+    async def use(certificates: Certificates) -> None:
+        await certificates.public_key(url())
+        for number in range(1, 2 * KEYS_KEPT):
+            with pytest.raises(TryAgain):
+                await certificates.public_key(url(number))
+        assert await certificates.public_key(url()) == key
+
+    look_up(sns_stand_in, use)
+    assert sns_stand_in.asked.count(url()) == 1
+
+
+def test_the_keys_kept_are_bounded_and_the_least_used_goes(sns_stand_in: SnsStandIn, pem: bytes) -> None:
+    sns_stand_in.answers = {path(number): Answer(body=pem) for number in range(KEYS_KEPT + 1)}
+
+    async def use(certificates: Certificates) -> None:
+        for number in range(KEYS_KEPT):
+            await certificates.public_key(url(number))
+        for number in (0, KEYS_KEPT, 0, 1):
+            await certificates.public_key(url(number))
+
+    look_up(sns_stand_in, use)
+    assert sns_stand_in.asked.count(url(0)) == 1
+    assert sns_stand_in.asked.count(url(1)) == 2
+
+
+def test_the_fetches_at_a_time_are_bounded(sns_stand_in: SnsStandIn) -> None:
+    sns_stand_in.hold.clear()
+
+    async def use(certificates: Certificates) -> None:
+        tasks = [asyncio.create_task(certificates.public_key(url(n))) for n in range(FETCHES_AT_ONCE)]
+        await asyncio.to_thread(sns_stand_in.wait_for_calls, FETCHES_AT_ONCE)
+        with pytest.raises(TryAgain, match="Too many"):
+            await certificates.public_key(url(FETCHES_AT_ONCE))
+        sns_stand_in.hold.set()
+        assert all(isinstance(e, TryAgain) for e in await asyncio.gather(*tasks, return_exceptions=True))
+
+    look_up(sns_stand_in, use)
+    assert len(sns_stand_in.asked) == FETCHES_AT_ONCE
+
+
+def test_an_sns_that_does_not_answer_or_is_not_there_is_a_failure(sns_stand_in: SnsStandIn) -> None:
+    sns_stand_in.hold.clear()
+
+    async def use(certificates: Certificates) -> None:
+        with pytest.raises(TryAgain):
+            await certificates.public_key(url())
+
+    look_up(sns_stand_in, use)
+    sns_stand_in.hold.set()
+    with SnsStandIn() as gone:
+        pass
+    look_up(gone, use)
+    assert gone.asked == []

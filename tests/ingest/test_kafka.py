@@ -1,0 +1,167 @@
+"""The true program and a real Kafka."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from deploy.kafka import Kafka
+from deploy.processes import Waiting
+from deploy.signing import Signer
+from ingest.problems import TryAgain
+from ingest.publish import KafkaPublisher
+from ingest.record import EventRecord
+from schemas.settings import EventsSettings
+from schemas.topics import EVENTS
+from tests import services
+from tests.ingest.program import Program, program
+from tests.ingest.support import TOPIC, event
+
+WAIT_S = 120.0
+
+
+def records(bootstrap: str, topic: str) -> "list[Message[bytes, bytes]]":
+    """Everything that the topic holds, in the order of partition and offset."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False})
+    found = []
+    try:
+        for partition in consumer.list_topics(topic, timeout=WAIT_S).topics[topic].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=WAIT_S)
+            consumer.assign([TopicPartition(topic, partition, low)])
+            until = time.monotonic() + WAIT_S
+            while low < high:
+                assert time.monotonic() < until, f"{low} of {high} records read"
+                message = consumer.poll(1.0)
+                if message is not None:
+                    assert message.error() is None
+                    found.append(message)
+                    low += 1
+    finally:
+        consumer.close()
+    return found
+
+
+def deliver(to: Program, envelope: dict[str, str]) -> int:
+    body = json.dumps(envelope)
+    return httpx.post(f"{to.url}/webhooks/sns", content=body, trust_env=False, timeout=60).status_code
+
+
+@pytest.fixture
+def topic(kafka_bootstrap: str, topic_prefix: str) -> str:
+    name = f"{topic_prefix}ses-events"
+    services.create_topics(kafka_bootstrap, {name: EVENTS})
+    return name
+
+
+def test_what_is_answered_with_200_is_on_the_topic(
+    kafka_bootstrap: str, topic: str, signer: Signer, certificates: Path, tmp_path: Path
+) -> None:
+    """Byte for byte, under its key, with where it came from, at the producer's own time."""
+    messages = {
+        "mail-1": event("mail-1"),
+        "mail-\N{ROCKET}": event("mail-\N{ROCKET}"),
+        "sns-3": "not an event \0\N{SNOWMAN}\n",
+        "sns-4": "",
+        "sns-5": "5" * 1_000_000,
+        "k" * 10_000: event("k" * 10_000),
+    }
+    settings = {"SNS_TOPIC_ARNS": TOPIC, "SNS_CERTIFICATE_DIR": str(certificates), "EVENTS_TOPIC": topic}
+    began = time.time() * 1000
+    with program(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka_bootstrap, **settings) as it:
+        for number, message in enumerate(messages.values(), 1):
+            assert deliver(it, signer.notification(TOPIC, message, message_id=f"sns-{number}")) == 200
+        assert deliver(it, signer.notification(TOPIC, event()) | {"Message": "forged"}) == 403
+        ready = httpx.get(f"{it.url}/readyz", trust_env=False, timeout=60)
+        assert ready.status_code == 200, ready.text
+    found = {(message.key() or b"").decode(): message for message in records(kafka_bootstrap, topic)}
+    assert {key: (message.value() or b"").decode() for key, message in found.items()} == messages
+    for number, key in enumerate(messages, 1):
+        headers = [("sns-message-id", f"sns-{number}".encode()), ("sns-topic-arn", TOPIC.encode())]
+        assert found[key].headers() == headers
+        assert began - 1000 <= found[key].timestamp()[1] <= time.time() * 1000 + 1000
+
+
+def test_a_topic_that_is_missing_is_neither_made_nor_believed_to_be_there(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=f"{topic_prefix}missing")
+
+    async def use() -> None:
+        async with KafkaPublisher(settings) as publisher:
+            with pytest.raises(TryAgain, match="missing"):
+                await publisher.check()
+            with pytest.raises(TryAgain):
+                await publisher.publish(EventRecord(b"k", b"v", ()))
+            services.create_topics(kafka_bootstrap, {settings.events_topic: EVENTS})
+            await until_it_publishes(publisher)
+
+    asyncio.run(use())
+
+
+async def until_it_publishes(publisher: KafkaPublisher) -> None:
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            await publisher.publish(EventRecord(b"k", b"v", ()))
+        except TryAgain:
+            assert time.monotonic() < until
+        else:
+            return
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT_S
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, topic: str) -> None:
+    """What librdkafka calls a fatal error ends with the producer, not with the program."""
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
+
+    async def use() -> None:
+        async with KafkaPublisher(settings) as publisher:
+            await publisher.publish(EventRecord(b"k", b"before", ()))
+            broken = publisher._producer
+            publisher._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "as by the broker", True))
+            await asyncio.to_thread(wait_until, lambda: publisher._producer is not broken)
+            await publisher.publish(EventRecord(b"k", b"after", ()))
+
+    asyncio.run(use())
+    assert [message.value() for message in records(kafka_bootstrap, topic)] == [b"before", b"after"]
+
+
+def test_an_outage_is_503_in_time_and_ends_with_it(
+    kafka_factory: Callable[[], Kafka], signer: Signer, certificates: Path, tmp_path: Path
+) -> None:
+    """While Kafka is away SNS is told to try again; when it is back, messages are taken again."""
+    kafka = kafka_factory()
+    services.create_topics(kafka.bootstrap, {"ses-events": EVENTS})
+    settings = {"SNS_TOPIC_ARNS": TOPIC, "SNS_CERTIFICATE_DIR": str(certificates)}
+    taken = []
+
+    def send(it: Program) -> int:
+        name = f"mail-{time.monotonic_ns()}"
+        status = deliver(it, signer.notification(TOPIC, event(name)))
+        if status == 200:
+            taken.append(name)
+        return status
+
+    with program(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, **settings) as it:
+        assert send(it) == 200
+        for _ in range(2):
+            kafka.kill()
+            assert send(it) == 503
+            assert httpx.get(f"{it.url}/readyz", trust_env=False, timeout=60).status_code == 503
+            kafka.start(Waiting(limit_s=WAIT_S))
+            wait_until(lambda: send(it) == 200)
+        assert httpx.get(f"{it.url}/readyz", trust_env=False, timeout=60).status_code == 200
+    assert set(taken) <= {
+        (message.key() or b"").decode() for message in records(kafka.bootstrap, "ses-events")
+    }
