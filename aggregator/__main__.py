@@ -1,4 +1,4 @@
-"""`python -m aggregator`: the worker."""
+"""`python -m aggregator`: the worker; `rebuild`, `verify`, `dead-letters`: the operators' commands."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
+from aggregator import commands
 from aggregator.config import AggregatorSettings
 from aggregator.program import Program
 from schemas import logs
@@ -31,6 +32,9 @@ Exit codes: 0 stopped; 1 it can't start, and says why; 3 most records could not 
 """
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli.command()(commands.rebuild)
+cli.command()(commands.verify)
+cli.add_typer(commands.letters_cli, name="dead-letters")
 
 
 @cli.callback(invoke_without_command=True, help=_HELP)

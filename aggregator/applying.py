@@ -78,17 +78,7 @@ class Applier:
         Raises: PostponedError of any kind; any of the calls may or may not have been done.
         """
         self._letters.write(partition, letters)
-        applied = Applied()
-        answers = self._store.apply(generation, [LaneCall(each.call.lane, each.argument) for each in calls])
-        folded_again: set[int] = set()
-        for each, answer in zip(calls, answers, strict=True):
-            if answer.status == "GAP" and each.call.lane in folded_again:
-                # It was tried before the rest of this lane's last call was counted.
-                answer = self._again(generation, each)  # noqa: PLW2901  # the answer that stands
-            if answer.status == "FOLD":
-                folded_again.add(each.call.lane)
-            self._settle(generation, each, answer, applied)
-        return applied
+        return apply_calls(self._store, generation, calls)
 
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
         """Move fences without events, where the generation is still the live one of this log.
@@ -98,33 +88,58 @@ class Applier:
         live = judge(self._store.live(), self._rules, self._cluster.log())
         if live.name != generation.name:
             raise GoneError(f"generation {generation.name} was replaced by {live.name}")
-        for call, answer in zip(calls, self._store.apply(generation, calls), strict=True):
-            if answer.status != "OK":
-                raise _trouble(answer, call.lane)
+        apply_moves(self._store, generation, calls)
 
     def close(self) -> None:
         """Drop the connection."""
         self._store.close()
 
-    def _settle(self, generation: Generation, each: Packed, answer: Answer, applied: Applied) -> None:
-        """Fold again what somebody else counted a part of, until it is counted."""
-        while answer.status == "FOLD":
-            applied.refolds += 1
-            rest = each.call.from_fence(answer.fence)
-            if rest is None:
-                return
-            each = packed(rest)
-            answer = self._again(generation, each)
+
+def apply_calls(store: Store, generation: Generation, calls: Sequence[Packed]) -> Applied:
+    """Count the calls of a batch, folding again what somebody else counted a part of.
+
+    Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been done.
+    """
+    applied = Applied()
+    answers = store.apply(generation, [LaneCall(each.call.lane, each.argument) for each in calls])
+    folded_again: set[int] = set()
+    for each, answer in zip(calls, answers, strict=True):
+        if answer.status == "GAP" and each.call.lane in folded_again:
+            # It was tried before the rest of this lane's last call was counted.
+            answer = _again(store, generation, each)  # noqa: PLW2901  # the answer that stands
+        if answer.status == "FOLD":
+            folded_again.add(each.call.lane)
+        _settle(store, generation, each, answer, applied)
+    return applied
+
+
+def _settle(store: Store, generation: Generation, each: Packed, answer: Answer, applied: Applied) -> None:
+    while answer.status == "FOLD":
+        applied.refolds += 1
+        rest = each.call.from_fence(answer.fence)
+        if rest is None:
+            return
+        each = packed(rest)
+        answer = _again(store, generation, each)
+    if answer.status != "OK":
+        raise trouble(answer, each.call.lane)
+    applied.new += each.facts - answer.repeated
+    applied.repeated += answer.repeated
+
+
+def _again(store: Store, generation: Generation, each: Packed) -> Answer:
+    return store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+
+
+def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> None:
+    """Move fences without events. Raises: as `apply_calls`."""
+    for call, answer in zip(calls, store.apply(generation, calls), strict=True):
         if answer.status != "OK":
-            raise _trouble(answer, each.call.lane)
-        applied.new += each.facts - answer.repeated
-        applied.repeated += answer.repeated
-
-    def _again(self, generation: Generation, each: Packed) -> Answer:
-        return self._store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+            raise trouble(answer, call.lane)
 
 
-def _trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
+def trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
+    """The error that an answer of the script stands for."""
     if answer.status == "GONE":
         return GoneError(f"lane {lane} is not there, retired, or of other rules")
     return RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")

@@ -1,4 +1,4 @@
-"""Reading the topic in bulk, outside any consumer group: for `rebuild` and `verify`.
+"""Reading a topic in bulk, outside any consumer group: for `rebuild`, `verify` and `dead-letters`.
 
 librdkafka delivers a partition's records in order from the offset that it was assigned; `read_committed`
 as everywhere.
@@ -7,10 +7,10 @@ as everywhere.
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aggregator.errors import KafkaUnavailableError
 from schemas.settings import EventsSettings
@@ -32,18 +32,21 @@ class Row(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class BulkReader:
-    """Reads partitions of the events topic. To be closed, or used in `with`."""
+    """Reads partitions of a topic. To be closed, or used in `with`."""
 
-    def __init__(self, settings: EventsSettings) -> None:
+    def __init__(self, settings: EventsSettings, topic: str | None = None) -> None:
         """Prepare; nothing is read yet.
 
-        settings: where Kafka is and what the topic is called.
+        settings: where Kafka is. topic: none for that of events.
         """
-        self._topic = settings.events_topic
-        self._ended: dict[int, int] = {}
+        self._topic = topic or settings.events_topic
+        self._with_headers = topic is not None  # those of events say nothing that is counted
+        self.positions: dict[int, int] = {}
+        """For each assigned partition, the offset that comes next; past records of control at the end."""
         self._consumer = Consumer(
             {
                 **settings.librdkafka(),
@@ -104,7 +107,7 @@ class BulkReader:
 
     def assign(self, positions: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on, and no others."""
-        self._ended.clear()
+        self.positions = dict(positions)
         self._consumer.assign([TopicPartition(self._topic, number, at) for number, at in positions.items()])
 
     def poll(self) -> dict[int, list[Row]]:
@@ -118,15 +121,19 @@ class BulkReader:
             if partition is None or offset is None:
                 continue  # librdkafka's hint; a message that was consumed has both
             if error is None:
-                row = Row(offset, message.timestamp()[1], message.key(), message.value())
-                rows.setdefault(partition, []).append(row)
+                rows.setdefault(partition, []).append(self._row(offset, message))
+                self.positions[partition] = offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._ended[partition] = offset
+                self.positions[partition] = max(offset, self.positions.get(partition, 0))
             elif error.code() in _PASSING:
                 log.warning("Kafka is out of reach, waiting", error=error.str())
             else:
                 raise KafkaUnavailableError(error.str())
         return rows
+
+    def _row(self, offset: int, message: Message) -> Row:
+        headers: Any = message.headers() if self._with_headers else None  # a list of pairs, or nothing
+        return Row(offset, message.timestamp()[1], message.key(), message.value(), tuple(headers or ()))
 
     def until(self, start: Mapping[int, int], stop: Mapping[int, int]) -> Iterator[tuple[int, list[Row]]]:
         """All records from `start` up to `stop` (not included) of each partition, in order.
@@ -140,10 +147,8 @@ class BulkReader:
             for number, rows in self.poll().items():
                 heard = time.monotonic()
                 yield number, [row for row in rows if row.offset < left[number]]
-                if rows[-1].offset + 1 >= left[number]:
-                    self._ended[number] = left[number]
-            done = [number for number, end in left.items() if self._ended.get(number, -1) >= end]
-            for number in done:  # also where the log ends in records of control, which are never delivered
+            done = [number for number, end in left.items() if self.positions[number] >= end]
+            for number in done:
                 del left[number]
             if done:
                 self._consumer.incremental_unassign([TopicPartition(self._topic, number) for number in done])

@@ -1,11 +1,15 @@
 """The aggregator's settings: environment variables."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from aggregator.facts import ID_MAX_BYTES
 from aggregator.rules import Rules
 from schemas.settings import RedisSettings, TopicsSettings
+
+TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
+"""What SES lets a message tag be called, and the names of its own tags (`ses:...`)."""
 
 
 class AggregatorSettings(TopicsSettings, RedisSettings):
@@ -17,9 +21,19 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
     consumer_group: str = Field(default="aggregator", description="the consumer group of the workers")
     aggregator_port: int = Field(default=8082, ge=0, le=65535, description="of /readyz; 0: any free one")
     default_tenant: str | None = Field(default=None, description="of events without a tenant tag")
-    tenant_tag: str = Field(default="tenant", description="SES message tag that names the tenant")
-    sequence_tag: str = Field(default="sequence", description="SES message tag that names the sequence")
-    template_tag: str = Field(default="template", description="SES message tag that names the template")
+    tenant_tag: TagName = Field(default="tenant", description="SES message tag that names the tenant")
+    sequence_tag: TagName = Field(default="sequence", description="SES message tag that names the sequence")
+    template_tag: TagName = Field(default="template", description="SES message tag that names the template")
+
+    @field_validator("default_tenant")
+    @classmethod
+    def _can_be_a_tenant(cls, tenant: str | None) -> str | None:
+        try:
+            if tenant is not None and len(tenant.encode()) > ID_MAX_BYTES:
+                raise ValueError(f"longer than {ID_MAX_BYTES} bytes")
+        except UnicodeEncodeError:
+            raise ValueError("not UTF-8") from None
+        return tenant
 
     @model_validator(mode="after")
     def _tags_differ(self) -> Self:

@@ -90,8 +90,11 @@ class Keyspace:
 
     def fences(self, generation: Generation, lane: int) -> dict[int, int]:
         """The fences of a lane, retired or not. Raises: GoneError."""
-        fences: dict[int, int] = self._ask(generation, lane, "")[0]
-        return fences
+        return _numbers(self._ask(generation, lane, "")[0], b"f")
+
+    def completes(self, generation: Generation) -> list[dict[int, int]]:
+        """For each lane, up to when its partitions are complete, in ms. Raises: GoneError."""
+        return [_numbers(self._ask(generation, lane, "")[0], b"c") for lane in range(generation.lanes)]
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
         """The tenants of a lane, as they stand in keys. Raises: GoneError."""
@@ -102,19 +105,13 @@ class Keyspace:
 
         tenant: as it stands in keys. Raises: GoneError.
         """
-        fences, days, sequences, templates = self._ask(generation, lane, tenant)
+        numbers, days, sequences, templates = self._ask(generation, lane, tenant)
         return Snapshot(
-            fences,
+            _numbers(numbers, b"f"),
             [(int(day), dict(zip(bags[::2], bags[1::2], strict=True))) for day, bags in days],
             set(sequences),
             set(templates),
         )
-
-    def seen(self, generation: Generation) -> bool:
-        """Whether workers count into a generation: their ticks leave a complete-through."""
-        with translated():
-            fields = self._client.hkeys(lane_key(generation.name, 0))
-        return any(name[:1] == b"c" for name in fields)
 
     def memory(self) -> list[tuple[int, int]]:
         """For each node: bytes used, and the limit (0 for none)."""
@@ -152,9 +149,12 @@ class Keyspace:
             answer = self._client.eval(_SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, tenant)
         if answer is None:
             raise GoneError(f"lane {lane} of generation {generation.name} is not there")
-        fields = answer[0]
-        fences = {int(name[1:]): int(at) for name, at in zip(fields[::2], fields[1::2], strict=True)}
-        return [fences, *answer[1:]]
+        return answer
+
+
+def _numbers(fields: list[bytes], letter: bytes) -> dict[int, int]:
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == letter}
 
 
 def _groups(keys: Iterable[bytes], size: int = 500) -> Iterable[list[bytes]]:

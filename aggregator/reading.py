@@ -90,11 +90,11 @@ class FloodWatch:
         Returns: whether at some record more than half of the last 1,000 were unreadable.
         """
         bad = set(unreadable)
-        if not bad:
-            self._last.extend([False] * min(number, FLOOD_WINDOW))
-            return False
         last = self._last
         total = sum(last)
+        if not bad and not total:  # nearly always
+            last.extend([False] * min(number, FLOOD_WINDOW))
+            return False
         for index in range(number):
             if len(last) == FLOOD_WINDOW:
                 total -= last[0]

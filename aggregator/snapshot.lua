@@ -2,7 +2,7 @@
 snapshot: what a lane holds of one tenant, with the fences that say which events that is. Writes nothing.
 
 Keys (LANE is KEYS[1], `{generation:lane}`)
-  LANE                    hash  generation; f<partition>: the fences
+  LANE                    hash  generation; f<partition>: the fences; c<partition>: complete-through
   LANE:n                  set   tenants that have counters
   LANE:d:TENANT           set   days that have counters
   LANE:c:TENANT:DAY       hash  scope -> bag
@@ -11,7 +11,7 @@ Keys (LANE is KEYS[1], `{generation:lane}`)
 Arguments: ARGV[1] generation; ARGV[2] TENANT, or nothing: then the tenants are listed instead.
 Answers: nil where the lane is not there or another generation's, else
   {fences, tenants} or {fences, {{DAY, {scope, bag, ...}}, ...}, sequences, templates}
-  with fences = {f<partition>, offset, ...}
+  with fences = {f<partition> or c<partition>, number, ...}
 ]]
 local call = redis.call
 local lane, tenant = KEYS[1], ARGV[2]
@@ -19,7 +19,7 @@ local fields = call('HGETALL', lane)
 local fences, generation = {}, nil
 for i = 1, #fields, 2 do
   if fields[i] == 'generation' then generation = fields[i + 1] end
-  if string.find(fields[i], '^f%d+$') then
+  if string.find(fields[i], '^[fc]%d+$') then
     fences[#fences + 1] = fields[i]
     fences[#fences + 1] = fields[i + 1]
   end

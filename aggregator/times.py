@@ -30,7 +30,6 @@ def parse_ms(text: object) -> int | None:  # noqa: PLR0911  # each form that is 
         minute, rest = _minute_ms(text[:17]), text[17:19] + text[20:23]
         if minute is not None and rest.isascii() and rest.isdigit() and rest < "60":
             return minute + int(rest)
-        return None
     match = _TIME.fullmatch(text)
     if match is None:
         return None

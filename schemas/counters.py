@@ -21,7 +21,7 @@ TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fie
 """
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from zlib import crc32
 
 import msgspec
@@ -64,6 +64,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 def safe_id(raw: str) -> str:
     """A tenant id as it may stand in a Redis key: percent-encoded, so without `{`, `}` and `:`."""
     return quote(raw, safe="@")
+
+
+def unsafe_id(safe: str) -> str:
+    """The tenant id that `safe_id` made safe."""
+    return unquote(safe)
 
 
 def lane_of(tenant: str, lanes: int) -> int:

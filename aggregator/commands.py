@@ -1,0 +1,308 @@
+"""The operators' commands: `rebuild`, `verify`, `dead-letters`.
+
+Words for a person go to stderr, results to stdout (one JSON object with `--json`). Exit codes: 0 done, 1 not
+done or something differs, 2 the command line or a setting is wrong.
+"""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from random import SystemRandom
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from aggregator.cells import Difference
+from aggregator.config import AggregatorSettings
+from aggregator.errors import PostponedError
+from aggregator.letters import Letters, OldLettersError
+from aggregator.rebuild import Plan, Rebuild, RebuildRefusedError, Report
+from aggregator.verify import Verifier
+from schemas import logs
+
+LINE_EVERY_S: Final = 5.0
+ROWS_SHOWN: Final = 50
+
+letters_cli = typer.Typer(no_args_is_help=True, help="What could not be read: list, show, redrive, purge.")
+_err = Console(stderr=True, soft_wrap=True)
+_out = Console(soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for scripts.")]
+Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
+
+
+def _fail(error: Exception) -> typer.Exit:
+    _err.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+    return typer.Exit(1)
+
+
+def _instant(text: str | None) -> int | None:
+    """An ISO 8601 date or time (UTC where it names no zone) as ms since 1970."""
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 date or time") from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class _Watch:
+    """Shows a rebuild: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._said = 0.0
+        self._began = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=_err, disable=quiet or not sys.stderr.isatty())
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> "_Watch":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        rate = f", {done / max(now - self._began, 0.001):,.0f} records/s" if phase == "counting" else ""
+        self._bar.update(self._task, description=phase + rate, completed=done, total=total or None)
+        if not self._quiet and not sys.stderr.isatty() and now - self._said >= LINE_EVERY_S:
+            self._said = now
+            _err.print(f"{phase}: {done:,} of {total:,}{rate}", highlight=False)
+
+
+def rebuild(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Count only records of this time or later: partial counters.")
+    ] = None,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Count a log whose beginning is gone: partial counters.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="How many read and fold.")] = 2,
+    drop: Annotated[bool, typer.Option("--drop", help="Remove the old generation after the switch.")] = False,
+    drop_after_hours: Annotated[
+        int, typer.Option(min=0, help="Let the old generation expire after so many hours; 0: keep it.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Count the whole topic into a new generation, compare it with the live one, and switch to it.
+
+    Live counting and the API go on meanwhile. Killed, it goes on where it was when it is run again.
+    """
+    logs.configure()
+    settings = AggregatorSettings()
+    try:
+        with _Watch(quiet=as_json) as watch:
+            work = Rebuild(settings, processes=processes, progress=watch)
+            plan = work.plan(since_ms=_instant(since), allow_truncated=allow_truncated)
+            if dry_run:
+                _show_plan(plan, as_json=as_json)
+                return
+            report = work.run(plan)
+            if plan.live is not None and (drop or drop_after_hours):
+                report.dropped_keys = work.drop(plan.live, 0 if drop else drop_after_hours * 3600)
+    except (RebuildRefusedError, PostponedError) as error:
+        raise _fail(error) from error
+    _show_report(report, as_json=as_json)
+
+
+def verify(
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only hours that begin at this time or later.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Tenants chosen at random, until they have so many cells.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the log again and compare with what Redis holds; exits 1 if anything differs.
+
+    It may run beside live traffic.
+    """
+    logs.configure()
+    try:
+        result = Verifier(AggregatorSettings()).verify(
+            tenant=tenant, since_ms=_instant(since), sample=sample, random=SystemRandom() if sample else None
+        )
+    except (PostponedError, ValueError) as error:
+        raise _fail(error) from error
+    rows = [_difference(each) for each in result.differences]
+    if as_json:
+        _print_json(
+            {
+                "generation": result.generation,
+                "tenants": result.tenants,
+                "cells": result.cells,
+                "records": result.records,
+                "differences": rows,
+            }
+        )
+    else:
+        if rows:
+            _out.print(_table("Cells that differ", rows[:ROWS_SHOWN]))
+        if len(rows) > ROWS_SHOWN:
+            _out.print(f"and {len(rows) - ROWS_SHOWN:,} more: --json gives all")
+        _out.print(
+            f"{result.cells:,} cells of {result.tenants:,} tenants against {result.records:,} records:"
+            f" {len(rows):,} differ"
+        )
+    if rows:
+        raise typer.Exit(1)
+
+
+@letters_cli.command("list")
+def list_letters(*, samples: int = 3, as_json: Json = False) -> None:
+    """How many letters there are of each reason, and the keys of some."""
+    letters: dict[str, list[str]] = {}
+    try:
+        for letter in Letters(AggregatorSettings()).read():
+            letters.setdefault(letter.reason, []).append(letter.key)
+    except PostponedError as error:
+        raise _fail(error) from error
+    rows = [
+        {"reason": reason, "letters": len(keys), "samples": keys[:samples]}
+        for reason, keys in sorted(letters.items())
+    ]
+    if as_json:
+        _print_json({"reasons": rows})
+    else:
+        _out.print(_table("Dead letters", rows) if rows else "no dead letters")
+
+
+@letters_cli.command("show")
+def show_letter(key: Annotated[str, typer.Argument(help="topic:partition:offset")]) -> None:
+    """The original bytes of one letter, on stdout."""
+    try:
+        found = next((each for each in Letters(AggregatorSettings()).read() if each.key == key), None)
+    except PostponedError as error:
+        raise _fail(error) from error
+    if found is None:
+        raise _fail(LookupError(f"no dead letter {key}"))
+    _err.print(f"{found.reason}, recorded {_iso(found.timestamp)}", highlight=False)
+    sys.stdout.buffer.write(found.value or b"")
+
+
+@letters_cli.command("redrive")
+def redrive_letters(
+    *,
+    reason: Reason = None,
+    old: Annotated[bool, typer.Option("--old", help="Also records of more than 14 days ago.")] = False,
+) -> None:
+    """Put letters back on the events topic, with their own key and time. Doing it twice counts once."""
+    try:
+        now_ms = time.time_ns() // 1_000_000
+        number, too_old = Letters(AggregatorSettings()).redrive(reason=reason, now_ms=now_ms, old=old)
+    except (PostponedError, OldLettersError) as error:
+        raise _fail(error) from error
+    _out.print(f"{number:,} records are on the events topic again")
+    if too_old:
+        _out.print(f"{too_old:,} of them are more than 14 days old: now run `python -m aggregator rebuild`")
+
+
+@letters_cli.command("purge")
+def purge_letters(*, yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False) -> None:
+    """Delete all letters there are now."""
+    if not yes:
+        raise typer.BadParameter("this cannot be undone: say --yes")
+    try:
+        _out.print(f"{Letters(AggregatorSettings()).purge():,} records deleted")
+    except PostponedError as error:
+        raise _fail(error) from error
+
+
+def _show_plan(plan: Plan, *, as_json: bool) -> None:
+    rows = [
+        {"partition": number, "from": plan.start[number], "to": plan.stop[number]}
+        for number in sorted(plan.stop)
+    ]
+    if as_json:
+        _print_json(
+            {
+                "partitions": rows,
+                "records": plan.records,
+                "partial": plan.partial,
+                "resumes": plan.resumed.name if plan.resumed else None,
+                "redis_bytes_used": plan.used,
+                "redis_bytes_limit": plan.limit or None,
+            }
+        )
+        return
+    _out.print(_table("What would be counted", rows))
+    _out.print(
+        f"{plan.records:,} records; Redis holds {plan.used:,} bytes now and would hold up to twice that"
+    )
+    if plan.resumed:
+        _out.print(f"goes on with generation {plan.resumed.name}")
+    if plan.partial:
+        _out.print(f"partial: {plan.partial}")
+
+
+def _show_report(report: Report, *, as_json: bool) -> None:
+    rows = [_difference(each, "new", "old") for each in report.examples]
+    if as_json:
+        _print_json(
+            {
+                "generation": report.generation,
+                "previous": report.previous,
+                "records": report.records,
+                "seconds": round(report.seconds, 3),
+                "partial": report.partial,
+                "resumed": report.resumed,
+                "tenants_compared": report.compared,
+                "cells_differing": report.differing,
+                "examples": rows,
+                "not_compared": report.not_compared,
+                "workers_seen": report.workers_seen,
+                "dropped_keys": report.dropped_keys,
+            }
+        )
+        return
+    _out.print(
+        f"{report.records:,} records in {report.seconds:,.1f} s; generation {report.generation} is live"
+        + (f", {report.previous} is retired" if report.previous else "")
+    )
+    if report.partial:
+        _out.print(f"partial: {report.partial}")
+    if report.not_compared:
+        _out.print(f"not compared: {report.not_compared}")
+    elif report.previous:
+        _out.print(f"{report.compared:,} tenants compared: {report.differing:,} cells differ")
+    if rows:
+        _out.print(_table("Cells that differ", rows))
+    if not report.workers_seen:
+        _out.print("no worker counts into it yet: start workers with the same rules")
+
+
+def _difference(each: Difference, log: str = "log", redis: str = "redis") -> dict[str, Any]:
+    cell = each.cell._asdict() | {"hour": _iso(each.cell.hour)}
+    return {**cell, log: each.log, redis: each.redis}
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(
+            *(", ".join(value) if isinstance(value, list) else str(value) for value in row.values())
+        )
+    return table
+
+
+def _print_json(what: dict[str, Any]) -> None:
+    print(json.dumps(what))  # noqa: T201  # the result

@@ -1,0 +1,148 @@
+"""Counting the topic into a generation without a consumer group: the engine of `rebuild`.
+
+The same reading, folding, script and fences as live counting, and no dead letters: those were written when
+the records were counted first. It begins at the generation's own fences, so one that was killed goes on, and
+two at once are harmless.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Final, Self
+
+from aggregator.applying import Applied, apply_calls, apply_moves, packed
+from aggregator.bulk import BulkReader
+from aggregator.config import AggregatorSettings
+from aggregator.errors import RolledBackError
+from aggregator.facts import Reader
+from aggregator.fences import Events, Partition, cut
+from aggregator.reading import read_batch
+from aggregator.store import LaneCall, Store
+from aggregator.tally import pack
+from schemas.counters import Generation
+
+IN_FLIGHT: Final = 3
+"""Batches that are read and not applied yet: what bounds the memory."""
+
+BEGINS_MAX: Final = 10
+
+
+def count_until(
+    settings: AggregatorSettings,
+    generation: Generation,
+    stop: Mapping[int, int],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Count partitions up to given offsets.
+
+    generation: to count into. stop: the offset to end at, for each partition to count.
+    progress: called with a partition and the offset up to which it is handed over.
+    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
+    """
+    for attempt in range(1, BEGINS_MAX + 1):
+        try:
+            _count_once(settings, generation, stop, progress)
+        except RolledBackError:
+            if attempt == BEGINS_MAX:
+                raise
+        else:
+            return
+
+
+def _count_once(
+    settings: AggregatorSettings,
+    generation: Generation,
+    stop: Mapping[int, int],
+    progress: Callable[[int, int], None],
+) -> None:
+    store, reader = Store(settings), Reader(settings.rules)
+    store.open()
+    fences = store.fences(generation)
+    partitions = {number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in stop}
+    waiting: deque[Future[Applied]] = deque()
+    with BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+        start = {number: partition.position for number, partition in partitions.items()}
+        for number, rows in bulk.until(start, stop):
+            if not rows:
+                continue
+            reading = read_batch(reader, generation.lanes, rows)
+            calls = partitions[number].read(reading.by_lane, rows[-1].offset + 1)
+            waiting.append(thread.submit(apply_calls, store, generation, [packed(call) for call in calls]))
+            if len(waiting) > IN_FLIGHT:
+                waiting.popleft().result()
+            progress(number, partitions[number].position)
+        for job in waiting:
+            job.result()
+    for number, partition in partitions.items():
+        partition.read({}, max(partition.position, stop[number]))
+    moves = [[each.move(lane, -1) for each in partitions.values()] for lane in range(generation.lanes)]
+    apply_moves(store, generation, [LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
+    store.close()
+
+
+class Tail:
+    """The end of the topic, counted into a generation lane by lane and exactly as far as is asked.
+
+    What is read and not asked for yet is held in memory; it is as much as comes in while it is used.
+    """
+
+    def __init__(self, settings: AggregatorSettings, generation: Generation, partitions: int) -> None:
+        """Begin at the generation's fences.
+
+        partitions: how many the topic has. Raises: PostponedError of any kind.
+        """
+        self._generation = generation
+        self._reader = Reader(settings.rules)
+        self._store = Store(settings)
+        self._store.open()
+        stored = self._store.fences(generation)
+        self.fences = [{number: lane.get(number, 0) for number in range(partitions)} for lane in stored]
+        self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
+        self._bulk = BulkReader(settings)
+        self._bulk.assign({n: min(lane[n] for lane in self.fences) for n in range(partitions)})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bulk.close()
+        self._store.close()
+
+    def read_to(self, offsets: Mapping[int, int]) -> None:
+        """Read on until every partition is read up to an offset that its log has."""
+        while any(self._bulk.positions[number] < offset for number, offset in offsets.items()):
+            self.read()
+
+    def read(self) -> None:
+        """Take in what has come."""
+        for number, rows in self._bulk.poll().items():
+            reading = read_batch(self._reader, self._generation.lanes, rows)
+            for lane, events in reading.by_lane.items():
+                fence = self.fences[lane][number]
+                self._pending[lane, number].extend(each for each in events if each[0] >= fence)
+
+    def count_all(self) -> None:
+        """Count all that is read, in every lane."""
+        for lane in range(self._generation.lanes):
+            self.count_to(lane, dict(self._bulk.positions))
+
+    def count_to(self, lane: int, offsets: Mapping[int, int]) -> None:
+        """Count a lane up to these offsets, which are read already; one that is passed stays passed.
+
+        Raises: StoreUnavailableError, GoneError, RolledBackError.
+        """
+        for number, end in offsets.items():
+            fence = self.fences[lane][number]
+            if end <= fence:
+                continue
+            pending = self._pending[lane, number]
+            events = [each for each in pending if each[0] < end]
+            del pending[: len(events)]
+            calls = [packed(call) for call in cut(lane, number, fence, end, events)] if events else []
+            apply_calls(self._store, self._generation, calls)
+            move = LaneCall(lane, pack([(number, end if calls else fence, end, -1)])[0])
+            apply_moves(self._store, self._generation, [move])
+            self.fences[lane][number] = end

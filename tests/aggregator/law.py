@@ -1,0 +1,212 @@
+"""The law of reading said a second time: plain and slow Python that shares no code with the aggregator.
+
+`stated` is what one record of the topic states. It reads with the `json` module and judges step by step, as
+the design words it; the tests hold the reader against it.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+HOUR: Final = 3_600_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DEEPEST: Final = 512
+
+PER_RECIPIENT: Final = {
+    "Send": "sent",
+    "Delivery": "delivered",
+    "Bounce": "bounced",
+    "Complaint": "complained",
+}
+PER_MESSAGE: Final = {"Open": "opened", "Click": "clicked"}
+
+
+class Fact(NamedTuple):
+    """One fact. day: of the send, hour: of the count; both since 1970."""
+
+    tenant: str
+    sequence: str | None
+    template: str | None
+    day: int
+    message_id: str
+    recipient: str | None
+    field: str
+    hour: int
+
+
+class _Out(Exception):  # noqa: N818 not an error: the first step that fits
+    """The step that decides."""
+
+
+def stated(
+    value: bytes | None,
+    record_ms: int,
+    default_tenant: str | None = None,
+    tags: tuple[str, str, str] = ("tenant", "sequence", "template"),
+) -> str | set[Fact]:
+    """The facts that a record states, else the name of what becomes of it.
+
+    record_ms: the record's own time in ms. tags: the names of the tags of tenant, sequence, template.
+    """
+    try:
+        return _facts(value, record_ms, default_tenant, tags)
+    except _Out as out:
+        return str(out)
+
+
+def _facts(  # noqa: PLR0912 the steps of the law, one under the other
+    value: bytes | None, record_ms: int, default: str | None, names: tuple[str, str, str]
+) -> set[Fact]:
+    event = _json_object(value)
+    if "eventType" not in event and "notificationType" not in event and isinstance(event.get("detail"), dict):
+        event = event["detail"]
+    if "eventType" not in event and "notificationType" not in event:
+        raise _Out("ignored")
+    kind = event["eventType"] if "eventType" in event else event["notificationType"]
+    if not isinstance(kind, str):
+        raise _Out("unreadable")
+
+    if kind not in PER_RECIPIENT and kind not in PER_MESSAGE:
+        raise _Out("ignored")
+    mail, body = event.get("mail"), event.get(kind.lower(), {})
+    if kind == "Complaint" and isinstance(body, dict) and body.get("complaintFeedbackType") == "not-spam":
+        raise _Out("ignored")
+    if not isinstance(mail, dict) or not isinstance(mail.get("messageId"), str) or mail["messageId"] == "":
+        raise _Out("unreadable")
+
+    tags = mail.get("tags", {})
+    if not isinstance(tags, dict):
+        raise _Out("bad_tag")
+    tenant, sequence, template = [_tag(tags[name]) if name in tags else None for name in names]
+    tenant = tenant or default
+    if not tenant:
+        raise _Out("no_tenant" if "eventType" in event else "untagged")
+
+    sent = instant(mail.get("timestamp"))
+    timed = mail if kind == "Send" else body
+    time = instant(timed.get("timestamp")) if isinstance(timed, dict) else None
+    if sent is None or time is None:
+        raise _Out("bad_time")
+    if record_ms > sent + 78 * 24 * HOUR:
+        raise _Out("stale")
+    time = max(time, sent)
+    if time > record_ms + 24 * HOUR:
+        raise _Out("future")
+    if time > sent + 62 * 24 * HOUR:
+        raise _Out("late")
+
+    def fact(recipient: str | None, field: str) -> Fact:
+        day = sent // (24 * HOUR)
+        return Fact(tenant, sequence, template, day, mail["messageId"], recipient, field, time // HOUR)
+
+    if kind in PER_MESSAGE:
+        return {fact(None, PER_MESSAGE[kind])}
+    holder, name = {
+        "Send": (mail, "destination"),
+        "Delivery": (body, "recipients"),
+        "Bounce": (body, "bouncedRecipients"),
+        "Complaint": (body, "complainedRecipients"),
+    }[kind]
+    elements = holder.get(name)
+    if not isinstance(elements, list):
+        raise _Out("unreadable")
+    if kind in ("Bounce", "Complaint"):
+        elements = [each.get("emailAddress") if isinstance(each, dict) else None for each in elements]
+    if not all(isinstance(address, str) for address in elements):
+        raise _Out("unreadable")
+    if not elements:
+        raise _Out("empty")
+    return {fact(address, PER_RECIPIENT[kind]) for address in elements}
+
+
+def _json_object(value: bytes | None) -> dict[str, Any]:
+    """Step 1. Numbers become 0: no rule looks at one."""
+    if not value:
+        raise _Out("unreadable")
+    try:
+        text = value.decode("utf-8")
+        pairs = json.loads(
+            text, object_pairs_hook=_Pairs, parse_constant=_no_json, parse_int=_zero, parse_float=_zero
+        )
+        _judge(pairs)
+        found = json.loads(text, parse_int=_zero, parse_float=_zero)
+    except (ValueError, RecursionError):
+        raise _Out("unreadable") from None
+    if not isinstance(found, dict):
+        raise _Out("unreadable")
+    return found
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with every key that is written, also those written twice."""
+
+
+def _judge(value: Any) -> None:
+    """No lone surrogates in any text or key, nothing deeper than the limit. Raises ValueError."""
+    waiting = [(value, 1)]
+    while waiting:
+        each, depth = waiting.pop()
+        if isinstance(each, str):
+            each.encode("utf-8")
+        elif isinstance(each, _Pairs | list):
+            if depth > DEEPEST:
+                raise ValueError("too deep")
+            for element in each:
+                parts = element if isinstance(each, _Pairs) else (element,)
+                waiting += [(part, depth + 1) for part in parts]
+
+
+def _no_json(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _zero(_number: str) -> int:
+    return 0
+
+
+def _tag(value: Any) -> str | None:
+    """Step 3, of a tag that is there."""
+    if value in ("", []):
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _Out("bad_tag")
+    first: str = value[0]
+    if len(first.encode("utf-8")) > 255:
+        raise _Out("bad_tag")
+    return first or None
+
+
+def instant(text: Any) -> int | None:  # noqa: PLR0911 each way to be no time
+    """Step 4: ms since 1970, none where the text is no time."""
+    if not isinstance(text, str) or len(text) < 20:
+        return None
+    day, between, clock, rest = text[:10], text[10], text[11:19], text[19:]
+    if between not in ("T", " ") or _shape(day) != "0000-00-00" or _shape(clock) != "00:00:00":
+        return None
+    thousandths = 0
+    if rest[0] == ".":
+        digits, rest = rest[1:], rest[1:].lstrip("0123456789")
+        digits = digits[: len(digits) - len(rest)]
+        if digits == "":
+            return None
+        thousandths = int((digits + "00")[:3])
+    rest = rest.removeprefix(" ")
+    east = 0
+    if rest != "Z":
+        if _shape(rest[1:]) not in ("00:00", "0000") or rest[0] not in ("+", "-"):
+            return None
+        hours, minutes = int(rest[1:3]), int(rest[-2:])
+        if hours > 23 or minutes > 59:
+            return None
+        east = (hours * 60 + minutes) * 60_000 * (1 if rest[0] == "+" else -1)
+    try:
+        numbers = [int(part) for part in (*day.split("-"), *clock.split(":"))]
+        wall = datetime(*numbers, tzinfo=UTC)  # type: ignore[misc,arg-type]  # six numbers
+    except ValueError:
+        return None
+    return (wall - EPOCH) // timedelta(milliseconds=1) + thousandths - east
+
+
+def _shape(text: str) -> str:
+    """The text with every ASCII digit as 0; a 0 of another script is no digit."""
+    return "".join("0" if each in "0123456789" else each for each in text)
