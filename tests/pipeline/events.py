@@ -1,0 +1,205 @@
+"""Seeded mail of twenty tenants, as unruly as SES, SNS and the law of counting allow.
+
+Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
+added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
+event for several people, the same fact told twice at different times, clocks that disagree, and records
+that must not be counted.
+"""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from random import Random
+
+from deploy.traffic import DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from tests.pipeline.log import Outgoing
+
+TENANTS = (
+    "harbor",
+    "a:1",
+    "a%3A1",
+    "{g:0}",
+    "}{",
+    "100%",
+    "%25",
+    "north/south",
+    "two words",
+    " ",
+    "Größe",
+    "日本の店",
+    "🦉📬",
+    "*?[a-z]",
+    "quote\"back\\slash'",
+    "tab\tline\nend",
+    "a" * 255,
+    "é" * 127,
+    "0",
+    "None",
+)
+NAMES = (
+    "welcome",
+    "step:2",
+    "{braces}",
+    "}",
+    "50% off",
+    "%2F",
+    "a/b/c",
+    "with  spaces ",
+    "čeština",
+    "✨🎁✨",
+    "?query=1&b#c",
+    "nul\x00inside",
+    "t",
+    "x" * 255,
+)
+NEVER_COUNTED = "only-told-too-late"
+"""A template that no fact ever counts for."""
+
+LONGEST = 62 * DAY
+STALE = 78 * DAY
+OLDEST_SEND = 14 * DAY
+TAGS = TagNames()
+
+
+def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) -> list[Outgoing]:
+    """Records in a wild order, one in five of them a copy of another.
+
+    now_ms: no record is younger. number: how many records. tenants: how many of `TENANTS` send.
+    """
+    rng = Random(seed)
+    senders = [
+        _sender(rng, name, weight) for name, weight in zip(TENANTS[:tenants], _weights(), strict=False)
+    ]
+    told: list[Outgoing] = []
+    distinct = number * 4 // 5
+    while len(told) < distinct:
+        sender = rng.choices(senders, [each.weight for each in senders])[0]
+        sent_ms = now_ms - rng.randrange(HOUR, OLDEST_SEND)
+        life = life_of_a_mail(rng, sender, sent_ms, TAGS)
+        if rng.random() < 0.25:
+            life = list(_unruly(rng, life, sent_ms))
+        for at_ms, event in life:
+            if at_ms <= now_ms:
+                told.append(_record(event, min(now_ms, at_ms + rng.randrange(20 * SECOND))))
+        if rng.random() < 0.01:
+            told += _uncounted(rng, sender, now_ms)
+    told = told[:distinct]
+    told += rng.choices(told, k=number - distinct)
+    rng.shuffle(told)
+    return told
+
+
+def _weights() -> Iterator[int]:
+    """One big tenant, a few of some size, many small ones."""
+    yield from (40, 12, 12, 6, 6)
+    while True:
+        yield 2
+
+
+def _sender(rng: Random, tenant: str, weight: int) -> Sender:
+    sequences, templates = rng.sample(NAMES, 3), rng.sample(NAMES, 4)
+    pairs = [(rng.choice([*sequences, None]), rng.choice([*templates, ""])) for _ in range(8)]
+    mail = tuple((sequence, template, "About your order") for sequence, template in pairs)
+    return Sender(tenant, "shop.example", weight, mail, bounces=0.08, complaints=0.05, opens=0.5)
+
+
+def _record(event: Event, time_ms: int) -> Outgoing:
+    message_id: str = event.get("detail", event)["mail"]["messageId"]
+    return Outgoing(message_id.encode(), json.dumps(event, ensure_ascii=False).encode(), time_ms)
+
+
+def _at(event: Event, when: str) -> Event:
+    """The event with another time of its own (none is moved for a Send: it has none)."""
+    moved = deepcopy(event)
+    body = moved.get(moved["eventType"].lower())
+    if body and "timestamp" in body:
+        body["timestamp"] = when
+    return moved
+
+
+def _unruly(rng: Random, life: list[tuple[int, Event]], sent_ms: int) -> Iterator[tuple[int, Event]]:
+    """The life of a mail as it may come all the same."""
+    to_all = ["first@mailbox.example", "second@mailbox.example", "third@mailbox.example"]
+    many = rng.random() < 0.3
+    for at_ms, original in life:
+        event = original
+        kind = event["eventType"]
+        if many:  # one event for all, one of them named twice
+            event = deepcopy(event)
+            event["mail"]["destination"] = to_all
+            people = [*to_all, to_all[0]]
+            if kind == "Delivery":
+                event["delivery"]["recipients"] = people
+            elif kind in {"Bounce", "Complaint"}:
+                word = "bouncedRecipients" if kind == "Bounce" else "complainedRecipients"
+                event[kind.lower()][word] = [{"emailAddress": one} for one in people]
+        yield at_ms, event
+        match rng.randrange(6):
+            case 0:  # told again, earlier: the count moves
+                yield at_ms, _at(event, iso(at_ms - rng.randrange(3 * DAY)))
+            case 1:  # told again, later: the count stays
+                yield at_ms, _at(event, iso(at_ms + rng.randrange(18 * HOUR)))
+            case 2:  # a clock that is wrong by hours, days, decades: the hour of the send
+                yield (
+                    at_ms,
+                    _at(event, iso(rng.choice((sent_ms - 1, sent_ms - 2 * HOUR, sent_ms - 9 * DAY, 0)))),
+                )
+            case 3:  # the same instant, written in another way
+                yield at_ms, _at(event, _written(rng, at_ms))
+            case 4:  # told by EventBridge too
+                yield at_ms, {"version": "0", "detail-type": f"Email {kind}", "detail": event}
+            case _:  # told in the older format too, with tags and without
+                older = {"notificationType" if k == "eventType" else k: v for k, v in event.items()}
+                yield at_ms, older
+                untagged = {k: v for k, v in older["mail"].items() if k != "tags"}
+                yield at_ms, {**older, "mail": untagged}
+
+
+def _written(rng: Random, ms: int) -> str:
+    utc = iso(ms)[:-1]
+    east, west = iso(ms + 330 * MINUTE)[:-1], iso(ms - 7 * HOUR)[:-1]
+    return rng.choice(
+        (
+            f"{utc}+00:00",
+            f"{utc}999Z",
+            f"{east}+05:30",
+            f"{west}-0700",
+            f"{west.replace('T', ' ')} -0700",
+            f"{utc[:19]}Z",
+        )
+    )
+
+
+def _uncounted(rng: Random, sender: Sender, now_ms: int) -> Iterator[Outgoing]:
+    """Each of the reasons not to count, and beside each bound the last time that does count."""
+    sent_ms = now_ms - OLDEST_SEND
+    send = next(event for _, event in life_of_a_mail(rng, sender, sent_ms, TAGS))
+    mail = send["mail"]
+
+    def opened(when_ms: int, record_ms: int, sent: int = sent_ms, **more: object) -> Outgoing:
+        about = {**mail, "timestamp": iso(sent), **more}
+        return _record({"eventType": "Open", "mail": about, "open": {"timestamp": iso(when_ms)}}, record_ms)
+
+    long_ago = now_ms - LONGEST - 2 * DAY
+    too_late = {
+        "messageId": mail["messageId"] + "-late",
+        "tags": {**mail["tags"], "template": [NEVER_COUNTED]},
+    }
+    yield opened(long_ago + LONGEST, now_ms, long_ago)
+    yield opened(long_ago + LONGEST + 1, now_ms, long_ago, **too_late)
+    yield opened(now_ms - STALE, now_ms, now_ms - STALE)
+    yield opened(now_ms - STALE - 1, now_ms, now_ms - STALE - 1, **too_late)
+    yield opened(sent_ms + 2 * DAY, sent_ms + DAY)
+    yield opened(sent_ms + 2 * DAY + 1, sent_ms + DAY, messageId=mail["messageId"] + "-future")
+    yield opened(sent_ms, sent_ms, tags={})
+    yield opened(sent_ms, sent_ms, tags={**mail["tags"], "tenant": [""]})
+    yield opened(sent_ms, sent_ms, tags={**mail["tags"], "sequence": "no-list"})
+    yield opened(sent_ms, sent_ms, tags={**mail["tags"], "template": ["y" * 256]})
+    yield _record(_at(send | {"eventType": "Delivery", "delivery": {"timestamp": ""}}, "yesterday"), sent_ms)
+    yield _record({"eventType": "Reject", "mail": mail, "reject": {"reason": "Bad content"}}, sent_ms)
+    yield _record({"eventType": "Rendering Failure", "mail": mail, "failure": {}}, sent_ms)
+    taken_back = {"timestamp": iso(sent_ms), "complaintFeedbackType": "not-spam", "complainedRecipients": []}
+    yield _record({"eventType": "Complaint", "mail": mail, "complaint": taken_back}, sent_ms)
+    yield Outgoing(mail["messageId"].encode(), None, sent_ms)
+    yield Outgoing(None, b"", sent_ms)
+    yield Outgoing(b"\xff\x00key", b'{"eventType": "Send", "mail": ', sent_ms)

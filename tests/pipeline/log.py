@@ -1,0 +1,136 @@
+"""The log as tests see it: sending records with a time of their own, and reading a topic from end to end."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Producer, TopicPartition
+
+LIMIT_S = 120.0
+MAX_BYTES = 2_097_152
+
+
+class Outgoing(NamedTuple):
+    """A record to send. time_ms: its own Kafka time. partition: none leaves it to the key."""
+
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+    partition: int | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record as the topic holds it."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes] = field(default_factory=dict)
+
+
+def send(bootstrap: str, topic: str, records: Iterable[Outgoing]) -> None:
+    """Write records and return when Kafka has all of them."""
+    failed: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _record: object) -> None:
+        if error is not None:
+            failed.append(error)
+
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.max.bytes": MAX_BYTES,
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 1_000_000,
+        }
+    )
+    for record in records:
+        more = {} if record.partition is None else {"partition": record.partition}
+        producer.produce(
+            topic,
+            key=record.key,
+            value=record.value,
+            timestamp=record.time_ms,
+            on_delivery=delivered,
+            **more,  # type: ignore[arg-type]  # the stub takes each keyword for its own type
+        )
+        producer.poll(0)
+    assert producer.flush(LIMIT_S) == 0
+    assert not failed, failed[:3]
+
+
+def ends(bootstrap: str, topic: str) -> list[int]:
+    """The end of each partition: the offset that comes next."""
+    consumer = _consumer(bootstrap)
+    try:
+        partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
+        return [_end(consumer, topic, number) for number in partitions]
+    finally:
+        consumer.close()
+
+
+def read(bootstrap: str, topic: str) -> list[Stored]:
+    """All records that a topic holds now."""
+    upto = ends(bootstrap, topic)
+    missing = sum(upto)
+    consumer = _consumer(bootstrap)
+    found: list[Stored] = []
+    try:
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(len(upto))])
+        until = time.monotonic() + LIMIT_S
+        while missing > len(found):
+            assert time.monotonic() < until, f"{topic} gave {len(found)} of {missing} records"
+            for message in consumer.consume(10_000, timeout=0.2):
+                assert message.error() is None, message.error()
+                kind, time_ms = message.timestamp()
+                assert kind == TIMESTAMP_CREATE_TIME
+                partition, offset = message.partition(), message.offset()
+                assert partition is not None
+                assert offset is not None
+                if offset < upto[partition]:
+                    pairs: Any = message.headers() or []  # the stub takes in what `produce` takes
+                    headers = {name: _raw(part) or b"" for name, part in pairs}
+                    key, value = _raw(message.key()), _raw(message.value())
+                    found.append(Stored(partition, offset, time_ms, key, value, headers))
+    finally:
+        consumer.close()
+    return found
+
+
+def commit(bootstrap: str, topic: str, group: str, offsets: Sequence[int]) -> None:
+    """Commit offsets of a topic for a group, as a worker that counted so far has done."""
+    consumer = _consumer(bootstrap, group)
+    try:
+        positions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
+        consumer.commit(offsets=positions, asynchronous=False)
+    finally:
+        consumer.close()
+
+
+def _consumer(bootstrap: str, group: str = "nobody") -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+        }
+    )
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=LIMIT_S)
+    assert found is not None
+    return int(found[1])
+
+
+def _raw(part: bytes | str | None) -> bytes | None:
+    return part.encode() if isinstance(part, str) else part

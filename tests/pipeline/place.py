@@ -1,0 +1,204 @@
+"""A place of a test's own: topics on the session's Kafka, a Valkey, the programs, questions to the API.
+
+The Valkey is the test's own because there is one live generation in a Redis.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import msgspec
+import redis
+
+from deploy.valkey import Valkey
+from schemas import counters, topics
+from tests import services
+from tests.pipeline import log, oracle
+from tests.pipeline.log import Outgoing, Stored
+from tests.pipeline.programs import Program, Programs
+
+Letter = tuple[bytes | None, dict[str, bytes]]
+"""A dead letter's value and headers."""
+
+HOUR = timedelta(hours=1)
+PERIODS = ("hour", "day", "week", "month")
+
+
+def time_of(ms: int) -> datetime:
+    """Milliseconds since 1970 as the oracle's kind of time."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+
+
+def naive_count(records: Iterable[Outgoing] | Iterable[Stored]) -> oracle.Count:
+    """The oracle's numbers."""
+    return oracle.count((record.value, time_of(record.time_ms)) for record in records)
+
+
+def place_of(source: str, record: Stored) -> bytes:
+    """The key of a record's dead letter. source: the events topic."""
+    return f"{source}:{record.partition}:{record.offset}".encode()
+
+
+def letter_of(source: str, record: Stored, reason: str) -> Letter:
+    """What the dead letter of a record of the events topic `source` holds."""
+    headers = {
+        topics.REASON: reason.encode(),
+        topics.SOURCE_TOPIC: source.encode(),
+        topics.SOURCE_PARTITION: str(record.partition).encode(),
+        topics.SOURCE_OFFSET: str(record.offset).encode(),
+        topics.SOURCE_TIMESTAMP: str(record.time_ms).encode(),
+    }
+    if record.key is not None:
+        headers[topics.SOURCE_KEY] = record.key
+    return record.value, headers
+
+
+@dataclass
+class Place:
+    """Where a test takes place."""
+
+    bootstrap: str
+    valkey: Valkey
+    redis: redis.Redis
+    programs: Programs
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def send(self, records: Iterable[Outgoing]) -> None:
+        """Write records straight to the events topic."""
+        log.send(self.bootstrap, self.programs.events_topic, records)
+
+    def events(self) -> list[Stored]:
+        return log.read(self.bootstrap, self.programs.events_topic)
+
+    def dead_letters(self) -> dict[bytes, Letter]:
+        """The dead letters by key; a key that stands there more than once says the same each time."""
+        found: dict[bytes, Letter] = {}
+        for record in log.read(self.bootstrap, self.programs.dead_letter_topic):
+            assert record.key is not None
+            letter = (record.value, record.headers)
+            assert found.setdefault(record.key, letter) == letter
+        return found
+
+    def naive_dead_letters(self) -> dict[bytes, Letter]:
+        """The dead letters that the events topic must have brought about, as the oracle reads it."""
+        source, want = self.programs.events_topic, {}
+        for record in self.events():
+            reason = oracle.read(record.value, time_of(record.time_ms)).outcome
+            if reason in oracle.DEAD:
+                want[place_of(source, record)] = letter_of(source, record, reason)
+        return want
+
+    def check_dead_letters(self, want: dict[bytes, Letter]) -> None:
+        """Compare all dead letters with those that must be there: none is missing, altered or too much."""
+        got = self.dead_letters()
+        assert sorted(want.keys() - got.keys()) == []
+        assert sorted(got.keys() - want.keys()) == []
+        assert [key for key in want if got[key] != want[key]] == []
+
+    def ends(self) -> list[int]:
+        return log.ends(self.bootstrap, self.programs.events_topic)
+
+    def lanes(self) -> list[str]:
+        """The keys of the live generation's lanes; none where there is no generation."""
+        record = self.redis.get(counters.GENERATION_KEY)
+        if record is None:
+            return []
+        live = msgspec.json.decode(record, type=counters.Generation)
+        return [counters.lane_key(live.name, lane) for lane in range(live.lanes)]
+
+    def fences(self) -> list[list[int]]:
+        """For each lane, the fence of each partition."""
+        wanted = [f"f{number}" for number in range(topics.EVENTS.partitions)]
+        return [[int(fence or 0) for fence in self.redis.hmget(lane, wanted)] for lane in self.lanes()]
+
+    def wait_until_counted(self, worker: Program) -> None:
+        """Wait until every lane is counted to the topic's end as it is now."""
+        ends = self.ends()
+
+        def counted() -> bool:
+            fences = self.fences()
+            return bool(fences) and all(lane == ends for lane in fences)
+
+        worker.wait_until(counted, f"every fence is at {ends}")
+
+    def make_keys(self, tenants: Iterable[str]) -> None:
+        """An API key for each tenant, two at a time."""
+        names = [tenant for tenant in tenants if tenant not in self.keys]
+        with ThreadPoolExecutor(2) as pool:
+            self.keys.update(zip(names, pool.map(self.programs.new_key, names), strict=True))
+
+    def check(self, api: Program, want: oracle.Count, periods: Iterable[str] = PERIODS) -> None:
+        """Ask the API for every number that the oracle knows, hours without any included."""
+        tenants = {tenant for tenant, _, _ in want.hours}
+        assert tenants, "there is nothing to check"
+        for tenant in tenants:
+            scopes = want.scopes(tenant)
+            hours = sorted(hour for scope in scopes for hour in want.hours[scope])
+            first = hours[0] - timedelta(hours=26, minutes=43, milliseconds=1)
+            last = hours[-1] + timedelta(hours=1, minutes=7, milliseconds=999)
+            third = hours[len(hours) // 3] + timedelta(minutes=30)
+            inner = (third, max(third, hours[-1] - HOUR))
+            for period in periods:
+                for scope in scopes:
+                    self._check_one(api, want, scope, period, (first, last))
+                self._check_one(api, want, (tenant, "tenant", ""), period, inner)
+
+    def ask(self, api: Program, scope: oracle.Scope, **parameters: str) -> tuple[int, Any]:
+        """The API's answer on one scope: status and body."""
+        tenant, kind, name = scope
+        path = "/api/metrics" if kind == "tenant" else f"/api/metrics/{kind}s/{quote(name, safe='')}"
+        response = api.get(
+            f"{path}?{urlencode(parameters)}", {"Authorization": f"Bearer {self.keys[tenant]}"}
+        )
+        return response.status_code, response.json()
+
+    def _check_one(
+        self,
+        api: Program,
+        want: oracle.Count,
+        scope: oracle.Scope,
+        period: str,
+        span: tuple[datetime, datetime],
+    ) -> None:
+        first, last = span
+        expected = want.body(scope, period, first, last)
+        question = {"period": period, "from": oracle.iso(first), "to": oracle.iso(last)}
+        status, body = self.ask(api, scope, **question)
+        assert status == 200, (scope, question, body)
+        if body != expected:
+            raise AssertionError(f"{scope} by {period}: {_differences(body, expected)}")
+
+
+def _differences(got: Any, want: Any) -> list[str]:
+    """What differs, first of all the points."""
+    mine = {point["timestamp"]: point for point in want["timeseries"]}
+    theirs = {point["timestamp"]: point for point in got["timeseries"]}
+    points = [time for time in sorted({*mine, *theirs}) if mine.get(time) != theirs.get(time)]
+    told = [f"{time}: got {theirs.get(time)}, want {mine.get(time)}" for time in points[:3]]
+    rest = [f"{k}: got {got[k]}, want {want[k]}" for k in want if k != "timeseries" and got[k] != want[k]]
+    return [f"{len(points)} points differ", *told, *rest]
+
+
+@contextmanager
+def open_place(bootstrap: str, directory: Path) -> Iterator[Place]:
+    """Open a place; at its end its programs, its Valkey and its topics are gone. directory: for logs."""
+    prefix = f"t{uuid4().hex[:10]}-"
+    with services.valkey_server() as valkey, redis.Redis.from_url(valkey.url) as client:
+        programs = Programs(bootstrap, valkey.url, prefix, directory)
+        wanted = {
+            programs.events_topic: topics.EVENTS,
+            programs.dead_letter_topic: topics.DEAD_LETTERS,
+            topics.API_KEYS_TOPIC: topics.API_KEYS,
+        }
+        services.create_topics(bootstrap, wanted)
+        try:
+            with programs:
+                yield Place(bootstrap, valkey, client, programs)
+        finally:
+            services.delete_topics(bootstrap, prefix)

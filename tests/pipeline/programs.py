@@ -1,0 +1,216 @@
+"""The true programs as processes: started as a person starts them, watched from outside, killed.
+
+A test talks to them by HTTP, by signals and by what they log, and by nothing else.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.processes import Child, free_port
+
+CHECKOUT = Path(__file__).parents[2]
+LIMIT_S = 120.0
+"""A wait that takes so long has failed. None takes a tenth of it where all is well."""
+POLL_S = 0.05
+
+SETTINGS = (
+    "AGGREGATOR_PORT API_PORT CONSUMER_GROUP DEAD_LETTER_TOPIC DEFAULT_TENANT EVENTS_TOPIC INGEST_PORT"
+    " REDIS_CLUSTER REDIS_URL SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
+)
+
+
+def wait_until(holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
+    """Return when `holds()` is true; fail with `what` after a generous while."""
+    until = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < until, f"still waiting after {limit_s:.0f} s: {what}"
+        time.sleep(POLL_S)
+
+
+class Program:
+    """One process of the project and its HTTP side."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], log: Path, port: int = 0) -> None:
+        """Start it. port: its HTTP port, 0 where it chooses one and logs it."""
+        self.beside: list[Program] = [self]
+        """All programs of the same place; none of them may end while one is waited for."""
+        self._may_end = False
+        self._child = Child(
+            name,
+            [sys.executable, "-m", name],
+            log,
+            environment=environment,
+            directory=CHECKOUT,
+        )
+        self._port = port
+        self._client = httpx.Client(trust_env=False, timeout=30)
+        self._child.start()
+
+    @property
+    def running(self) -> bool:
+        return self._child.running
+
+    @property
+    def url(self) -> str:
+        """Its base URL, once it has one."""
+        if not self._port:
+            self.wait_until(lambda: bool(self.said("listening")), "it tells its port")
+            self._port = self.said("listening")[-1]["port"]
+        return f"http://127.0.0.1:{self._port}"
+
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        """As `wait_until`, and fail at once where it or one beside it ends by itself."""
+
+        def holds_or_dead() -> bool:
+            for program in self.beside:
+                if not program._may_end:
+                    program._child.check()
+            return holds()
+
+        wait_until(holds_or_dead, f"{self._child.name}: {what}")
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """The answer to a request to the program; 502 where nothing listens (yet)."""
+        try:
+            return self._client.get(self.url + path, headers=headers)
+        except httpx.TransportError:
+            return httpx.Response(502)
+
+    def wait_until_ready(self) -> None:
+        self.wait_until(lambda: self.get("/readyz").status_code == 200, "/readyz says 200")
+
+    def wait_until_unready_because(self, why: str) -> str:
+        """Wait until `/readyz` says 503 and `why` among its reasons; returns its body."""
+
+        def unready() -> bool:
+            answer = self.get("/readyz")
+            return answer.status_code == 503 and why in answer.text
+
+        self.wait_until(unready, f"/readyz says 503: {why}")
+        return self.get("/readyz").text
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels, as `/metrics` tells it; 0 without any."""
+        total = 0.0
+        for line in self.get("/metrics").text.splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
+                total += float(value)
+        return total
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of that event so far."""
+        lines = []
+        for line in self._child.log.read_text(errors="replace").splitlines():
+            if line.startswith("{") and line.endswith("}"):
+                told = json.loads(line)
+                if told["event"] == event:
+                    lines.append(told)
+        return lines
+
+    def freeze(self) -> None:
+        """SIGSTOP: it stands still and knows nothing of it."""
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it stood."""
+        os.kill(self._child.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL; harmless where it has ended."""
+        self._may_end = True
+        self._child.kill()
+        self._client.close()
+
+    def stop(self) -> int | None:
+        """SIGTERM; returns the exit status."""
+        self._may_end = True
+        self._child.stop(30)
+        self._client.close()
+        return self._child.status()
+
+    def wait_until_ended(self) -> int | None:
+        """Wait until it ends by itself; returns the exit status."""
+        self._may_end = True
+        wait_until(lambda: not self.running, f"{self._child.name} ends")
+        return self._child.status()
+
+
+class Programs:
+    """Starts programs on one Kafka, one Redis and topics of a test's own; none of them outlives it."""
+
+    def __init__(self, bootstrap: str, redis_url: str, prefix: str, directory: Path) -> None:
+        """prefix: of the names of topics and groups. directory: for logs."""
+        self.events_topic = f"{prefix}events"
+        self.dead_letter_topic = f"{prefix}dlq"
+        self.group = f"{prefix}group"
+        self._directory = directory
+        self._all: list[Program] = []
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not _is_setting(name)},
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "REDIS_URL": redis_url,
+            "EVENTS_TOPIC": self.events_topic,
+            "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+        }
+
+    def __enter__(self) -> "Programs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self._all:
+            program.kill()
+
+    def worker(self, group: str | None = None) -> Program:
+        """Start a worker, in the usual group or another."""
+        return self._start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group)
+
+    def ingest(self, topic_arn: str, certificates: Path) -> Program:
+        """Start ingest for one SNS topic with pinned certificates."""
+        port = free_port()
+        return self._start(
+            "ingest",
+            port,
+            INGEST_PORT=str(port),
+            SNS_TOPIC_ARNS=topic_arn,
+            SNS_CERTIFICATE_DIR=str(certificates),
+        )
+
+    def api(self) -> Program:
+        """Start the API."""
+        self.api_port = free_port()
+        return self._start("api", self.api_port, API_PORT=str(self.api_port))
+
+    def new_key(self, tenant: str) -> str:
+        """Make an API key with the API's own command."""
+        made = subprocess.run(
+            [sys.executable, "-m", "api", "keys", "create", "--", tenant],
+            env={**self._environment, "API_PORT": str(self.api_port)},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def _start(self, name: str, port: int = 0, /, **settings: str) -> Program:
+        log = self._directory / f"{len(self._all)}-{name}.log"
+        program = Program(name, {**self._environment, **settings}, log, port)
+        self._all.append(program)
+        program.beside = self._all
+        return program
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("KAFKA_") or name in SETTINGS.split()
