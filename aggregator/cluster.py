@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import KafkaUnavailableError
@@ -28,7 +28,8 @@ class Cluster:
         settings: where Kafka is and what the topics are called.
         """
         self._topic = settings.events_topic
-        self._admin = AdminClient({**settings.librdkafka(), "socket.timeout.ms": int(_TIMEOUT_S * 1000)})
+        self._config = {**settings.librdkafka(), "socket.timeout.ms": int(_TIMEOUT_S * 1000)}
+        self._admin = AdminClient(self._config)
 
     def log(self) -> Log:
         """Which cluster and events topic this is.
@@ -49,11 +50,14 @@ class Cluster:
         group: its id. partitions: how many the topic has.
         Raises: KafkaUnavailableError.
         """
-        asked = [TopicPartition(self._topic, number) for number in range(partitions)]
-        request = ConsumerGroupTopicPartitions(group, asked)
+        # A consumer that never joins: the admin client's question crashes librdkafka 2.16 where the
+        # coordinator is still loading, as it is when a group is asked for the first time.
+        config = {**self._config, "group.id": group, "enable.auto.commit": False}
+        asker = Consumer(config)
         try:
-            offsets = self._admin.list_consumer_group_offsets([request], request_timeout=_TIMEOUT_S)
-            answer = offsets[group].result()
+            asked = [TopicPartition(self._topic, number) for number in range(partitions)]
+            return any(each.offset >= 0 for each in asker.committed(asked, timeout=_TIMEOUT_S))
         except KafkaException as error:
             raise KafkaUnavailableError(f"consumer group {group}: {error}") from error
-        return any(each.offset >= 0 for each in answer.topic_partitions)
+        finally:
+            asker.close()

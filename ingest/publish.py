@@ -62,7 +62,6 @@ class KafkaPublisher(Publisher):
             "reconnect.backoff.ms": 100,
             "reconnect.backoff.max.ms": 1_000,
             "allow.auto.create.topics": False,
-            "log_level": 2,  # what is worse than an error; errors come through error_cb, and we log changes
             "error_cb": self._on_error,
         }
         self._last_error = "no answer"

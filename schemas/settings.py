@@ -56,6 +56,7 @@ class KafkaSettings(Settings):
         config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self.kafka_bootstrap_servers,
             "security.protocol": self.kafka_security_protocol,
+            "log_level": 2,  # its lines are of a shape of their own; what fails is said in ours
         }
         if self.kafka_security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.kafka_sasl_mechanism
