@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 LIMIT_S = 120.0
 MAX_BYTES = 2_097_152
@@ -134,3 +135,11 @@ def _end(consumer: Consumer, topic: str, partition: int) -> int:
 
 def _raw(part: bytes | str | None) -> bytes | None:
     return part.encode() if isinstance(part, str) else part
+
+
+def forget_before(bootstrap: str, topic: str, offset: int, partitions: int) -> None:
+    """Remove what lies before an offset in each partition."""
+    upto = [TopicPartition(topic, number, offset) for number in range(partitions)]
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # its answers never come once it is gone
+    for answer in admin.delete_records(upto).values():
+        answer.result(LIMIT_S)

@@ -101,6 +101,10 @@ class Place:
         assert sorted(got.keys() - want.keys()) == []
         assert [key for key in want if got[key] != want[key]] == []
 
+    def forget_records_before(self, offset: int) -> None:
+        """Remove the first records of every partition, as retention does."""
+        log.forget_before(self.bootstrap, self.programs.events_topic, offset, topics.EVENTS.partitions)
+
     def ends(self) -> list[int]:
         return log.ends(self.bootstrap, self.programs.events_topic)
 
@@ -171,7 +175,7 @@ class Place:
         question = {"period": period, "from": oracle.iso(first), "to": oracle.iso(last)}
         status, body = self.ask(api, scope, **question)
         assert status == 200, (scope, question, body)
-        if body != expected:
+        if {name: body[name] for name in expected} != expected:  # answers may say more than the page does
             raise AssertionError(f"{scope} by {period}: {_differences(body, expected)}")
 
 

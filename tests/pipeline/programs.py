@@ -170,9 +170,9 @@ class Programs:
         for program in self._all:
             program.kill()
 
-    def worker(self, group: str | None = None) -> Program:
-        """Start a worker, in the usual group or another."""
-        return self._start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group)
+    def worker(self, group: str | None = None, **settings: str) -> Program:
+        """Start a worker, in the usual group or another. settings: of the rules."""
+        return self._start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group, **settings)
 
     def ingest(self, topic_arn: str, certificates: Path) -> Program:
         """Start ingest for one SNS topic with pinned certificates."""
@@ -203,6 +203,25 @@ class Programs:
         )
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
+
+    def command(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+        """Start one of the aggregator's commands, in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "aggregator", *arguments],
+            env={**self._environment, **settings},
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Run one of the aggregator's commands to its end. Returns: exit code and stdout."""
+        started = self.command(*arguments, **settings)
+        out, err = started.communicate(timeout=LIMIT_S)
+        assert "Traceback" not in err, err
+        return started.returncode, out
 
     def _start(self, name: str, port: int = 0, /, **settings: str) -> Program:
         log = self._directory / f"{len(self._all)}-{name}.log"

@@ -1,0 +1,215 @@
+"""The operators' commands on the true programs: rebuild, verify, dead-letters."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from schemas import counters
+from tests.pipeline import events
+from tests.pipeline.log import Outgoing
+from tests.pipeline.place import Place, naive_count
+from tests.pipeline.programs import Program, wait_until
+
+RECORDS = 60_000
+TENANTS = 4
+LIVE_A_ROUND = 100
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def traffic(place: Place, api: Program, sent: list[Outgoing]) -> Iterator[list[int]]:
+    """Some hundreds of records a second, and a request after each round; yields the statuses of all."""
+    statuses: list[int] = []
+    done = threading.Event()
+    key = {"Authorization": f"Bearer {place.keys[events.TENANTS[0]]}"}
+
+    def send() -> None:
+        seed = 1_000
+        while not done.is_set():
+            seed += 1
+            batch = events.records(seed, now_ms(), LIVE_A_ROUND, TENANTS)
+            place.send(batch)
+            sent.extend(batch)
+            statuses.append(api.get("/api/metrics", key).status_code)
+            done.wait(0.1)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield statuses
+    finally:
+        done.set()
+        sender.join()
+
+
+def generation(place: Place) -> str:
+    record = place.redis.get(counters.GENERATION_KEY)
+    assert isinstance(record, bytes)
+    return msgspec.json.decode(record, type=counters.Generation).name
+
+
+def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
+    """Killed in the middle and run again: it goes on, switches, the API answers all along, all is exact."""
+    sent = events.records(11, now_ms(), RECORDS, TENANTS)
+    worker, api = place.programs.worker(), place.programs.api()
+    place.send(sent)
+    place.wait_until_counted(worker)
+    place.make_keys(events.TENANTS[:TENANTS])
+    before = generation(place)
+    with traffic(place, api, sent) as statuses:
+        killed = place.programs.command("rebuild")
+
+        def half_way() -> bool:
+            building = place.redis.get("ses-metrics:rebuild")
+            if not isinstance(building, bytes):
+                return False
+            name = msgspec.json.decode(building, type=counters.Generation).name
+            fences = place.redis.hgetall(counters.lane_key(name, 0))
+            return sum(int(at) for field, at in fences.items() if field[:1] == b"f") > RECORDS // 4
+
+        wait_until(half_way, "the rebuild is in the middle")
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert generation(place) == before
+        code, out = place.programs.run("rebuild", "--json")
+        report = json.loads(out)
+        assert (code, report["resumed"], report["workers_seen"], report["not_compared"]) == (
+            0,
+            True,
+            True,
+            None,
+        )
+        assert report["cells_differing"] == 0
+        assert report["tenants_compared"] == TENANTS
+        assert generation(place) == report["generation"] != before
+        seen = len(statuses)
+        wait_until(lambda: len(statuses) > seen + 5, "requests after the switch")
+    assert set(statuses) == {200}
+    place.wait_until_counted(worker)
+    place.check(api, naive_count(sent), ("day",))
+    code, out = place.programs.run("verify", "--json")
+    assert (code, json.loads(out)["differences"]) == (0, [])
+
+
+def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Place) -> None:
+    """One count too many in one cell: verify names exactly that one, beside live traffic too."""
+    tenant = events.TENANTS[1]
+    sent = events.records(12, now_ms(), 5_000, TENANTS)
+    worker, api = place.programs.worker(), place.programs.api()
+    place.send(sent)
+    place.wait_until_counted(worker)
+    place.make_keys(events.TENANTS[:TENANTS])
+    assert place.programs.run("verify")[0] == 0
+    lane = place.lanes()[counters.lane_of(tenant, len(place.lanes()))]
+    safe = counters.safe_id(tenant)
+    day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
+    bags = f"{lane}:c:{safe}:{day}"
+    one_more_click_at_5 = bytes([5 * 6 + 3])
+    bag = place.redis.hget(bags, "t")
+    assert isinstance(bag, bytes)
+    place.redis.hset(bags, "t", bag + one_more_click_at_5)
+    with traffic(place, api, sent):
+        code, out = place.programs.run("verify", "--json")
+        (difference,) = json.loads(out)["differences"]
+        assert code == 1
+        hour = time.strftime("%Y-%m-%dT05:00:00Z", time.gmtime(day * 86400))
+        assert (difference["tenant"], difference["scope"], difference["id"]) == (tenant, "tenant", "")
+        assert (difference["hour"], difference["field"]) == (hour, "clicked")
+        assert difference["redis"] - difference["log"] == 1
+        assert place.programs.run("verify", "--tenant", events.TENANTS[0])[0] == 0
+        assert place.programs.run("verify", "--tenant", tenant, "--since", hour)[0] == 1
+        code, out = place.programs.run("rebuild", "--drop", "--json")
+        report = json.loads(out)
+        assert (code, report["cells_differing"], report["examples"][0]["field"]) == (0, 1, "clicked")
+        assert report["dropped_keys"] > 0
+        assert place.programs.run("verify", "--sample", "100")[0] == 0
+    assert not list(place.redis.scan_iter(match=f"{lane}*", count=10_000))
+    place.wait_until_counted(worker)
+    place.check(api, naive_count(sent), ("month",))
+
+
+def test_a_wiped_redis_comes_back_by_rebuild_alone(place: Place) -> None:
+    """FLUSHALL under load: 503 and not zeros; one rebuild, and workers take over by themselves."""
+    sent = events.records(13, now_ms(), 10_000, TENANTS)
+    worker, api = place.programs.worker(), place.programs.api()
+    place.send(sent)
+    place.wait_until_counted(worker)
+    place.make_keys(events.TENANTS[:TENANTS])
+    with traffic(place, api, sent) as statuses:
+        place.redis.flushall()
+        worker.wait_until_unready_because("rebuild")
+        code, out = place.programs.run("rebuild", "--json")
+        report = json.loads(out)
+        assert (code, report["previous"], report["workers_seen"]) == (0, None, True)
+        wait_until(lambda: statuses[-1] == 200, "the API answers again")
+    assert set(statuses) <= {200, 503}
+    place.wait_until_counted(worker)
+    place.check(api, naive_count(sent), ("day",))
+
+
+def test_rebuilds_that_must_not_be(place: Place) -> None:
+    """One rebuild at a time; a log that lost its beginning only when told so; a dry run does nothing."""
+    worker = place.programs.worker()
+    place.send(events.records(14, now_ms(), 2_000, TENANTS))
+    place.wait_until_counted(worker)
+    before = place.redis.dbsize()
+    code, out = place.programs.run("rebuild", "--dry-run", "--json")
+    assert (code, json.loads(out)["records"], place.redis.dbsize()) == (0, 2_000, before)
+    place.redis.set("ses-metrics:rebuild:lease", "another", px=60_000)
+    assert place.programs.run("rebuild")[0] == 1
+    place.redis.delete("ses-metrics:rebuild:lease")
+    place.forget_records_before(10)
+    assert place.programs.run("rebuild")[0] == 1
+    code, out = place.programs.run("rebuild", "--allow-truncated", "--json")
+    assert (code, "begins at" in json.loads(out)["partial"]) == (0, True)
+
+
+def test_a_changed_rule_is_a_rebuild_with_the_new_settings(place: Place) -> None:
+    """Workers of other rules wait outside; at the switch they take over, and what was refused counts."""
+    untagged = {
+        "eventType": "Open",
+        "mail": {"messageId": "m", "timestamp": "2026-01-05T10:00:00Z", "destination": ["a@example.com"]},
+        "open": {"timestamp": "2026-01-05T11:00:00Z"},
+    }
+    at = 1_767_610_800_000  # an hour after the send, so that the redrive is of old records
+    place.send([Outgoing(b"m", json.dumps(untagged).encode(), at), Outgoing(b"n", b"{", at)])
+    old, api = place.programs.worker(), place.programs.api()
+    place.wait_until_counted(old)
+    code, out = place.programs.run("dead-letters", "list", "--json")
+    letters = {each["reason"]: each for each in json.loads(out)["reasons"]}
+    assert (code, {reason: each["letters"] for reason, each in letters.items()}) == (
+        0,
+        {"no_tenant": 1, "unreadable": 1},
+    )
+    (key,) = letters["no_tenant"]["samples"]
+    assert json.loads(place.programs.run("dead-letters", "show", key)[1]) == untagged
+
+    new = place.programs.worker(DEFAULT_TENANT="house")
+    new.wait_until_unready_because("rules")
+    assert place.programs.run("rebuild", DEFAULT_TENANT="house")[0] == 0
+    new.wait_until_ready()
+    old.wait_until_unready_because("rules")
+    place.make_keys(["house"])
+    question = {"period": "day", "from": "2026-01-05", "to": "2026-01-05"}
+    status, body = place.ask(api, ("house", "tenant", ""), **question)
+    assert (status, body["totals"]["opened"]) == (200, 1)
+
+    redrive = ("dead-letters", "redrive", "--reason", "no_tenant")
+    assert place.programs.run(*redrive)[0] == 1, "older than 14 days: only when told"
+    for _ in range(2):
+        assert place.programs.run(*redrive, "--old")[0] == 0
+    place.wait_until_counted(new)
+    assert sum(place.ends()) == 4
+    assert place.ask(api, ("house", "tenant", ""), **question)[1]["totals"]["opened"] == 1
+    assert place.programs.run("dead-letters", "purge")[0] == 2
+    assert place.programs.run("dead-letters", "purge", "--yes")[0] == 0
+    assert json.loads(place.programs.run("dead-letters", "list", "--json")[1]) == {"reasons": []}
