@@ -36,6 +36,7 @@ from aggregator.fences import Partition
 from aggregator.reading import FloodWatch, Reading, read_batch
 from aggregator.store import LaneCall
 from aggregator.tally import pack
+from aggregator.times import DAY_MS
 from schemas.counters import Generation
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ log = structlog.get_logger(__name__)
 TICK_S: Final = 1.0
 ABOVE_END_S: Final = 30.0
 """A fence above the log's end is a lost log only after this: an end reads low just after a leader change."""
-BEHIND_WARNING_MS: Final = 7 * 24 * 3_600_000
+BEHIND_WARNING_MS: Final = 7 * DAY_MS
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
@@ -78,6 +79,7 @@ class Worker:
         self._above_since: float | None = None
         self._due = asyncio.Event()
         self._said: tuple[str, float] = ("", 0.0)
+        self._warned_at = -REMINDER_S
         self._begins: list[float] = []
         self.not_ready: str | None = "starting"
         """Why the worker is not ready; none where it counts, or has no partition to count."""
@@ -223,10 +225,13 @@ class Worker:
 
     def _warn_if_behind(self, batch: Batch) -> None:
         behind_ms = self._clock_ms() - batch.records[-1].timestamp
-        if behind_ms > BEHIND_WARNING_MS:
-            self._remind(
-                f"partition {batch.partition} is {behind_ms // 86_400_000} days behind; from 14 days on"
-                " duplicates may be counted twice"
+        now = time.monotonic()
+        if behind_ms > BEHIND_WARNING_MS and now - self._warned_at >= REMINDER_S:
+            self._warned_at = now
+            log.warning(
+                "far behind, from 14 days on duplicates may count twice",
+                partition=batch.partition,
+                days=behind_ms // DAY_MS,
             )
 
     def _apply(
