@@ -1,65 +1,30 @@
-"""The HTTP side: the three metrics routes, health, and the program's own metrics.
-
-Every question is judged in one order, whatever it asks: can it be answered at all (503), who asks (401),
-was it understood (400), is there such a thing (404). A question that was not understood therefore still
-reads its lane: that the counters are gone is told before a wrong parameter is.
-"""
+"""The HTTP side: the metrics routes, their documentation, health, and the program's own metrics."""
 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol
-from urllib.parse import unquote_to_bytes
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.exceptions import HTTPException
 
-from api.config import ApiSettings
-from api.errors import (
-    INTERNAL,
-    INVALID_PARAMETER,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    UNAUTHORIZED,
-    UNAVAILABLE,
-    ApiError,
-)
+from api import docs, openapi
+from api.config import ApiSettings, rate_limit_of
+from api.errors import ApiError
 from api.key_topic import KeyFollower
-from api.keys import KeyTable
 from api.meters import MeterRequests, Meters
-from api.parameters import documentation, read_parameters
+from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
+from api.problems import refuse_as_problems
+from api.rate_limit import RateLimit
 from api.reader import Reader, Scope, connect
-from api.rollup import Range, Series, add_up, format_instant, parse_range
-from schemas.http import problem
-from schemas.kinds import FIELDS
-from schemas.metrics import Metrics
-
-
-class Keys(Protocol):
-    """Where the API learns of keys. `start` and `stop` are called once each and may block."""
-
-    table: KeyTable
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the table knows every key that there is."""
-
-    @property
-    def next_offset(self) -> int:
-        """The offset of `api-keys` below which all records are in the table."""
-
-    def start(self) -> None:
-        """Begin to fill the table."""
-
-    def stop(self) -> None:
-        """End."""
+from api.request_ids import NameRequests
+from api.service import Keys, Service
+from schemas.metrics import KnownIds, Metrics
 
 
 class WholeRest(Convertor[str]):
@@ -78,62 +43,13 @@ class WholeRest(Convertor[str]):
 
 register_url_convertor("whole", WholeRest())
 
+SequenceId = Annotated[str, Path(description="The sequence ID.", examples=["onboarding"])]
+TemplateId = Annotated[str, Path(description="The template ID.", examples=["welcome-email"])]
+
 
 def now_ms() -> int:
     """The time, in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def _understand(request: Request, clock: Callable[[], int]) -> Range | ApiError:
-    """The range that is asked for, or what is wrong with the question (which is told later)."""
-    try:
-        given = read_parameters(request.query_params.multi_items())
-        return parse_range(given.get("period"), given.get("from"), given.get("to"), clock())
-    except ApiError as error:
-        return error
-
-
-def _path_is_exact(request: Request) -> bool:
-    """Whether the decoded path is the path that was sent: bytes that are no UTF-8 are no id that we know."""
-    sent: bytes = request.scope["raw_path"]
-    decoded: str = request.scope["path"]
-    return unquote_to_bytes(sent) == decoded.encode()
-
-
-def _body(asked: Range, series: Series) -> dict[str, Any]:
-    return {
-        "period": asked.period.name,
-        "from": format_instant(asked.from_ms),
-        "to": format_instant(asked.to_ms),
-        "totals": dict(zip(FIELDS, series.totals, strict=True)),
-        "timeseries": [
-            {"timestamp": format_instant(start), **dict(zip(FIELDS, counts, strict=True))}
-            for start, counts in series.points
-        ],
-    }
-
-
-def _refuse_as_problems(app: FastAPI) -> None:
-    """Every error that leaves the application is a problem of our table; FastAPI's own never show."""
-    http_codes = {error.status: error for error in (NOT_FOUND, METHOD_NOT_ALLOWED)}
-
-    @app.exception_handler(ApiError)
-    async def refused(_request: Request, error: ApiError) -> Response:
-        return problem(error.code.code, error.code.status, str(error), error.code.headers)
-
-    @app.exception_handler(HTTPException)
-    async def not_routed(_request: Request, error: HTTPException) -> Response:
-        code = http_codes.get(error.status_code, INTERNAL)
-        return problem(code.code, code.status, code.meaning, error.headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def not_valid(_request: Request, _error: RequestValidationError) -> Response:
-        return problem(INVALID_PARAMETER.code, INVALID_PARAMETER.status, INVALID_PARAMETER.meaning)
-
-    @app.exception_handler(Exception)
-    async def defect(_request: Request, _error: Exception) -> Response:
-        # Starlette raises the error again after this answer, and the server logs it with its traceback.
-        return problem(INTERNAL.code, INTERNAL.status, INTERNAL.meaning)
 
 
 def create_app(
@@ -147,6 +63,7 @@ def create_app(
     key_source: Keys = KeyFollower(settings) if keys is None else keys
     reader = Reader(connect(settings))
     meters = Meters()
+    service = Service(reader, key_source, RateLimit(rate_limit_of(settings.rate_limit)), meters, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -156,53 +73,63 @@ def create_app(
         await reader.close()
 
     app = FastAPI(
-        title="SES metrics", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="SES metrics",
+        version="1",
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_middleware(MeterRequests, meters=meters)
-    _refuse_as_problems(app)
+    app.add_middleware(NameRequests)
+    refuse_as_problems(app)
+    docs.add_to(app)
+    _add_metrics(app, service)
+    _add_health(app, reader, key_source, meters)
+    return app
 
+
+def _add_metrics(app: FastAPI, service: Service) -> None:
     bearer = HTTPBearer(auto_error=False, description="An API key, as `python -m api keys create` prints it.")
-    Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]  # noqa: N806 - a type
 
-    async def answer(
-        request: Request, credentials: HTTPAuthorizationCredentials | None, scope: Scope
-    ) -> dict[str, Any]:
-        with meters.redis_seconds.time():
-            live = await reader.live()
-        table = key_source.table  # before `loaded`: a table that is being read anew is another one
-        if not key_source.loaded:
-            raise ApiError(UNAVAILABLE, "The API keys are not read yet. Try again later.")
-        tenant = table.tenant_of(credentials.credentials) if credentials else None
-        if tenant is None:
-            raise ApiError(UNAUTHORIZED, "Send a valid API key in the header `Authorization: Bearer <key>`.")
-        asked = _understand(request, clock)
-        with meters.redis_seconds.time():
-            counters = await reader.counters(
-                live, tenant, scope, asked.days if isinstance(asked, Range) else range(0)
-            )
-        if isinstance(asked, ApiError):
-            raise asked
-        if not counters.known or not _path_is_exact(request):
-            raise ApiError(NOT_FOUND, "Nothing was counted for this id yet, or it is not yours.")
-        return _body(asked, add_up(asked, counters.days))
+    def presented(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> str | None:
+        return credentials.credentials if credentials else None
 
-    shared = documentation()
+    Key = Annotated[str | None, Depends(presented)]  # noqa: N806 - a type
+    tenant = openapi.operation("get", Metrics, TENANT_PARAMETERS, openapi.METRICS_EXAMPLE)
+    sequence = openapi.operation("sequence", Metrics, SCOPE_PARAMETERS, openapi.METRICS_EXAMPLE, has_id=True)
+    template = openapi.operation("template", Metrics, SCOPE_PARAMETERS, openapi.METRICS_EXAMPLE, has_id=True)
+    sequences = openapi.operation("sequences", KnownIds, PAGE_PARAMETERS, openapi.IDS_EXAMPLE)
+    templates = openapi.operation("templates", KnownIds, PAGE_PARAMETERS, openapi.IDS_EXAMPLE)
 
-    @app.get("/api/metrics", response_model=Metrics, **shared)
-    async def get_metrics(request: Request, credentials: Credentials) -> Any:
+    @app.get("/api/metrics", **tenant)
+    async def get_metrics(request: Request, key: Key) -> Any:
         """The numbers of the whole tenant."""
-        return await answer(request, credentials, Scope.tenant())
+        return await service.metrics(request, key, Scope.tenant())
 
-    @app.get("/api/metrics/sequences/{id:whole}", response_model=Metrics, **shared)
-    async def get_sequence_metrics(request: Request, id: str, credentials: Credentials) -> Any:  # noqa: A002
+    @app.get("/api/metrics/sequences", **sequences)
+    async def get_sequences(request: Request, key: Key) -> Any:
+        """The known sequences: those for which something was counted, in the order of their bytes."""
+        return await service.ids(request, key, "sequence")
+
+    @app.get("/api/metrics/templates", **templates)
+    async def get_templates(request: Request, key: Key) -> Any:
+        """The known templates: those for which something was counted, in the order of their bytes."""
+        return await service.ids(request, key, "template")
+
+    @app.get("/api/metrics/sequences/{id:whole}", **sequence)
+    async def get_sequence_metrics(request: Request, id: SequenceId, key: Key) -> Any:  # noqa: A002
         """The numbers of one sequence."""
-        return await answer(request, credentials, Scope.sequence(id))
+        return await service.metrics(request, key, Scope.sequence(id))
 
-    @app.get("/api/metrics/templates/{id:whole}", response_model=Metrics, **shared)
-    async def get_template_metrics(request: Request, id: str, credentials: Credentials) -> Any:  # noqa: A002
+    @app.get("/api/metrics/templates/{id:whole}", **template)
+    async def get_template_metrics(request: Request, id: TemplateId, key: Key) -> Any:  # noqa: A002
         """The numbers of one template, over all sequences and single mails."""
-        return await answer(request, credentials, Scope.template(id))
+        return await service.metrics(request, key, Scope.template(id))
 
+
+def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> None:
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
@@ -214,12 +141,12 @@ def create_app(
             await reader.live()
         except ApiError as error:
             reasons.append(str(error))
-        if not key_source.loaded:
+        if not keys.loaded:
             reasons.append("The API keys are not read yet.")
         body = {
             "status": "unavailable" if reasons else "ready",
             "reasons": reasons,
-            "api_keys_offset": key_source.next_offset if key_source.loaded else None,
+            "api_keys_offset": keys.next_offset if keys.loaded else None,
         }
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return JSONResponse(body, status, {"Cache-Control": "no-store"})
@@ -227,5 +154,3 @@ def create_app(
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return app

@@ -1,11 +1,27 @@
 """The settings of the API, from the environment."""
 
-from pydantic import Field
+from typing import Annotated
+
+from limits import RateLimitItem, parse
+from pydantic import AfterValidator, Field
 
 from schemas.settings import KafkaSettings, RedisSettings
 
 
+def _rate(text: str) -> str:
+    rate_limit_of(text)
+    return text
+
+
+def rate_limit_of(text: str) -> RateLimitItem:
+    """The limit that a text like `1000/second` or `60 per 1 minute` names. Raises: ValueError."""
+    return parse(text)
+
+
 class ApiSettings(KafkaSettings, RedisSettings):
-    """Where the API listens (`API_PORT`), and the Kafka and Redis that it reads."""
+    """Where the API listens, how much a key may ask, and the Kafka and Redis that it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)
+    rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        default="1000/second", description="requests of one key to one process"
+    )

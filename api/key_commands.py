@@ -1,4 +1,4 @@
-"""`python -m api keys`: make, list and revoke API keys, from any host that reaches Kafka.
+"""`python -m api keys`: make, list, rotate and revoke API keys, from any host that reaches Kafka.
 
 A command that changes a key ends well only when the change holds: Kafka has it, and the API of this host,
 if there is one, has taken it in. An API that refuses the connection has not begun to read the keys (it
@@ -10,6 +10,7 @@ import http.client
 import json
 import logging
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,15 +26,26 @@ from rich.text import Text
 from api.app import now_ms
 from api.config import ApiSettings
 from api.key_topic import KAFKA_TIMEOUT_S, KeyFollower, KeyTopicError, check_topic, write_record
-from api.keys import ENTROPY_BYTES, KeyTable, new_key
+from api.keys import ENTROPY_BYTES, KeyTable, NewKey, is_live, new_key
 from schemas import logs
+from schemas.keys import ApiKeyRecord
 from schemas.topics import API_KEYS_TOPIC
 
 API_TIMEOUT_S: Final = 30.0
 API_PAUSE_S: Final = 0.1
 TENANT_MAX_BYTES: Final = 255
+NAME_MAX_LENGTH: Final = 100
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+DAYS_MAX: Final = 36_500
 
-cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+WIDTH: Final = 240
+"""Columns of a table that no terminal shows: a line must not break where a program reads it."""
+
+TOLD: Final = ("id", "tenant", "name", "created", "expires", "revoked", "last_used")
+"""What `keys list` shows of a key."""
+
+cli = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 
 
 class NotAppliedError(Exception):
@@ -42,7 +54,7 @@ class NotAppliedError(Exception):
 
 @cli.callback()
 def configure() -> None:
-    """Create, list and revoke API keys."""
+    """Create, list, rotate and revoke API keys."""
     logs.configure(logging.WARNING)
 
 
@@ -56,32 +68,87 @@ def _tenant(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if len(value) > NAME_MAX_LENGTH or not value.isprintable():
+        raise typer.BadParameter(f"a name is at most {NAME_MAX_LENGTH} printable characters")
+    return value
+
+
+def _new_key() -> NewKey:
+    return new_key(secrets.token_bytes(ENTROPY_BYTES))
+
+
 @cli.command()
 def create(
     tenant: Annotated[str, typer.Argument(callback=_tenant, help="Whose numbers the key opens.")],
+    name: Annotated[str, typer.Option(callback=_name, help="What you call the key.")] = "",
+    expires_in_days: Annotated[
+        int | None, typer.Option(min=1, max=DAYS_MAX, help="When it ends. Default: never.")
+    ] = None,
 ) -> None:
     """Make a key for TENANT and print it, alone. It is shown this once."""
     settings = ApiSettings()
-    key = new_key(secrets.token_bytes(ENTROPY_BYTES))
+    key, now = _new_key(), now_ms()
+    expires_ms = None if expires_in_days is None else now + expires_in_days * DAY_MS
     with _told_clearly():
         check_topic(settings)
-        offset = write_record(settings, key.record(tenant, now_ms()))
+        offset = write_record(settings, key.record(tenant, now, name=name, expires_ms=expires_ms))
         await_applied(settings.api_port, offset)
     typer.echo(key.text)
 
 
+@cli.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")],
+    overlap_hours: Annotated[
+        int, typer.Option(min=0, max=DAYS_MAX, help="How long the old key works beside the new one.")
+    ] = 24,
+) -> None:
+    """Make a key that follows the key ID and print it, alone; both work until the overlap is over.
+
+    The new key has the tenant, the name and the lifetime of the old one. A key is rotated once, so that no
+    more than two of a line are alive.
+    """
+    settings = ApiSettings()
+    key, now = _new_key(), now_ms()
+    with _told_clearly():
+        old = _find(_read_all(settings), key_id)
+        if not is_live(old, now):
+            raise KeyTopicError(f"The key {key_id} is revoked or expired. Make a new one with `keys create`.")
+        if old.followed_by is not None:
+            raise KeyTopicError(
+                f"The key {key_id} was rotated already. Rotate the one that followed it, {old.followed_by}."
+            )
+        lifetime_ms = None if old.expires_ms is None else old.expires_ms - old.created_ms
+        expires_ms = None if lifetime_ms is None else now + lifetime_ms
+        write_record(settings, key.record(old.tenant, now, name=old.name, expires_ms=expires_ms))
+        end_ms = now + overlap_hours * HOUR_MS
+        if old.expires_ms is not None:
+            end_ms = min(end_ms, old.expires_ms)
+        ending = msgspec.structs.replace(old, expires_ms=end_ms, followed_by=key.id)
+        await_applied(settings.api_port, write_record(settings, ending))
+    typer.echo(key.text)
+
+
 @cli.command("list")
-def list_keys() -> None:
-    """Show all keys, without their secrets."""
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list, times in UTC.")] = False,
+) -> None:
+    """Show all keys, without their secrets. When one was last used is told to about an hour."""
     with _told_clearly():
         table = _read_all(ApiSettings())
-    shown = Table("id", "tenant", "created", "revoked")
+    if as_json:
+        typer.echo(json.dumps([_told(record, table) for record in table.records()], ensure_ascii=False))
+        return
+    shown = Table(*(name.replace("_", " ") for name in TOLD))
     for column in shown.columns:
         column.overflow = "fold"
+    shown.columns[0].no_wrap = True  # it is there to be copied
     for record in table.records():
-        tenant = record.tenant if record.tenant.isprintable() else repr(record.tenant)
-        shown.add_row(record.id, Text(tenant), _moment(record.created_ms), _moment(record.revoked_ms))
-    Console().print(shown)
+        told = _told(record, table)
+        texts = (told[name] or "" for name in TOLD)
+        shown.add_row(*(Text(text if text.isprintable() else repr(text)) for text in texts))
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(shown)
 
 
 @cli.command()
@@ -89,9 +156,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys li
     """Revoke the key ID: no request with it is answered any more."""
     settings = ApiSettings()
     with _told_clearly():
-        record = _read_all(settings).get(key_id)
-        if record is None:
-            raise KeyTopicError(f"There is no key with the id {key_id}. `keys list` shows all.")
+        record = _find(_read_all(settings), key_id)
         if record.revoked_ms is None:
             record = msgspec.structs.replace(record, revoked_ms=now_ms())
         await_applied(settings.api_port, write_record(settings, record))
@@ -141,8 +206,22 @@ def _read_all(settings: ApiSettings) -> KeyTable:
     return follower.table
 
 
-def _moment(ms: int | None) -> str:
-    return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+def _find(table: KeyTable, key_id: str) -> ApiKeyRecord:
+    record = table.get(key_id)
+    if record is None:
+        raise KeyTopicError(f"There is no key with the id {key_id}. `keys list` shows all.")
+    return record
+
+
+def _told(record: ApiKeyRecord, table: KeyTable) -> dict[str, str | None]:
+    """What is shown of a key."""
+    moments = (record.created_ms, record.expires_ms, record.revoked_ms, table.last_used_ms(record.id))
+    values = (record.id, record.tenant, record.name, *map(_moment, moments))
+    return dict(zip(TOLD, values, strict=True))
+
+
+def _moment(ms: int | None) -> str | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -3,8 +3,12 @@
 The keys live in Kafka and in the API's memory, and never in Redis: a Redis that went back in time must not
 revive a revoked key. The topic is read from its start each time, so nothing is committed. Until it has
 been read to its end once, nobody can say whether a key is valid; the API is then unavailable.
+
+When a key was last used is written by the API, at most once an hour for a key, over all APIs that have read
+what the others wrote. It is approximate: a write that Kafka does not take is not repeated.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +28,7 @@ from confluent_kafka import (
 )
 
 from api.keys import KeyTable
-from schemas.keys import ApiKeyRecord
+from schemas.keys import LAST_USED_SUFFIX, ApiKeyRecord, LastUsed
 from schemas.settings import KafkaSettings
 from schemas.topics import API_KEYS_TOPIC
 
@@ -34,6 +38,10 @@ KAFKA_TIMEOUT_S: Final = 10.0
 """How long a command waits for Kafka before it gives up."""
 
 REPORT_EVERY_S: Final = 60.0
+REPORT_AFTER_S: Final = 3.0
+"""How often it is told that the keys cannot be read, and how long after the start for the first time."""
+
+LAST_USED_EVERY_MS: Final = 3_600_000
 
 QUIET: Final[dict[str, Any]] = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 2000}
 """librdkafka's own lines go to stderr in a shape of their own; its errors come to us and are told by us."""
@@ -106,6 +114,9 @@ class KeyFollower:
         self._thread = threading.Thread(target=self._run, name="api-keys", daemon=True)
         self._next_offset = 0
         self._quiet_until = 0.0
+        self._ask_why_at = 0.0
+        self._noted_ms: dict[str, int] = {}
+        self._uses: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self.table = KeyTable()
 
     @property
@@ -122,6 +133,13 @@ class KeyFollower:
         """Begin to read."""
         self._thread.start()
 
+    def note_use(self, key_id: str, now_ms: int) -> None:
+        """A key was used: have that written, unless it was within the last hour."""
+        last_ms = max(self.table.last_used_ms(key_id) or 0, self._noted_ms.get(key_id, 0))
+        if now_ms - last_ms >= LAST_USED_EVERY_MS:
+            self._noted_ms[key_id] = now_ms
+            self._uses.put((key_id, now_ms))
+
     def wait_until_loaded(self, timeout_s: float) -> bool:
         """Wait until the topic was read to its end; whether it was within the time. Blocks."""
         return self._read_to_end.wait(timeout_s)
@@ -133,14 +151,46 @@ class KeyFollower:
 
     def _run(self) -> None:
         consumer = _consumer(self._settings, self._report)
+        producer = Producer({**self._settings.librdkafka(), **QUIET, "error_cb": self._report})
+        self._ask_why_at = time.monotonic() + REPORT_AFTER_S
         try:
             self._begin(consumer)
             while not self._stopping.is_set():
                 message = consumer.poll(0.5)
                 if message is not None:
                     self._take(consumer, message)
+                elif not self._read_to_end.is_set():
+                    self._ask_why(consumer)
+                self._write_uses(producer)
         finally:
+            producer.flush(0.5)
             consumer.close()
+
+    def _ask_why(self, consumer: Consumer) -> None:
+        """Say what is waited for, now and then: a topic that is not there yet is no error to librdkafka."""
+        now = time.monotonic()
+        if now < self._ask_why_at:
+            return
+        self._ask_why_at = now + REPORT_EVERY_S
+        try:
+            topics = consumer.list_topics(timeout=1.0).topics
+        except KafkaException as error:
+            self._report(error.args[0])
+            return
+        reason = "it is read" if API_KEYS_TOPIC in topics else "the topic does not exist, create it"
+        log.warning("waiting for the api keys", topic=API_KEYS_TOPIC, reason=reason)
+
+    def _write_uses(self, producer: Producer) -> None:
+        while not self._uses.empty():
+            key_id, used_ms = self._uses.get()
+            producer.produce(
+                API_KEYS_TOPIC,
+                key=key_id + LAST_USED_SUFFIX,
+                value=msgspec.json.encode(LastUsed(used_ms=used_ms)),
+                partition=0,
+                on_delivery=_tell_if_lost,
+            )
+        producer.poll(0)
 
     def _begin(self, consumer: Consumer) -> None:
         self._read_to_end.clear()
@@ -185,6 +235,11 @@ def _consumer(settings: KafkaSettings, on_error: Callable[[KafkaError], None]) -
         "auto.offset.reset": "error",
     }
     return Consumer(config)
+
+
+def _tell_if_lost(error: KafkaError | None, _message: Message) -> None:
+    if error is not None:
+        log.warning("the last use of a key was not written", error=error.str())
 
 
 def _bytes(part: bytes | str | None) -> bytes | None:

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from schemas.keys import ApiKeyRecord
+from schemas.keys import LAST_USED_SUFFIX, ApiKeyRecord, LastUsed
 
 PREFIX: Final = "sesm_"
 DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -35,9 +35,18 @@ class NewKey:
     id: str
     text: str = field(repr=False)
 
-    def record(self, tenant: str, now_ms: int) -> ApiKeyRecord:
+    def record(
+        self, tenant: str, now_ms: int, *, name: str = "", expires_ms: int | None = None
+    ) -> ApiKeyRecord:
         """What is stored of the key."""
-        return ApiKeyRecord(id=self.id, tenant=tenant, sha256=digest(self.text), created_ms=now_ms)
+        return ApiKeyRecord(
+            id=self.id,
+            tenant=tenant,
+            sha256=digest(self.text),
+            created_ms=now_ms,
+            name=name,
+            expires_ms=expires_ms,
+        )
 
 
 def _base62(number: int, length: int) -> str:
@@ -72,6 +81,11 @@ def key_id(text: str) -> str | None:
     return body[len(PREFIX) : len(PREFIX) + ID_LENGTH]
 
 
+def is_live(record: ApiKeyRecord, now_ms: int) -> bool:
+    """Whether a key is neither revoked nor expired."""
+    return record.revoked_ms is None and (record.expires_ms is None or now_ms < record.expires_ms)
+
+
 class KeyTable:
     """All key records, as the topic told them so far; the last record of an id holds.
 
@@ -80,6 +94,7 @@ class KeyTable:
 
     def __init__(self) -> None:
         self._records: dict[str, ApiKeyRecord] = {}
+        self._used_ms: dict[str, int] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> bool:
         """Take in one record of the topic; no value means that the key is gone.
@@ -89,6 +104,8 @@ class KeyTable:
         Returns: whether it could be read.
         """
         name = (key or b"").decode(errors="replace")
+        if name.endswith(LAST_USED_SUFFIX):
+            return self._apply_use(name.removesuffix(LAST_USED_SUFFIX), value)
         try:
             record = None if value is None else msgspec.json.decode(value, type=ApiKeyRecord)
         except msgspec.MsgspecError:
@@ -99,12 +116,27 @@ class KeyTable:
         self._records.pop(name, None)
         return value is None
 
-    def tenant_of(self, text: str) -> str | None:
-        """The tenant whose numbers a presented key opens; None where it opens none."""
+    def _apply_use(self, key_id: str, value: bytes | None) -> bool:
+        if value is None:
+            self._used_ms.pop(key_id, None)
+            return True
+        try:
+            used_ms = msgspec.json.decode(value, type=LastUsed).used_ms
+        except msgspec.MsgspecError:
+            return False
+        self._used_ms[key_id] = max(used_ms, self._used_ms.get(key_id, used_ms))
+        return True
+
+    def admit(self, text: str, now_ms: int) -> ApiKeyRecord | None:
+        """The record of a presented key that opens its tenant's numbers now; None where it opens none."""
         record = self._records.get(key_id(text) or "")
         if record is None or not hmac.compare_digest(record.sha256, digest(text)):
             return None
-        return record.tenant if record.revoked_ms is None else None
+        return record if is_live(record, now_ms) else None
+
+    def last_used_ms(self, key_id: str) -> int | None:
+        """About when a key was last used, as far as the topic told."""
+        return self._used_ms.get(key_id)
 
     def get(self, key_id: str) -> ApiKeyRecord | None:
         """The record of an id."""

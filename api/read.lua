@@ -1,7 +1,8 @@
 -- All that one answer needs, read in one atomic step from one lane. Writes nothing.
 --
 -- The keys (all in the hash slot of the lane; the others are named from the lane's own key):
---   KEYS[1]               hash    the lane: `generation`, `c<partition>` complete-through (ms)
+--   KEYS[1]               hash    the lane: `generation`; for each known partition `f<partition>` its fence and
+--                                 `c<partition>` complete-through (ms), once it has one
 --   KEYS[1]:d:TENANT      set     the days since 1970 that have counters
 --   KEYS[1]:c:TENANT:DAY  hash    scope -> bag of counts
 --   KEYS[1]:s:TENANT      set     the known sequences
@@ -9,14 +10,17 @@
 --
 -- ARGV: 1 the generation that the caller holds to be live, 2 TENANT (made safe), 3 the scope's field in
 --       the counters, 4 `s` or `t` for the set that must know the id, or nothing, 5 the raw id,
---       6 and 7 the first and the last day asked for.
+--       6 and 7 the first and the last day asked for, 8 the first letter of the fields of groups that are
+--       wanted too, or nothing, 9 the most fields that may be looked through for them.
 -- Returns nil where the lane is gone or of another generation: its numbers must not be used. A retired lane
 --       is only closed to counting: until the switch to its successor its numbers are the right ones.
---       Else { known (0 or 1), { field, complete-through, ... }, { day, bag, ... } }.
+--       Else { known (0 or 1), { field of a partition, value, ... }, { day, bag, ... },
+--              { day, { scope, bag, ... }, ... } or nil where the groups are too many }.
 
 local lane = KEYS[1]
 local generation, tenant, scope, kind, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local first, last = tonumber(ARGV[6]), tonumber(ARGV[7])
+local group, most = ARGV[8], tonumber(ARGV[9])
 
 if redis.call('HGET', lane, 'generation') ~= generation then return false end
 
@@ -25,20 +29,21 @@ if kind ~= '' then
   known = redis.call('SISMEMBER', lane .. ':' .. kind .. ':' .. tenant, id)
 end
 
-local through = {}
+local partitions = {}
 local fields = redis.call('HGETALL', lane)
 for at = 1, #fields, 2 do
-  if string.find(fields[at], '^c%d+$') then
-    through[#through + 1] = fields[at]
-    through[#through + 1] = fields[at + 1]
+  if string.find(fields[at], '^[cf]%d+$') then
+    partitions[#partitions + 1] = fields[at]
+    partitions[#partitions + 1] = fields[at + 1]
   end
 end
 
 -- The days that exist, not the days asked for: a range of centuries costs no more than the data.
-local bags = {}
+local bags, days = {}, {}
 for _, day in ipairs(redis.call('SMEMBERS', lane .. ':d:' .. tenant)) do
   local number = tonumber(day)
   if first <= number and number <= last then
+    days[#days + 1] = day
     local bag = redis.call('HGET', lane .. ':c:' .. tenant .. ':' .. day, scope)
     if bag then
       bags[#bags + 1] = day
@@ -47,4 +52,28 @@ for _, day in ipairs(redis.call('SMEMBERS', lane .. ':d:' .. tenant)) do
   end
 end
 
-return { known, through, bags }
+local groups = {}
+if group ~= '' then
+  local size = 0
+  for _, day in ipairs(days) do
+    size = size + redis.call('HLEN', lane .. ':c:' .. tenant .. ':' .. day)
+  end
+  if size > most then
+    groups = false
+  else
+    for _, day in ipairs(days) do
+      local found = {}
+      local scopes = redis.call('HGETALL', lane .. ':c:' .. tenant .. ':' .. day)
+      for at = 1, #scopes, 2 do
+        if string.sub(scopes[at], 1, 1) == group then
+          found[#found + 1] = scopes[at]
+          found[#found + 1] = scopes[at + 1]
+        end
+      end
+      groups[#groups + 1] = day
+      groups[#groups + 1] = found
+    end
+  end
+end
+
+return { known, partitions, bags, groups }

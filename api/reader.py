@@ -2,22 +2,25 @@
 
 Redis is a view that may be wiped, rolled back or rebuilt under us. So each answer reads the name of the
 live generation first, and then, in one atomic read of the tenant's lane (`read.lua`), the lane's own
-name together with the numbers: they are used only where both names agree.
+name together with the numbers: they are used only where both names agree. The known ids are read likewise
+(`ids.lua`).
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Final, cast
 
 import msgspec
 import structlog
+from anyio import to_thread
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from api.errors import UNAVAILABLE, ApiError
+from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
 from schemas.counters import (
     GENERATION_KEY,
     LAYOUT,
@@ -34,8 +37,24 @@ from schemas.settings import RedisSettings
 
 log = structlog.get_logger(__name__)
 
-SCRIPT: Final = files("api").joinpath("read.lua").read_bytes()
-SCRIPT_SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
+
+class Script:
+    """A Lua script and the name by which Redis knows it."""
+
+    def __init__(self, name: str) -> None:
+        self.text = files("api").joinpath(name).read_text("utf-8")
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+READ: Final = Script("read.lua")
+IDS: Final = Script("ids.lua")
+
+KNOWN_SETS: Final[Mapping[str, str]] = {"sequence": "s", "template": "t"}
+GROUP_FIELDS: Final[Mapping[str, bytes]] = {"sequence": sequence_scope(""), "template": template_scope("")}
+"""By what the API groups: the set of its known ids, and how its fields in a day's counters begin."""
+
+MAX_GROUP_FIELDS: Final = 50_000
+"""Scopes of days that one answer may look through for its groups: more would hold up Redis and us."""
 
 REDIS_ERRORS: Final = (RedisError, RedisClusterException)
 """All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""
@@ -73,12 +92,22 @@ class Counters:
     """One read of a lane.
 
     known: whether a fact was ever counted for the scope; days: for each day since 1970 that has any,
-    the counts by cell; complete_through: for each partition the time (ms) up to which it is counted.
+    the counts by cell; partitions: for each known partition the time (ms) up to which it is counted, None
+    where it has none yet; groups: for each id of the groups that were wanted, its days.
     """
 
     known: bool
     days: dict[int, list[int]]
-    complete_through: dict[int, int]
+    partitions: dict[int, int | None]
+    groups: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIds:
+    """The ids for which a fact was ever counted, in no order; partitions: as in `Counters`."""
+
+    ids: list[bytes]
+    partitions: dict[int, int | None]
 
 
 def connect(settings: RedisSettings) -> "Redis | RedisCluster":
@@ -99,19 +128,48 @@ def connect(settings: RedisSettings) -> "Redis | RedisCluster":
     return Redis.from_pool(pool)
 
 
-def _counters(known: int, through: list[bytes], bags: list[bytes]) -> Counters:
-    """Decode the reply of the script. Raises: ValueError where a counter is damaged."""
-    days = {int(day): unpack_bag(bag) for day, bag in zip(bags[::2], bags[1::2], strict=True)}
-    if any(min(counts) < 0 for counts in days.values()):
+def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _partitions(fields: list[bytes]) -> dict[int, int | None]:
+    """For each partition with a fence or a time, its time."""
+    times = {bytes(name): int(value) for name, value in _pairs(fields)}
+    return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
+
+
+def _bag(bag: bytes) -> list[int]:
+    counts = unpack_bag(bag)
+    if min(counts) < 0:
         raise ValueError("damaged counter: below zero")
-    complete = {int(name[1:]): int(ms) for name, ms in zip(through[::2], through[1::2], strict=True)}
-    return Counters(known == 1, days, complete)
+    return counts
+
+
+def _counters(reply: list[Any]) -> Counters:
+    """Decode the reply of `read.lua`.
+
+    Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
+    """
+    known, fields, bags, by_day = reply
+    if by_day is None:
+        raise ApiError(
+            RANGE_TOO_LARGE,
+            f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
+            "from",
+        )
+    groups: dict[str, dict[int, list[int]]] = {}
+    for day, scopes in _pairs(by_day):
+        for scope, bag in _pairs(scopes):
+            groups.setdefault(scope[1:].decode(), {})[int(day)] = _bag(bag)
+    return Counters(
+        known == 1, {int(day): _bag(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
+    )
 
 
 class Reader:
     """Reads on behalf of the routes.
 
-    Both reads raise ApiError UNAVAILABLE where no sure answer is to be had: the client comes again.
+    All reads raise ApiError UNAVAILABLE where no sure answer is to be had: the client comes again.
     """
 
     def __init__(self, client: "Redis | RedisCluster") -> None:
@@ -134,49 +192,67 @@ class Reader:
             raise self._unavailable("The live generation has a layout that this version does not know.")
         return generation
 
-    async def counters(self, live: Generation, tenant: str, scope: Scope, days: range) -> Counters:
+    async def counters(
+        self, live: Generation, tenant: str, scope: Scope, days: range, group_by: str | None = None
+    ) -> Counters:
         """The counters of a scope on some days, where the tenant's lane is still of the live generation.
 
-        A lane of another name may mean that a new generation went live since `live` was read: then the
-        record is read once more, and after that no more.
+        group_by: `sequence` or `template` for the counters of each of them too.
+        Raises: ApiError RANGE_TOO_LARGE where those are too many.
         """
-        reply = await self._read_lane(live, tenant, scope, days)
-        if reply is None:
-            reply = await self._read_lane(await self.live(), tenant, scope, days)
-        if reply is None:
-            raise self._unavailable("The counters are not those of the live generation.")
+        group = b"" if group_by is None else GROUP_FIELDS[group_by]
+        scoped = (scope.field, scope.known_set, scope.id, days.start, days.stop - 1, group, MAX_GROUP_FIELDS)
+        reply = await self._read(READ, live, tenant, scoped)
         try:
-            counters = _counters(*reply)
+            # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
+            counters = await to_thread.run_sync(_counters, reply) if group else _counters(reply)
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
         return counters
 
+    async def known_ids(self, live: Generation, tenant: str, kind: str) -> KnownIds:
+        """The ids of a tenant's sequences or templates. kind: `sequence` or `template`."""
+        fields, ids = await self._read(IDS, live, tenant, (KNOWN_SETS[kind],))
+        try:
+            known = KnownIds(list(ids), _partitions(fields))
+        except ValueError as error:
+            raise self._unavailable("The counters are damaged.", error) from error
+        self._well()
+        return known
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _read_lane(
-        self, generation: Generation, tenant: str, scope: Scope, days: range
-    ) -> tuple[int, list[bytes], list[bytes]] | None:
-        arguments: tuple[str | bytes | int, ...] = (
-            lane_key(generation.name, lane_of(tenant, generation.lanes)),
-            generation.name,
-            safe_id(tenant),
-            scope.field,
-            scope.known_set,
-            scope.id,
-            days.start,
-            days.stop - 1,
-        )
+    async def _read(
+        self, script: Script, live: Generation, tenant: str, scoped: tuple[str | bytes | int, ...]
+    ) -> list[Any]:
+        """Call a script on the tenant's lane.
+
+        A lane of another name may mean that a new generation went live since `live` was read: then the
+        record is read once more, and after that no more.
+        """
+        reply = await self._call(script, live, tenant, scoped)
+        if reply is None:
+            reply = await self._call(script, await self.live(), tenant, scoped)
+        if reply is None:
+            raise self._unavailable("The counters are not those of the live generation.")
+        return reply
+
+    async def _call(
+        self, script: Script, generation: Generation, tenant: str, scoped: tuple[str | bytes | int, ...]
+    ) -> list[Any] | None:
+        lane = lane_key(generation.name, lane_of(tenant, generation.lanes))
+        arguments = (lane, generation.name, safe_id(tenant), *scoped)
         try:
             try:
-                reply = await self._client.evalsha_ro(SCRIPT_SHA, 1, *arguments)
+                reply = await self._client.evalsha_ro(script.sha, 1, *arguments)
             except NoScriptError:
-                reply = await self._client.eval_ro(SCRIPT.decode(), 1, *arguments)
+                reply = await self._client.eval_ro(script.text, 1, *arguments)
         except REDIS_ERRORS as error:
             raise self._unavailable("Redis cannot be read.", error) from error
-        return cast("tuple[int, list[bytes], list[bytes]] | None", reply)
+        return cast("list[Any] | None", reply)
 
     def _unavailable(self, reason: str, error: Exception | None = None) -> ApiError:
         """The error to raise; logged when the trouble is a new one, not for each request that meets it."""

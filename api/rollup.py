@@ -1,82 +1,47 @@
-"""From a question about a range to its points: parse, align, add up. Pure; the clock comes in as a number.
+"""From a question about a range to its points: align and add up. Pure; the clock comes in as a number.
 
 The contract: an hour counts when `from` <= its start <= `to`. Points run from the period that holds
 `from` to the one that holds `to`, both included, even where no hour of it counts; a point is named by
 its period's start, also before `from`. Totals are the sum of the points, never counted apart.
 
-Times are milliseconds since 1970 in UTC, hours and days are numbered from there too (below zero before),
-so that a period is two whole-number functions: which one holds an hour, and at which hour one starts.
+Hours and days of the counters are UTC's and numbered from 1970 on (below zero before). A range knows the
+hours at which its points start: in UTC by reckoning, in another zone by that zone's clocks, so that a
+day may have 23 or 25 hours.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
-from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
+from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE, ApiError
+from api.instants import FIRST_MS, LAST_MS, parse_instant
+from api.periods import DEFAULT_PERIOD, PERIODS, Period
+from api.zones import HOUR_MS, UTC, Zone
 from schemas.counters import HOURS
 from schemas.kinds import KINDS
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = HOURS * HOUR_MS
 MAX_POINTS: Final = 10_000
 
-EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - all times here are UTC; a zone would only be carried along
-EPOCH_DAY: Final = EPOCH.toordinal()
-MONDAY: Final = 3
-"""Days from the Monday before 1970 to 1970-01-01, a Thursday."""
-
-FIRST_MS: Final = (date.min.toordinal() - EPOCH_DAY) * DAY_MS
-LAST_MS: Final = (date.max.toordinal() - EPOCH_DAY + 1) * DAY_MS - 1
-
-
-def _month_of(hour: int) -> int:
-    day = date.fromordinal(hour // HOURS + EPOCH_DAY)
-    return day.year * 12 + day.month - 1
-
-
-def _start_of_month(month: int) -> int:
-    return (date(month // 12, month % 12 + 1, 1).toordinal() - EPOCH_DAY) * HOURS
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """One way to cut time into points.
-
-    name: its word in the API; default_points: how many come back where `from` is left out;
-    index_of: the number of the period that holds an hour; start_of: the first hour of a period
-    (ValueError before the year 1).
-    """
-
-    name: str
-    default_points: int
-    index_of: Callable[[int], int]
-    start_of: Callable[[int], int]
-
-
-PERIODS: Final[Mapping[str, Period]] = {
-    period.name: period
-    for period in (
-        Period("hour", 24, lambda hour: hour, lambda index: index),
-        Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS),
-        Period(
-            "week", 12, lambda hour: (hour // HOURS + MONDAY) // 7, lambda index: (index * 7 - MONDAY) * HOURS
-        ),
-        Period("month", 12, _month_of, _start_of_month),
-    )
-}
-
-DEFAULT_PERIOD: Final = "day"
+Days = Mapping[int, Sequence[int]]
+"""For each day (since 1970) that has counters, its counts by cell (`schemas.counters.CELLS`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A question that was understood: from_ms and to_ms are both included."""
+    """A question that was understood.
+
+    from_ms and to_ms are both included; indices: the numbers of its periods; starts: the UTC hours at which
+    the points start, in order (a day that a zone leaves out is none).
+    """
 
     period: Period
     from_ms: int
     to_ms: int
+    indices: range
+    starts: tuple[int, ...]
+    zone: Zone = UTC
 
     @property
     def hours(self) -> range:
@@ -89,10 +54,12 @@ class Range:
         return range(self.hours.start // HOURS, (self.hours.stop - 1) // HOURS + 1)
 
     @property
-    def indices(self) -> range:
-        """The numbers of the periods that become points."""
-        index_of = self.period.index_of
-        return range(index_of(self.from_ms // HOUR_MS), index_of(self.to_ms // HOUR_MS) + 1)
+    def end_ms(self) -> int:
+        """The end of the last point, the start of the one that would follow."""
+        try:
+            return _start_ms(self.period, self.indices.stop, self.zone)
+        except (ValueError, OverflowError):
+            return LAST_MS + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,108 +70,137 @@ class Series:
     totals: list[int]
 
 
-_INSTANT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[T ](?P<hour>\d\d):(\d\d)(?::(\d\d)(?:\.(?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
-    re.ASCII,
-)
+def _clock(period: Period, zone: Zone) -> Zone:
+    return zone if period.local else UTC
 
 
-def parse_instant(text: str, *, end_of_day: bool) -> int:
-    """The time that a parameter names.
-
-    text: an ISO 8601 date, or date and time with `T` (or a space); seconds, fraction (cut to the
-        millisecond) and offset may be absent; no offset is UTC.
-    end_of_day: whether a date alone is its last millisecond rather than its first.
-    Raises: ValueError where the text is no such time, or lies outside the years 1 to 9999 in UTC.
-    """
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        raise ValueError("not a time")
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6))
-    if hour > 23 or minute > 59 or second > 59:
-        raise ValueError("no such time of day")
-    ms = (date(year, month, day).toordinal() - EPOCH_DAY) * DAY_MS
-    if match["hour"] is None:
-        return ms + (DAY_MS - 1 if end_of_day else 0)
-    ms += ((hour * 60 + minute) * 60 + second) * 1000 + int((match["fraction"] or "")[:3].ljust(3, "0"))
-    zone = match["zone"]
-    if zone is not None and zone != "Z":
-        zone_hours, zone_minutes = int(zone[1:3]), int(zone[-2:])
-        if zone_hours > 23 or zone_minutes > 59:
-            raise ValueError("no such offset")
-        ms -= int(zone[0] + "1") * (zone_hours * 60 + zone_minutes) * 60_000
-    if not FIRST_MS <= ms <= LAST_MS:
-        raise ValueError("outside the years 1 to 9999")
-    return ms
+def _start_ms(period: Period, index: int, zone: Zone) -> int:
+    return _clock(period, zone).to_utc(period.start_of(index) * HOUR_MS)
 
 
-def format_instant(ms: int) -> str:
-    """A time as the API writes it: `2025-09-01T00:00:00.000Z`."""
-    return (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") + "Z"
+def _index_of(period: Period, ms: int, zone: Zone) -> int:
+    return period.index_of(_clock(period, zone).to_local(ms) // HOUR_MS)
 
 
-def _parameter(name: str, text: str, *, end_of_day: bool) -> int:
+def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> tuple[int, ...]:
+    """The hours at which points start. Raises: ApiError UNSUPPORTED_TIMEZONE; ValueError, OverflowError."""
+    all_ms = [_start_ms(period, index, zone) for index in indices]
+    if not zone.is_on_whole_hours(max(all_ms[0], FIRST_MS), last_ms):
+        raise ApiError(
+            UNSUPPORTED_TIMEZONE,
+            f"{zone.name} differs from UTC by a part of an hour in this range, and the counters are by "
+            "the hour of UTC. Ask for another range, or for a zone on whole hours.",
+            "timezone",
+        )
+    kept = [ms for ms, following in pairwise(all_ms) if ms < following]
+    return tuple(ms // HOUR_MS for ms in (*kept, all_ms[-1]))
+
+
+def _parameter(name: str, text: str, zone: Zone, *, end_of_day: bool) -> int:
     try:
-        return parse_instant(text, end_of_day=end_of_day)
+        return parse_instant(text, end_of_day=end_of_day, zone=zone)
     except ValueError as error:
         raise ApiError(
             INVALID_RANGE,
             f"`{name}` cannot be read ({error}). Write it like 2025-09-01 or 2025-09-01T00:00:00.000Z; "
             "the + of an offset is written %2B in a URL.",
+            name,
         ) from error
 
 
-def _default_from(period: Period, to_ms: int) -> int:
-    first = period.index_of(to_ms // HOUR_MS) - period.default_points + 1
+def _default_from(period: Period, to_ms: int, zone: Zone) -> int:
     try:
-        from_ms = period.start_of(first) * HOUR_MS
-    except ValueError:
+        first = _index_of(period, to_ms, zone) - period.default_points + 1
+        from_ms = _start_ms(period, first, zone)
+    except (ValueError, OverflowError):
         from_ms = FIRST_MS - 1
     if from_ms < FIRST_MS:
         raise ApiError(
-            INVALID_RANGE, "The default `from` of this `to` lies before the year 1. Give a `from`."
+            INVALID_RANGE, "The default `from` of this `to` lies before the year 1. Give a `from`.", "to"
         )
     return from_ms
 
 
-def parse_range(period: str | None, from_: str | None, to: str | None, now_ms: int) -> Range:
-    """Understand the three parameters of a question; None where one was not given.
+def parse_range(
+    period: str | None, from_: str | None, to: str | None, now_ms: int, zone: Zone = UTC
+) -> Range:
+    """Understand the parameters of a range; None where one was not given.
 
-    now_ms: the time that `to` defaults to.
-    Raises: ApiError INVALID_PERIOD, INVALID_RANGE or RANGE_TOO_LARGE.
+    now_ms: the time that `to` defaults to; zone: whose clocks cut the days and read times without an offset.
+    Raises: ApiError INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE or UNSUPPORTED_TIMEZONE.
     """
     unit = PERIODS.get(DEFAULT_PERIOD if period is None else period)
     if unit is None:
-        raise ApiError(INVALID_PERIOD, f"`period` must be one of {', '.join(PERIODS)}.")
-    to_ms = now_ms if to is None else _parameter("to", to, end_of_day=True)
-    from_ms = _default_from(unit, to_ms) if from_ is None else _parameter("from", from_, end_of_day=False)
+        raise ApiError(INVALID_PERIOD, f"`period` must be one of {', '.join(PERIODS)}.", "period")
+    to_ms = now_ms if to is None else _parameter("to", to, zone, end_of_day=True)
+    from_ms = (
+        _default_from(unit, to_ms, zone)
+        if from_ is None
+        else _parameter("from", from_, zone, end_of_day=False)
+    )
     if from_ms > to_ms:
-        raise ApiError(INVALID_RANGE, "`from` is after `to` (which is now where it is left out).")
-    asked = Range(unit, from_ms, to_ms)
-    if len(asked.indices) > MAX_POINTS:
+        raise ApiError(INVALID_RANGE, "`from` is after `to` (which is now where it is left out).", "from")
+    try:
+        indices = range(_index_of(unit, from_ms, zone), _index_of(unit, to_ms, zone) + 1)
+        if len(indices) > MAX_POINTS:
+            raise ApiError(
+                RANGE_TOO_LARGE,
+                f"The range has {len(indices):,} points and at most {MAX_POINTS:,} are given. "
+                "Ask for a shorter range or a longer period.",
+                "from",
+            )
+        return Range(unit, from_ms, to_ms, indices, _starts(unit, indices, zone, to_ms), zone)
+    except (ValueError, OverflowError) as error:
         raise ApiError(
-            RANGE_TOO_LARGE,
-            f"The range has {len(asked.indices):,} points and at most {MAX_POINTS:,} are given. "
-            "Ask for a shorter range or a longer period.",
-        )
-    return asked
+            INVALID_RANGE, f"In {zone.name} the range leaves the years 1 to 9999.", "from"
+        ) from error
 
 
-def add_up(asked: Range, days: Mapping[int, Sequence[int]]) -> Series:
-    """The points of a range.
+def range_before(asked: Range) -> Range:
+    """The span before: as many whole periods as the range has, up to the start of its first point.
 
-    days: for each day (since 1970) that has counters, its counts by cell (`schemas.counters.CELLS`).
-    Returns: a point for each period of the range, zeros where nothing was counted.
+    Raises: ApiError INVALID_RANGE where it begins before the year 1; UNSUPPORTED_TIMEZONE.
     """
-    index_of, start_of = asked.period.index_of, asked.period.start_of
-    sums = {index: [0] * len(KINDS) for index in asked.indices}
-    hours = asked.hours
+    indices = range(asked.indices.start - len(asked.indices), asked.indices.start)
+    to_ms = asked.starts[0] * HOUR_MS - 1
+    try:
+        starts = _starts(asked.period, indices, asked.zone, to_ms)
+    except (ValueError, OverflowError):
+        starts = ()
+    if not starts or starts[0] * HOUR_MS < FIRST_MS:
+        raise ApiError(INVALID_RANGE, "The span before this range begins before the year 1.", "from")
+    return Range(asked.period, starts[0] * HOUR_MS, to_ms, indices, starts, asked.zone)
+
+
+def _add(sums: list[int], cells: Sequence[int], first: int, stop: int) -> None:
+    """Add the hours from `first` up to `stop` (0 to 24) of a day."""
+    kinds = len(KINDS)
+    for kind in range(kinds):
+        sums[kind] += sum(cells[first * kinds + kind : stop * kinds : kinds])
+
+
+def add_up(asked: Range, days: Days) -> Series:
+    """The points of a range: one for each period of it, zeros where nothing was counted."""
+    hours, starts = asked.hours, asked.starts
+    sums = [[0] * len(KINDS) for _ in starts]
     for day, cells in days.items():
-        for hour in range(max(hours.start, day * HOURS), min(hours.stop, (day + 1) * HOURS)):
-            at = (hour - day * HOURS) * len(KINDS)
-            point = sums[index_of(hour)]
-            for kind, count in enumerate(cells[at : at + len(KINDS)]):
-                point[kind] += count
-    points = [(start_of(index) * HOUR_MS, counts) for index, counts in sums.items()]
-    return Series(points, [sum(column) for column in zip(*sums.values(), strict=True)])
+        midnight = day * HOURS
+        hour, stop = max(hours.start, midnight), min(hours.stop, midnight + HOURS)
+        at = bisect_right(starts, hour) - 1
+        while hour < stop:
+            end = min(stop, starts[at + 1]) if at + 1 < len(starts) else stop
+            _add(sums[at], cells, hour - midnight, end - midnight)
+            hour, at = end, at + 1
+    points = [(start * HOUR_MS, counts) for start, counts in zip(starts, sums, strict=True)]
+    return Series(points, [sum(column) for column in zip(*sums, strict=True)])
+
+
+def total_of(asked: Range, days: Days) -> list[int]:
+    """The totals of a range alone."""
+    sums = [0] * len(KINDS)
+    for day, cells in days.items():
+        midnight = day * HOURS
+        first, stop = max(asked.hours.start, midnight), min(asked.hours.stop, midnight + HOURS)
+        if first < stop:
+            _add(sums, cells, first - midnight, stop - midnight)
+    return sums

@@ -52,6 +52,8 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status.")
     code: str = Field(description="What went wrong, as a word that does not change.")
     detail: str = Field(description="What went wrong here, and what to do about it.")
+    parameter: str | None = Field(default=None, description="The parameter to blame, where it is one.")
+    request_id: str | None = Field(default=None, description="Name it when you ask about this answer.")
 
 
 class ProblemResponse(JSONResponse):
@@ -64,15 +66,33 @@ class PortTakenError(OSError):
     """Another program listens on the port: stop it, or choose another port."""
 
 
-def problem(code: str, status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+def problem(
+    code: str,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    parameter: str | None = None,
+    request_id: str | None = None,
+) -> ProblemResponse:
     """The response that tells a client of an error.
 
     code: the stable word for it; status: the HTTP status; detail: a sentence for a person;
-    headers: further response headers (`Retry-After`, `WWW-Authenticate`).
+    headers: further response headers (`Retry-After`, `WWW-Authenticate`); parameter, request_id: as in
+    `Problem`, absent where not given.
     """
-    body = Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
+    body = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        parameter=parameter,
+        request_id=request_id,
+    )
     return ProblemResponse(
-        body.model_dump(), status_code=status, headers={"Cache-Control": "no-store", **(headers or {})}
+        body.model_dump(exclude_none=True),
+        status_code=status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 

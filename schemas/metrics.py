@@ -1,8 +1,13 @@
-"""The body of a metrics answer. Its fields are an outside contract; the counts follow the table of kinds."""
+"""The bodies of the API's answers.
 
-from typing import Any, Final, Literal
+The page's fields are an outside contract; the counts follow the table of kinds. What is optional here
+is there when it was asked for, and only then; it is never null.
+"""
+
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.json_schema import SkipJsonSchema
 
 from schemas.kinds import FIELDS
 
@@ -18,24 +23,142 @@ _COUNTS: Final[dict[str, Any]] = {
     name: (int, Field(ge=0, description=_DESCRIPTIONS[name])) for name in FIELDS
 }
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time", "examples": ["2025-09-01T00:00:00.000Z"]}
+_CLOSED: Final = ConfigDict(extra="forbid")
 
-Counts = create_model("Counts", __doc__="One number for each kind.", **_COUNTS)
+Counts = create_model("Counts", __doc__="One number for each kind.", __config__=_CLOSED, **_COUNTS)
+
+
+def _absent(schema: dict[str, Any]) -> None:
+    """Left out where it was not asked for, never null."""
+    schema.pop("default", None)
+
+
+class Rates(BaseModel):
+    """What follows from the counts. A rate is null where its base is 0."""
+
+    model_config = _CLOSED
+
+    delivery: float | None = Field(description="delivered / sent")
+    open: float | None = Field(description="opened / delivered")
+    click: float | None = Field(description="clicked / delivered")
+    bounce: float | None = Field(description="bounced / sent")
+    complaint: float | None = Field(description="complained / delivered")
+
+
+MaybeRates = Annotated[
+    Rates | SkipJsonSchema[None],
+    Field(description="With `include=rates`.", json_schema_extra=_absent),
+]
+MaybeStatus = Annotated[
+    Literal["partial", "provisional", "final"] | SkipJsonSchema[None],
+    Field(
+        description="With `include=status`: whether the point runs past `complete_through`, may still get "
+        "opens and clicks, or neither.",
+        json_schema_extra=_absent,
+    ),
+]
+_RATES: Final[dict[str, Any]] = {"rates": (MaybeRates, None)}
+_STATUS: Final[dict[str, Any]] = {"status": (MaybeStatus, None)}
+_CHANGES: Final[dict[str, Any]] = {
+    name: (float | None, Field(description=f"Of `{name}`.")) for name in FIELDS
+}
 
 Point = create_model(
     "Point",
     __doc__="The counts of one period.",
+    __config__=_CLOSED,
     timestamp=(str, Field(description="The period's start, UTC.", json_schema_extra=_INSTANT)),
     **_COUNTS,
+    **_RATES,
+    **_STATUS,
 )
+Group = create_model(
+    "Group",
+    __doc__="The counts of one sequence or template in the range.",
+    __config__=_CLOSED,
+    id=(str, Field(description="The id of the sequence or template.")),
+    **_COUNTS,
+    **_RATES,
+)
+Others = create_model(
+    "Others",
+    __doc__="The counts of all mails of the range that are in none of the groups given.",
+    __config__=_CLOSED,
+    **_COUNTS,
+    **_RATES,
+)
+Change = create_model(
+    "Change",
+    __doc__="By which part of what it was each count has grown: 0.25 is a quarter more, null if it was 0.",
+    __config__=_CLOSED,
+    **_CHANGES,
+)
+
+CompleteThrough = Annotated[
+    str | None,
+    Field(
+        description="Every event that Kafka had before this instant is in the numbers. It moves on while "
+        "nothing happens and stands still when the pipeline does; null before there is one.",
+        json_schema_extra=_INSTANT,
+    ),
+]
+
+
+class Previous(BaseModel):
+    """The whole periods before the first point, as many as the range has."""
+
+    model_config = _CLOSED
+
+    from_: str = Field(alias="from", description="Its start, UTC.", json_schema_extra=_INSTANT)
+    to: str = Field(description="Its end, included, UTC.", json_schema_extra=_INSTANT)
+    totals: Counts
+    rates: MaybeRates = None
 
 
 class Metrics(BaseModel):
     """The answer of all metrics routes. The totals are the sums of the points."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _CLOSED
 
     period: Literal["hour", "day", "week", "month"]
     from_: str = Field(alias="from", description="Start of the range, UTC.", json_schema_extra=_INSTANT)
     to: str = Field(description="End of the range, included, UTC.", json_schema_extra=_INSTANT)
+    complete_through: CompleteThrough
+    timezone: str | SkipJsonSchema[None] = Field(
+        default=None, description="As it was given.", json_schema_extra=_absent
+    )
     totals: Counts
+    rates: MaybeRates = None
+    previous: Previous | SkipJsonSchema[None] = Field(
+        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+    )
+    change: Change | SkipJsonSchema[None] = Field(
+        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+    )
+    groups: list[Group] | SkipJsonSchema[None] = Field(
+        default=None, description="With `group_by`: those that sent most.", json_schema_extra=_absent
+    )
+    others: Others | SkipJsonSchema[None] = Field(
+        default=None,
+        description="With `group_by`: all that is in no group.",
+        json_schema_extra=_absent,
+    )
     timeseries: list[Point]
+
+
+class KnownId(BaseModel):
+    """A sequence or template for which something was counted."""
+
+    model_config = _CLOSED
+
+    id: str
+
+
+class KnownIds(BaseModel):
+    """A page of known ids."""
+
+    model_config = _CLOSED
+
+    items: list[KnownId]
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
+    complete_through: CompleteThrough

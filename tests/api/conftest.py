@@ -47,11 +47,14 @@ class FixedKeys:
         self.table = KeyTable()
         self.loaded = True
         self.next_offset = 0
+        self.made = 0
         self.texts: dict[str, str] = {}
+        self.uses: list[tuple[str, int]] = []
 
     def add(self, tenant: str, *, revoked: bool = False) -> str:
         """Make a key, and return its text."""
-        key = new_key(bytes([len(self.texts)] * ENTROPY_BYTES))
+        self.made += 1
+        key = new_key(self.made.to_bytes(ENTROPY_BYTES, "little"))
         record = msgspec.structs.replace(key.record(tenant, 0), revoked_ms=1 if revoked else None)
         assert self.table.apply(key.id.encode(), msgspec.json.encode(record))
         self.texts[tenant] = key.text
@@ -62,6 +65,10 @@ class FixedKeys:
 
     def stop(self) -> None:
         """Nothing to end."""
+
+    def note_use(self, key_id: str, now_ms: int) -> None:
+        """Kept for the tests to see."""
+        self.uses.append((key_id, now_ms))
 
 
 @dataclass
@@ -87,7 +94,7 @@ class Door:
 class OpenDoor(Protocol):
     """Makes an application on the Redis of a URL; closed after the test."""
 
-    def __call__(self, url: str, *, cluster: bool = False) -> Door: ...
+    def __call__(self, url: str, *, cluster: bool = False, rate_limit: str = "1000000/second") -> Door: ...
 
 
 @pytest.fixture
@@ -96,10 +103,10 @@ def open_door() -> Iterator[OpenDoor]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
 
-        def make(url: str, *, cluster: bool = False) -> Door:
+        def make(url: str, *, cluster: bool = False, rate_limit: str = "1000000/second") -> Door:
             keys = FixedKeys()
             keys.add("acme")
-            settings = ApiSettings(redis_url=url, redis_cluster=cluster)
+            settings = ApiSettings(redis_url=url, redis_cluster=cluster, rate_limit=rate_limit)
             app = create_app(settings, clock=lambda: NOW_MS, keys=keys)
             runner.run(stack.enter_async_context(app.router.lifespan_context(app)))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)

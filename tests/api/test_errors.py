@@ -10,8 +10,11 @@ def test_the_codes_are_those_of_the_contract() -> None:
         "INVALID_RANGE": 400,
         "RANGE_TOO_LARGE": 400,
         "INVALID_PARAMETER": 400,
+        "INVALID_TIMEZONE": 400,
+        "UNSUPPORTED_TIMEZONE": 400,
         "NOT_FOUND": 404,
         "METHOD_NOT_ALLOWED": 405,
+        "RATE_LIMITED": 429,
         "INTERNAL": 500,
     }
 

@@ -1,95 +1,25 @@
 """The true program, `python -m api`, with a real Kafka and a real Redis: its keys, its ends, its wire."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.kafka import Kafka
-from deploy.processes import Waiting, free_port
+from deploy.processes import Waiting
 from schemas import counters
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
+from tests.api.site import ROOT, Site, until
 from tests.api.writer import Counted, Writer
 from tests.services import LIMIT_S, create_topics
 
-ROOT = Path(__file__).parents[2]
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
-
-
-def until(ready: Callable[[], bool]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + LIMIT_S
-    while not ready():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
-
-
-class Site:
-    """One host: its environment, its API and its `keys` commands."""
-
-    def __init__(self, directory: Path, **environment: str) -> None:
-        self.port = free_port()
-        self.environment = {**os.environ, **environment, "API_PORT": str(self.port)}
-        self.log = directory / "api.log"
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the API; returns once it answers."""
-        with self.log.open("wb") as log:
-            program = subprocess.Popen(
-                [sys.executable, "-m", "api"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
-        self.running.append(program)
-
-        def answers() -> bool:
-            assert program.poll() is None, self.log.read_text()
-            try:
-                return self.get("/livez").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        until(answers)
-        return program
-
-    def get(self, path: str, key: str = "") -> httpx.Response:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.get(
-            f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=LIMIT_S, trust_env=False
-        )
-
-    def ready(self) -> bool:
-        return self.get("/readyz").status_code == 200
-
-    def keys(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "api", "keys", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-
-    def create(self, tenant: str) -> str:
-        done = self.keys("create", tenant)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("\n") == 1
-        return done.stdout.strip()
-
-    def kill(self) -> None:
-        for program in self.running:
-            program.kill()
-            program.wait()
 
 
 @pytest.fixture
@@ -123,6 +53,51 @@ def test_a_key_lives_from_its_creation_to_its_revocation(site: Site, writer: Wri
         assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHORIZED")
     unknown = site.keys("revoke", "nobody")
     assert (unknown.returncode, unknown.stdout, unknown.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_rotation_has_two_live_keys(site: Site, writer: Writer) -> None:
+    """The new key has tenant and name of the old; both work until the overlap is over."""
+    assert writer.generation.name == "g1"
+    site.start()
+    until(site.ready)
+    done = site.keys("create", "rotating", "--name", "dashboard", "--expires-in-days", "30")
+    old = done.stdout.strip()
+    done = site.keys("rotate", old[5:16])
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
+    new = done.stdout.strip()
+    assert [site.get("/api/metrics", key).status_code for key in (old, new)] == [200, 200]
+    again = site.keys("rotate", old[5:16])
+    assert (again.returncode, again.stdout) == (1, "")
+    assert new[5:16] in again.stderr
+    last = site.keys("rotate", new[5:16], "--overlap-hours", "0").stdout.strip()
+    assert [site.get("/api/metrics", key).status_code for key in (old, new, last)] == [200, 401, 200]
+    assert site.keys("list").stdout.count("dashboard") == 3
+    for ended in (new[5:16], "nobody"):
+        done = site.keys("rotate", ended)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_last_use_is_written_once_an_hour(site: Site, writer: Writer) -> None:
+    """The first use of a key is in the topic soon; many more at once add nothing."""
+    assert writer.generation.name == "g1"
+    site.start()
+    until(site.ready)
+    key = site.create("acme")
+
+    def offset() -> int:
+        return int(site.get("/readyz").json()["api_keys_offset"])
+
+    before = offset()
+    for _ in range(20):
+        assert site.get("/api/metrics", key).status_code == 200
+    until(lambda: offset() > before)
+    other = site.create("acme")
+    assert [site.get("/api/metrics", each).status_code for each in (key, other)] == [200, 200]
+    until(lambda: offset() == before + 3)
+    assert site.get("/api/metrics", key).status_code == 200
+    listed = json.loads(site.keys("list", "--json").stdout)
+    used = [row["last_used"] for row in listed if row["id"] in {key[5:16], other[5:16]}]
+    assert [moment[:4] for moment in used] == [str(datetime.now(UTC).year)] * 2
 
 
 def test_without_an_api_kafka_s_word_is_enough(site: Site, writer: Writer) -> None:
@@ -182,6 +157,11 @@ def test_kafka_missing_its_topic_or_away(
     site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, REDIS_URL=redis_db)
     try:
         site.start()
+        until(lambda: "waiting for the api keys" in site.log.read_text())
+        waiting = [json.loads(line) for line in site.log.read_text().splitlines() if "waiting" in line]
+        assert [(line["topic"], "create it" in line["reason"]) for line in waiting] == [
+            (API_KEYS_TOPIC, True)
+        ]
         assert site.get("/api/metrics", "sesm_nobody").status_code == 503
         assert "keys" in site.get("/readyz").json()["reasons"][0]
         done = site.keys("create", "acme")
@@ -278,7 +258,9 @@ def test_help_and_wrong_use(site: Site) -> None:
     help_text = run("--help")
     assert help_text.returncode == 0
     assert "API_PORT [8080]" in help_text.stdout
-    assert "revoke" in run("keys", "--help").stdout
+    assert "RATE_LIMIT [1000/second]" in help_text.stdout
+    assert {"create", "list", "rotate", "revoke"} <= set(run("keys", "--help").stdout.split())
+    assert "RATE_LIMIT" in run(RATE_LIMIT="a lot").stderr
     for tenant in ("", "é" * 128):
         wrong = run("keys", "create", tenant)
         assert (wrong.returncode, wrong.stdout) == (2, "")

@@ -70,13 +70,13 @@ def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: 
     found = read(tenant_counters)
     assert {day: cells[CELL] for day, cells in found.days.items()} == {DAY - 2: 300, DAY: 300, DAY + 2: 300}
     assert all(sum(cells) == 300 for cells in found.days.values())
-    assert found.complete_through == {0: 1_700_000_000_000, 12: 1}
+    assert found.partitions == {0: 1_700_000_000_000, 12: 1}
     assert found.known
 
     async def unknown(reader: Reader) -> Counters:
         return await reader.counters(await reader.live(), "acme", Scope.template("a"), DAYS)
 
-    assert read(unknown) == Counters(known=False, days={}, complete_through=found.complete_through)
+    assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
 
 
 def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:

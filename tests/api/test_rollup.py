@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
-from api.rollup import MAX_POINTS, PERIODS, Range, Series, add_up, format_instant, parse_instant, parse_range
+from api.instants import format_instant, parse_instant
+from api.periods import PERIODS
+from api.rollup import MAX_POINTS, Range, Series, add_up, parse_range
 from schemas.kinds import FIELDS
 from tests.api import model
 

@@ -13,7 +13,7 @@ from api.config import ApiSettings
 from deploy.kafka_jars import VERSION
 from deploy.stack import CHECKOUT, PORTS
 from ingest.config import IngestSettings
-from schemas.settings import KafkaSettings
+from schemas.settings import TopicsSettings
 
 DEPLOY = CHECKOUT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -48,7 +48,7 @@ def test_a_program_gets_its_settings_and_no_others(program: str) -> None:
 
 
 def test_the_topics_are_made_first() -> None:
-    assert set(SERVICES["topics"]["environment"]) == names(KafkaSettings)
+    assert set(SERVICES["topics"]["environment"]) == names(TopicsSettings)
     for program in PROGRAMS:
         assert SERVICES[program]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
 

@@ -1,0 +1,96 @@
+"""From added-up numbers to the body of an answer. Pure.
+
+The page's fields are always there and always the same. What was asked for beyond them is added; nothing is
+taken away. `groups` and `others` add up to `totals`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from api.freshness import status_of
+from api.instants import format_instant
+from api.questions import Question
+from api.rates import change_of, rates_of
+from api.rollup import Days, Series, add_up, total_of
+from schemas.kinds import FIELDS
+
+GroupTotals = Mapping[str, Sequence[int]]
+"""For each id its totals in the order of KINDS."""
+
+
+def metrics_body(
+    question: Question, days: Days, groups: GroupTotals | None, through_ms: int | None
+) -> dict[str, Any]:
+    """The answer of a metrics route.
+
+    days: the counters of its scope; groups: the totals of each group where they were asked for;
+    through_ms: up to when everything is counted.
+    """
+    series = add_up(question.asked, days)
+    with_rates = "rates" in question.include
+    body: dict[str, Any] = {
+        "period": question.asked.period.name,
+        "from": format_instant(question.asked.from_ms),
+        "to": format_instant(question.asked.to_ms),
+        "complete_through": None if through_ms is None else format_instant(through_ms),
+    }
+    if question.timezone is not None:
+        body["timezone"] = question.timezone
+    body["totals"] = _counts(series.totals)
+    if with_rates:
+        body["rates"] = rates_of(series.totals)
+    if question.previous is not None:
+        before = total_of(question.previous, days)
+        body["previous"] = {
+            "from": format_instant(question.previous.from_ms),
+            "to": format_instant(question.previous.to_ms),
+            "totals": _counts(before),
+            **_rates(before, wanted=with_rates),
+        }
+        body["change"] = change_of(series.totals, before)
+    if groups is not None:
+        body |= _groups(groups, series.totals, question.groups, with_rates=with_rates)
+    body["timeseries"] = list(_points(question, series, through_ms))
+    return body
+
+
+def group_totals(question: Question, groups: Mapping[str, Days]) -> dict[str, list[int]]:
+    """The totals of each group in the range of the question."""
+    return {group: total_of(question.asked, days) for group, days in groups.items()}
+
+
+def _counts(counts: Sequence[int]) -> dict[str, int]:
+    return dict(zip(FIELDS, counts, strict=True))
+
+
+def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
+    return {"rates": rates_of(counts)} if wanted else {}
+
+
+def _points(question: Question, series: Series, through_ms: int | None) -> Iterable[dict[str, Any]]:
+    with_rates, with_status = "rates" in question.include, "status" in question.include
+    starts = [start for start, _ in series.points]
+    following = [start for _, start in pairwise(starts)]
+    ends = [*following, question.asked.end_ms]
+    for (start, counts), end in zip(series.points, ends, strict=True):
+        point = {"timestamp": format_instant(start), **_counts(counts), **_rates(counts, wanted=with_rates)}
+        if with_status:
+            point["status"] = status_of(end, through_ms)
+        yield point
+
+
+def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:
+    """The groups that sent most (then that have most of all else, then by their bytes), and what is left."""
+    seen = [(group, counts) for group, counts in groups.items() if any(counts)]
+    seen.sort(key=lambda row: ([-count for count in row[1]], row[0].encode()))
+    top = seen[:limit]
+    others = [
+        total - sum(column) for total, *column in zip(totals, *(counts for _, counts in top), strict=True)
+    ]
+    return {
+        "groups": [
+            {"id": group, **_counts(counts), **_rates(counts, wanted=with_rates)} for group, counts in top
+        ],
+        "others": {**_counts(others), **_rates(others, wanted=with_rates)},
+    }

@@ -1,0 +1,36 @@
+"""How complete the numbers are. Pure.
+
+A lane knows for each partition of the events topic up to when it is counted. An answer is complete up to the
+least of them: every event that Kafka had before that instant is in the numbers. It moves on while
+nothing happens, and stands still when the pipeline does, so a zero can be told from a silence.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from schemas.kinds import HORIZON_MS
+
+Status = Literal["partial", "provisional", "final"]
+
+HEADER: Final = "X-Complete-Through"
+
+
+def complete_through(partitions: Mapping[int, int | None]) -> int | None:
+    """The time (ms) up to which everything is counted; None where that is not known of every partition.
+
+    partitions: for each known partition its own such time, None where it has none yet.
+    """
+    times = list(partitions.values())
+    known = [ms for ms in times if ms is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
+def status_of(end_ms: int, through_ms: int | None) -> Status:
+    """What may still happen to the numbers of a time that ends (excluded) at `end_ms`.
+
+    Returns: `partial` where it runs past what is counted; `provisional` while opens and clicks of its mails
+    may still come (62 days, see `schemas.kinds`); `final` after that.
+    """
+    if through_ms is None or end_ms > through_ms:
+        return "partial"
+    return "provisional" if through_ms - end_ms < HORIZON_MS else "final"

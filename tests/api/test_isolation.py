@@ -1,0 +1,121 @@
+"""No tenant's answer ever holds a number or an id of another one, whatever they are called.
+
+Names and ids are made to meet: of the characters that keys, paths and hash tags are built of, as each other's
+encoded forms, as pieces of each other's keys, very short and as long as they may be. The other tenant counts
+in millions and one's own in ones, so a foreign cell shows in any sum. `ISOLATION_EXAMPLES` makes it longer.
+"""
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.counters import lane_key, safe_id
+from schemas.kinds import FIELDS
+from tests.api.conftest import Door
+from tests.api.test_routes import refused
+from tests.api.writer import Counted, Writer
+
+HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
+DAY = 20_334
+MANY = 1_000_000
+SPAN = urlencode({"from": "2025-09-01", "to": "2025-09-05"})
+LONGEST = 255
+
+hostile = st.text(st.sampled_from(":{}%/\\@*?#&=+ .\n\x00spt2Faé😀\u0301\ufffd"), min_size=1, max_size=8)
+names = st.one_of(
+    hostile,
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+    st.sampled_from(
+        ["%2F", "%252F", "..", "sequences", "a" * LONGEST, "a" * (LONGEST - 1) + "b", "é", "e\u0301"]
+    ),
+)
+TWISTS = (
+    lambda name: name,
+    lambda name: name + ":",
+    lambda name: name + f":{DAY}",
+    lambda name: f"{name}}}",
+    lambda name: "{" + name,
+    safe_id,
+    unquote,
+    str.upper,
+    lambda name: quote(name, safe=""),
+    lambda name: lane_key("g1", 0) + ":c:" + name,
+    lambda name: "s" + name,
+    lambda name: name[1:] or "x",
+)
+twists = st.sampled_from(TWISTS)
+
+
+@st.composite
+def neighbours(draw: st.DrawFn) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
+    """Two tenants with their ids, made of one another."""
+    mine = draw(names)
+    theirs = draw(st.one_of(names, twists.map(lambda twist: twist(mine))))
+    own = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    other = [*draw(st.lists(names, max_size=2)), *(draw(twists)(each) for each in own), draw(twists)(theirs)]
+    if theirs == mine:
+        theirs += "'"
+    return (mine, own), (theirs, list(dict.fromkeys(other)))
+
+
+def encoded(raw: str) -> str:
+    """An id as a piece of a path; also the dots, which clients take for steps up and down."""
+    return quote(raw, safe="").replace(".", "%2E")
+
+
+def counts(body: Any) -> Iterable[int]:
+    """Every count in an answer, however deep."""
+    if isinstance(body, dict):
+        for name, value in body.items():
+            if name in FIELDS and isinstance(value, int):
+                yield value
+            else:
+                yield from counts(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from counts(value)
+
+
+@settings(
+    deadline=None,
+    max_examples=int(os.environ.get("ISOLATION_EXAMPLES", "60")),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(neighbours())
+def test_no_answer_holds_anything_of_another_tenant(
+    writer: Writer, door: Door, tenants: tuple[tuple[str, list[str]], tuple[str, list[str]]]
+) -> None:
+    """All routes, with one's own ids and with the other's; numbers, groups, listings and CSV."""
+    (mine, own), (theirs, other) = tenants
+    writer.client.flushdb()
+    fresh = Writer(writer.client, lanes=1)  # in one lane, so that only the names keep them apart
+    fresh.go_live()
+    for tenant, ids, count in ((mine, own, 1), (theirs, other, MANY)):
+        fresh.write(Counted(HOUR, "sent", count, tenant=tenant, sequence=each, template=each) for each in ids)
+    key = door.keys.add(mine)
+
+    body = door.get(
+        f"/api/metrics?{SPAN}&compare=previous&include=rates,status&group_by=sequence", key
+    ).json()
+    assert body["totals"]["sent"] == len(own)
+    assert max(counts(body)) <= len(own)
+    assert {group["id"] for group in body["groups"]} <= set(own)
+    for kind in ("sequences", "templates"):
+        listed = door.get(f"/api/metrics/{kind}", key).json()
+        assert [item["id"] for item in listed["items"]] == sorted(own, key=str.encode)
+        for each in {*own, *other}:
+            response = door.get(f"/api/metrics/{kind}/{encoded(each)}?{SPAN}", key)
+            if each in own:
+                assert max(counts(response.json())) == 1
+            else:
+                assert refused(response, "NOT_FOUND")
+        authorization = {"Authorization": f"Bearer {key}"}
+        table = door.get(f"/api/metrics?{SPAN}&group_by={kind[:-1]}", **authorization, Accept="text/csv")
+        assert str(MANY) not in table.text
+    for attempt in (f"tenant={quote(theirs)}", f"{quote(theirs)}=1"):
+        assert door.get(f"/api/metrics?{attempt}", key).status_code == 400
