@@ -3,12 +3,14 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CHAOS_SECONDS ?= 180
+CHAOS_SEED ?=
 LOCKS := deploy/requirements.txt deploy/requirements-runtime.txt
 COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack test format lock clean
+.PHONY: help setup run stack test chaos format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +30,9 @@ test: setup  ## everything that CI runs: lint, format, types, import contracts, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@exec $(BIN)/python -m pytest
+
+chaos: setup  ## break things for CHAOS_SECONDS (180; long form: 1800) from CHAOS_SEED, and prove every number
+	@exec $(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix

@@ -45,6 +45,8 @@ TICK_S: Final = 1.0
 ABOVE_END_S: Final = 30.0
 """A fence above the log's end is a lost log only after this: an end reads low just after a leader change."""
 BEHIND_WARNING_MS: Final = 7 * DAY_MS
+STALLED_TICKS: Final = 3
+"""Records are there, nothing is under way, and no batch has come for so many ticks: the last one was lost."""
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
@@ -76,6 +78,8 @@ class Worker:
         self._generation: Generation | None = None
         self._partitions: dict[int, Partition] = {}
         self._probes: dict[int, tuple[int, int]] = {}
+        self._still: dict[int, tuple[int, int]] = {}
+        self._jobs = 0
         self._above_since: float | None = None
         self._due = asyncio.Event()
         self._said: tuple[str, float] = ("", 0.0)
@@ -114,6 +118,7 @@ class Worker:
         self._generation = None
         self._partitions = {}
         self._probes = {}
+        self._still = {}
         self._not_ready(why)
         if self._consumer is not None:
             self._consumer.drop()
@@ -215,6 +220,7 @@ class Worker:
         job = asyncio.get_running_loop().run_in_executor(
             self._thread, self._apply, batch, generation, reading, calls
         )
+        self._jobs += 1
         job.add_done_callback(partial(self._applied, batch, reading, time.monotonic()))
         return True
 
@@ -246,6 +252,7 @@ class Worker:
         self, batch: Batch, reading: Reading, since: float, job: "asyncio.Future[Applied | None]"
     ) -> None:
         """On the loop: what became of a batch."""
+        self._jobs -= 1
         self._driver().release(batch)
         if job.cancelled():
             return
@@ -306,6 +313,9 @@ class Worker:
             if end < position:
                 self.begin_is_due("log", f"partition {tp.partition} ends at {end}, below {position}")
                 return
+            if self._is_stalled(tp.partition, position, end):
+                self.begin_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
+                return
             throughs[tp.partition] = self._through(tp.partition, asked_ms, end, position)
             meters.LAG_RECORDS.labels(tp.partition).set(end - position)
         positions = {tp: self._partitions[tp.partition].position for tp in ranges}
@@ -320,6 +330,13 @@ class Worker:
                 await consumer.commit_hint(positions)
             except KafkaUnavailableError as error:
                 log.info("Kafka took no commit, which only lag tools will miss", error=str(error))
+
+    def _is_stalled(self, partition: int, position: int, end: int) -> bool:
+        """Whether the last batch of a partition was lost inside Faust, where no later one shows it."""
+        before, ticks = self._still.get(partition, (position, 0))
+        ticks = ticks + 1 if before == position < end and self._jobs == 0 else 0
+        self._still[partition] = position, ticks
+        return ticks > STALLED_TICKS
 
     def _through(self, partition: int, asked_ms: int, end: int, position: int) -> int:
         """Up to when the partition is read, -1 for nothing new; remembers what is still to be reached."""

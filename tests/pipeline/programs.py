@@ -172,12 +172,12 @@ class Programs:
 
     def worker(self, group: str | None = None, **settings: str) -> Program:
         """Start a worker, in the usual group or another. settings: of the rules."""
-        return self._start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group, **settings)
+        return self.start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group, **settings)
 
     def ingest(self, topic_arn: str, certificates: Path) -> Program:
         """Start ingest for one SNS topic with pinned certificates."""
         port = free_port()
-        return self._start(
+        return self.start(
             "ingest",
             port,
             INGEST_PORT=str(port),
@@ -188,7 +188,7 @@ class Programs:
     def api(self) -> Program:
         """Start the API."""
         self.api_port = free_port()
-        return self._start("api", self.api_port, API_PORT=str(self.api_port))
+        return self.start("api", self.api_port, API_PORT=str(self.api_port))
 
     def new_key(self, tenant: str) -> str:
         """Make an API key with the API's own command."""
@@ -223,7 +223,8 @@ class Programs:
         assert "Traceback" not in err, err
         return started.returncode, out
 
-    def _start(self, name: str, port: int = 0, /, **settings: str) -> Program:
+    def start(self, name: str, port: int = 0, /, **settings: str) -> Program:
+        """Start any program. name: as `python -m` takes it. port: its HTTP port, 0 where it logs it."""
         log = self._directory / f"{len(self._all)}-{name}.log"
         program = Program(name, {**self._environment, **settings}, log, port)
         self._all.append(program)

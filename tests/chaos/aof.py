@@ -1,0 +1,37 @@
+"""Copies of a Valkey's append-only file, taken while it runs and put back while it does not.
+
+A copy is a prefix of the history, as what a crash leaves behind is. The server must not rewrite its files
+meanwhile: `never_rewrite`.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from deploy.processes import Waiting
+from deploy.valkey import Valkey
+from tests import services
+
+DIRECTORY = "appendonlydir"
+
+
+def waiting() -> Waiting:
+    """How tests wait for a server that they start again."""
+    return Waiting(limit_s=services.LIMIT_S)
+
+
+def never_rewrite(client: Any) -> None:
+    """Keep the set of files as it is; asked anew of each server that is started."""
+    client.config_set("auto-aof-rewrite-percentage", 0)
+
+
+def copy(valkey: Valkey, to: Path) -> None:
+    """Take a copy; one that was there is replaced."""
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(valkey.directory / DIRECTORY, to)
+
+
+def put_back(valkey: Valkey, copied: Path) -> None:
+    """Put a copy in the place of what a server that is down would load."""
+    shutil.rmtree(valkey.directory / DIRECTORY)
+    shutil.copytree(copied, valkey.directory / DIRECTORY)

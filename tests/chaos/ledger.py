@@ -1,0 +1,69 @@
+"""What was written to the topic, and what follows from it: the other side of every comparison.
+
+Law: the ledger knows what Kafka has acknowledged, where, and what the naive oracle reads in it, and nothing
+of the aggregator. From that comes what a lane must hold *at any instant*: its fences say up to where.
+"""
+
+import hashlib
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from tests.chaos import view
+from tests.pipeline import oracle
+from tests.pipeline.log import Outgoing, Stored
+from tests.pipeline.place import time_of
+
+
+class Ledger:
+    """Every record that Kafka has acknowledged."""
+
+    def __init__(self, lanes: int, partitions: int) -> None:
+        self._lock = threading.Lock()
+        self._lanes = lanes
+        self._digests: dict[tuple[int, int], bytes] = {}
+        self._known: dict[oracle.Fact, oracle.Fact] = {}
+        self._facts: dict[int, list[tuple[int, int, list[oracle.Fact], datetime]]] = defaultdict(list)
+        self.ends = [0] * partitions
+        """For each partition, the offset up to which every record is known."""
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def enter(self, record: Outgoing, partition: int, offset: int) -> None:
+        """Take in a record that Kafka has acknowledged; a partition's come in the order of their offsets."""
+        told = oracle.read(record.value, time_of(record.time_ms))
+        with self._lock:
+            self._digests[partition, offset] = _digest(record.value)
+            self.ends[partition] = offset + 1
+            if told.at is not None and told.facts:
+                facts = [self._known.setdefault(fact, fact) for fact in told.facts]
+                lane = view.lane_of(facts[0].tenant, self._lanes)
+                self._facts[lane].append((partition, offset, facts, told.at))
+
+    def below(self, lane: int, fences: Sequence[int]) -> view.Cells:
+        """What a lane with these fences must hold."""
+        with self._lock:
+            entries = list(self._facts[lane])
+        first: dict[oracle.Fact, datetime] = {}
+        for partition, offset, facts, at in entries:
+            if offset < fences[partition]:
+                for fact in facts:
+                    first[fact] = min(first.get(fact, at), at)
+        cells: view.Cells = Counter()
+        for fact, at in first.items():
+            hour = oracle.start_of("hour", at)
+            for kind, name in (("tenant", ""), ("sequence", fact.sequence), ("template", fact.template)):
+                if name is not None:
+                    cells[(fact.tenant, kind, name), hour, fact.field] += 1
+        return cells
+
+    def missing(self, stored: Sequence[Stored]) -> int:
+        """How many acknowledged records the topic does not hold, or holds with another value."""
+        found = {(record.partition, record.offset): _digest(record.value) for record in stored}
+        return sum(found.get(where) != digest for where, digest in self._digests.items())
+
+
+def _digest(value: bytes | None) -> bytes:
+    return b"" if value is None else hashlib.blake2b(value, digest_size=8).digest()

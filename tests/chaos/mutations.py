@@ -1,0 +1,187 @@
+"""Faults planted in a copy of the project: each line of the protocol that must not go missing, gone missing.
+
+A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
+that moves the line fails here, and not in silence. `case` is the targeted case that must turn red, `because`
+a word of its failure, so that it does not fail for another reason.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos import arena
+from tests.pipeline.programs import CHECKOUT
+
+PARTS = ("aggregator", "schemas", "deploy", "tests", "pyproject.toml")
+LIMIT_S = 120
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in a file of the aggregator."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way to break the project, and the case that sees it."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    case: str
+    because: str
+
+
+MUTATIONS = (
+    Mutation(
+        "the fence check: a gap is not answered",
+        (Edit("apply.lua", "if fence < prev then return", "if false then return"),),
+        "test_targeted.py::test_a_rollback_that_no_connection_notices",
+        "lost 300, double 0",
+    ),
+    Mutation(
+        "prev is taken from answers, not from what was read",
+        (
+            Edit(
+                "fences.py",
+                "                self._prev[lane] = end\n        return calls",
+                "        return calls",
+            ),
+            Edit(
+                "fences.py",
+                "        self._prev[lane] = end\n        return self.partition",
+                "        return self.partition",
+            ),
+            Edit(
+                "worker.py",
+                "        meters.APPLY_SECONDS.observe",
+                "        answered = self._partitions.get(batch.partition)\n"
+                "        if answered is not None and batch.epoch == self._driver().epoch:\n"
+                "            for lane in reading.by_lane:\n"
+                "                answered._prev[lane] = max(answered._prev[lane], batch.next)\n"
+                "        meters.APPLY_SECONDS.observe",
+            ),
+        ),
+        "test_targeted.py::test_a_rollback_while_an_answer_is_on_its_way",
+        "lost 100, double 0",
+    ),
+    Mutation(
+        "reading begins at Kafka's commit",
+        (
+            Edit(
+                "worker.py",
+                "        await consumer.rewind(",
+                "        committed = await consumer._ask(consumer._committed, list(assigned.values()))\n"
+                "        for number, tp in assigned.items():\n"
+                "            partitions[number].position = committed[tp]\n"
+                "        await consumer.rewind(",
+            ),
+            Edit(
+                "batches.py",
+                "    # In aiokafka's thread\n",
+                "    async def _committed(self, tps: list[TP]) -> dict[TP, int]:\n"
+                "        asked = self._thread._ensure_consumer()\n"
+                "        return {tp: await asked.committed(TopicPartition(*tp)) or 0 for tp in tps}\n\n",
+            ),
+        ),
+        "test_targeted.py::test_a_rollback_that_no_connection_notices",
+        "lost 300, double 0",
+    ),
+    Mutation(
+        "no tick",
+        (
+            Edit(
+                "worker.py",
+                "                await self._tick(generation, epoch)\n",
+                "                continue\n",
+            ),
+        ),
+        "test_targeted.py::test_a_rollback_of_silent_lanes",
+        "rolled back in silence: every cell is right",
+    ),
+    Mutation(
+        "a lane is made on demand",
+        (
+            Edit(
+                "apply.lua",
+                "if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+                "if not head[1] then put('HSET', lane, 'generation', ARGV[1], 'rules', ARGV[2])\n"
+                "elseif head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+            ),
+        ),
+        "test_targeted.py::test_wiped_in_the_moment_before_a_call",
+        "a wiped Redis holds",
+    ),
+    Mutation(
+        "a dead letter after the fence",
+        (
+            Edit(
+                "applying.py",
+                "        self._letters.write(partition, letters)\n"
+                "        return apply_calls(self._store, generation, calls)",
+                "        applied = apply_calls(self._store, generation, calls)\n"
+                "        self._letters.write(partition, letters)\n        return applied",
+            ),
+        ),
+        "test_targeted.py::test_killed_between_a_dead_letter_and_its_fence[after]",
+        "dead letters are missing",
+    ),
+    Mutation(
+        "the earliest hour: what came first stays",
+        (
+            Edit("apply.lua", "local hour = math.max(had, digit) - 1", "local hour = digit - 1"),
+            Edit(
+                "apply.lua",
+                "        if digit < had then state = state - (had - digit) * divisor end\n",
+                "",
+            ),
+        ),
+        "test_targeted.py::test_the_earliest_hour_wins",
+        "lost 1, double 1",
+    ),
+)
+
+
+def plant(mutation: Mutation | None, tree: Path) -> None:
+    """Copy the project to a directory and break the copy. Raises ValueError where the text is not there."""
+    for part in PARTS:
+        source = CHECKOUT / part
+        if source.is_dir():
+            shutil.copytree(source, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tree / part)
+    for edit in mutation.edits if mutation else ():
+        file = tree / "aggregator" / edit.file
+        text = file.read_text()
+        if text.count(edit.old) != 1:
+            raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")
+        text = text.replace(edit.old, edit.new)
+        if file.suffix == ".py":
+            compile(text, str(file), "exec")
+        file.write_text(text)
+
+
+def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a targeted case on a copy of the project: pytest's exit status, and all that it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", f"tests/chaos/{case}"],
+        cwd=tree,
+        env={
+            **os.environ,
+            **environment,
+            "PYTHONPATH": str(tree),
+            "CHAOS_LIMIT_S": str(min(15.0, arena.LIMIT_S)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
