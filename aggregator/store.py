@@ -150,25 +150,28 @@ class Store:
         return found
 
     def apply(self, generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
-        """Call the script for each of `calls`, in their order, in one round trip.
+        """Call the script for each of `calls`, one after the other.
+
+        Not in a pipeline: Redis would serve nobody else until it had run them all.
 
         Returns: an answer a call.
         Raises: StoreUnavailableError: any of the calls may or may not have been done.
         """
         with translated():
-            pipeline = self._connected().pipeline(transaction=False)
-            for call in calls:
-                pipeline.execute_command(
-                    "EVALSHA",
-                    self._sha,
-                    1,
-                    lane_key(generation.name, call.lane),
-                    generation.name,
-                    generation.rules,
-                    call.argument,
+            client = self._connected()
+            return [
+                _answer(
+                    client.evalsha(
+                        self._sha,
+                        1,
+                        lane_key(generation.name, call.lane),
+                        generation.name,
+                        generation.rules,
+                        call.argument,
+                    )
                 )
-            replies = pipeline.execute()
-        return [_answer(reply) for reply in replies]
+                for call in calls
+            ]
 
     def _connected(self) -> _Client:
         if self._client is None:

@@ -1,0 +1,132 @@
+"""The client that waits: it does what `kraiter.exchange` says."""
+
+import random
+import time
+from types import TracebackType
+from typing import Protocol, Unpack
+
+import httpx
+
+from kraiter.exchange import Answer, Exchange, Failure, Options, Outcome, Pause, Questions, Result, Step
+from kraiter.questions import (
+    MetricsKeywords,
+    MetricsParameters,
+    PageParameters,
+    ScopeKeywords,
+    ScopeParameters,
+)
+from kraiter.results import KnownIds, Metrics
+
+
+class _Run(Protocol):
+    def __call__(self, exchange: Exchange[Result]) -> Result: ...
+
+
+class MetricsMethods:
+    """The questions; each takes a dict, keywords, or both. Raises: KraiterError where there is no answer."""
+
+    def __init__(self, questions: Questions, run: _Run) -> None:
+        self._questions = questions
+        self._run = run
+
+    def get(
+        self, parameters: MetricsParameters | None = None, **keywords: Unpack[MetricsKeywords]
+    ) -> Metrics:
+        """The numbers of the whole tenant."""
+        return self._run(self._questions.tenant(parameters, keywords))
+
+    def sequence(
+        self,
+        sequence_id: str,
+        parameters: ScopeParameters | None = None,
+        **keywords: Unpack[ScopeKeywords],
+    ) -> Metrics:
+        """The numbers of one sequence."""
+        return self._run(self._questions.scope("sequences", sequence_id, parameters, keywords))
+
+    def template(
+        self,
+        template_id: str,
+        parameters: ScopeParameters | None = None,
+        **keywords: Unpack[ScopeKeywords],
+    ) -> Metrics:
+        """The numbers of one template."""
+        return self._run(self._questions.scope("templates", template_id, parameters, keywords))
+
+    def sequences(
+        self, parameters: PageParameters | None = None, **keywords: Unpack[PageParameters]
+    ) -> KnownIds:
+        """A page of the known sequences."""
+        return self._run(self._questions.ids("sequences", parameters, keywords))
+
+    def templates(
+        self, parameters: PageParameters | None = None, **keywords: Unpack[PageParameters]
+    ) -> KnownIds:
+        """A page of the known templates."""
+        return self._run(self._questions.ids("templates", parameters, keywords))
+
+
+class Kraiter:
+    """A client of one API with one key. Threads may share it."""
+
+    metrics: MetricsMethods
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 3,
+        max_wait_s: float = 30.0,
+        cache_size: int = 64,
+        http: httpx.Client | None = None,
+    ) -> None:
+        """Make a client; nothing is sent yet.
+
+        base_url: where the API is, without `/api`; timeout_s: for each step of a request (connect, send,
+        each read); retries: how often more is asked after 429, 503 or no answer; max_wait_s: a longer
+        wait is not waited for, the error is raised; cache_size: how many answers are held; http: the
+        Client to use, whose owner closes it.
+        Raises: ValueError.
+        """
+        options = Options(api_key, base_url, retries, max_wait_s, cache_size)
+        self.metrics = MetricsMethods(Questions(options, random.random), self._run)
+        self._timeout_s = timeout_s
+        self._http = httpx.Client() if http is None else http
+        self._owns_http = http is None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._owns_http:
+            self._http.close()
+
+    def __enter__(self) -> "Kraiter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, exchange: Exchange[Result]) -> Result:
+        outcome: Outcome = None
+        while True:
+            try:
+                step = exchange.send(outcome)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            outcome = self._do(step)
+
+    def _do(self, step: Step) -> Outcome:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            response = self._http.get(
+                step.url, headers=step.headers, timeout=self._timeout_s, follow_redirects=False
+            )
+        except httpx.RequestError as error:
+            return Failure(str(error) or type(error).__name__)
+        return Answer(response.status_code, response.headers, response.content)
