@@ -2,12 +2,7 @@
 
 
 class PostponedError(Exception):
-    """Nothing can be counted for now: wait, begin again at the fences.
-
-    operator: whether somebody has to do something, as it will not pass by itself.
-    """
-
-    operator = False
+    """Nothing can be counted for now: wait, begin again at the fences."""
 
 
 class StoreUnavailableError(PostponedError):
@@ -25,25 +20,17 @@ class UndeliveredError(PostponedError):
 class StoreUnfitError(PostponedError):
     """This Redis could lose counts: it is too old, or it evicts keys."""
 
-    operator = True
-
 
 class GoneError(PostponedError):
     """The generation is not there, in whole or in part: Redis was wiped. It takes `rebuild`."""
-
-    operator = True
 
 
 class OtherRulesError(PostponedError):
     """The live generation was counted by other rules than this worker's: leave it to those that have them."""
 
-    operator = True
-
 
 class OtherLogError(PostponedError):
     """The topic is not the one that was counted, or no longer holds what is not counted yet."""
-
-    operator = True
 
 
 class RolledBackError(PostponedError):

@@ -22,16 +22,24 @@ LEASE_MS: Final = 10_000
 _SNAPSHOT: Final = files("aggregator").joinpath("snapshot.lua").read_text()
 
 
+class Building(Generation, frozen=True, kw_only=True):
+    """The record of a generation that is being built.
+
+    start: the fences that it began with, where it does not begin at the start of the log: what was begun
+    as partial counters must not be finished as whole ones.
+    """
+
+    start: dict[int, int]
+
+
 class Snapshot(NamedTuple):
     """What a lane holds of one tenant, and the fences up to which it does.
 
-    days: for each day since 1970 its bags by scope. sequences, templates: the known ids.
+    days: for each day since 1970 its bags by scope.
     """
 
     fences: dict[int, int]
     days: list[tuple[int, dict[bytes, bytes]]]
-    sequences: set[bytes]
-    templates: set[bytes]
 
 
 class Keyspace:
@@ -62,18 +70,20 @@ class Keyspace:
         with translated():
             self._client.delete(LEASE_KEY)
 
-    def building(self) -> Generation | None:
+    def building(self) -> Building | None:
         """The generation that a rebuild has begun and not switched to."""
         with translated():
-            return decoded(self._client.get(REBUILD_KEY))
+            record: Any = self._client.get(REBUILD_KEY)
+        return decoded(record, Building)
 
     def begin(self, generation: Generation, start: Mapping[int, int]) -> None:
         """Begin a generation, or go on with it.
 
         start: its fences where it does not begin at the start of the log.
         """
+        building = Building(**msgspec.structs.asdict(generation), start=dict(start))
         with translated():
-            self._client.set(REBUILD_KEY, msgspec.json.encode(generation))
+            self._client.set(REBUILD_KEY, msgspec.json.encode(building))
             make_lanes(self._client, generation, start)
 
     def retire(self, generation: Generation) -> None:
@@ -105,12 +115,10 @@ class Keyspace:
 
         tenant: as it stands in keys. Raises: GoneError.
         """
-        numbers, days, sequences, templates = self._ask(generation, lane, tenant)
+        numbers, days = self._ask(generation, lane, tenant)
         return Snapshot(
             _numbers(numbers, b"f"),
             [(int(day), dict(zip(bags[::2], bags[1::2], strict=True))) for day, bags in days],
-            set(sequences),
-            set(templates),
         )
 
     def memory(self) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
@@ -109,12 +109,12 @@ class Rebuild:
         Raises: RebuildRefusedError, PostponedError of any kind.
         """
         found, live = self._cluster.log(), self._live()
-        resumed = self._resumable(found)
         with BulkReader(self._settings) as bulk:
             ranges = bulk.ranges(found.partitions)
             since = bulk.offsets_since(found.partitions, since_ms) if since_ms is not None else {}
         starts = {number: max(start, since.get(number, 0)) for number, (start, _) in ranges.items()}
         stops = {number: end for number, (_, end) in ranges.items()}
+        resumed = self._resumable(found, _beyond_zero(starts))
         partial = None
         if any(start for start, _ in ranges.values()):
             partial = f"the log begins at {', '.join(str(start) for start, _ in ranges.values())}, not at 0"
@@ -143,7 +143,9 @@ class Rebuild:
         if not lease.take():
             raise RebuildRefusedError("another rebuild is running: wait for it")
         with lease:
-            return self._run(plan, lease)
+            # Another rebuild may have ended between the plan and the lease.
+            resumed = self._resumable(self._cluster.log(), _beyond_zero(plan.start))
+            return self._run(replace(plan, live=self._live(), resumed=resumed), lease)
 
     def drop(self, generation: Generation, after_s: int) -> int:
         """Remove a generation, at once or after a time. Returns: how many keys."""
@@ -156,17 +158,15 @@ class Rebuild:
         store.close()
         return live
 
-    def _resumable(self, found: Log) -> Generation | None:
-        """The generation that an earlier run began, if it is of these rules and this log."""
+    def _resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
+        """The generation that an earlier run began, if it is of these rules, this log and this start."""
         begun = self._keys.building()
         if begun is None:
             return None
-        wanted = (self._settings.rules.fingerprint, LAYOUT, found.cluster_id, found.topic_id)
-        if (begun.rules, begun.layout, begun.cluster_id, begun.topic_id) == wanted:
-            return begun
-        log.info("an earlier rebuild had other rules or another log, beginning anew", generation=begun.name)
-        self._keys.drop(begun)
-        return None
+        wanted = (self._settings.rules.fingerprint, LAYOUT, found.cluster_id, found.topic_id, start)
+        if (begun.rules, begun.layout, begun.cluster_id, begun.topic_id, begun.start) != wanted:
+            return None
+        return Generation(**{name: getattr(begun, name) for name in Generation.__struct_fields__})
 
     def _run(self, plan: Plan, lease: "_Lease") -> Report:
         began = time.monotonic()
@@ -187,7 +187,13 @@ class Rebuild:
             partial=plan.partial,
             resumed=plan.resumed is not None,
         )
-        self._keys.begin(new, {number: start for number, start in plan.start.items() if start})
+        begun = self._keys.building()
+        if begun is not None and begun.name != new.name:
+            log.info(
+                "an earlier rebuild had another start, other rules or another log", generation=begun.name
+            )
+            self._keys.drop(begun)
+        self._keys.begin(new, _beyond_zero(plan.start))
         self._bulk(new, plan, lease)
         with Tail(self._settings, new, found.partitions) as tail:
             if plan.live is not None:
@@ -298,6 +304,10 @@ class Rebuild:
             tail.read()
             tail.count_all()
         return False
+
+
+def _beyond_zero(start: Mapping[int, int]) -> dict[int, int]:
+    return {number: at for number, at in start.items() if at}
 
 
 class _LiveBehindError(Exception):

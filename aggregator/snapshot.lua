@@ -6,11 +6,10 @@ Keys (LANE is KEYS[1], `{generation:lane}`)
   LANE:n                  set   tenants that have counters
   LANE:d:TENANT           set   days that have counters
   LANE:c:TENANT:DAY       hash  scope -> bag
-  LANE:s:TENANT, LANE:t:TENANT  sets  known sequences, known templates
 
 Arguments: ARGV[1] generation; ARGV[2] TENANT, or nothing: then the tenants are listed instead.
 Answers: nil where the lane is not there or another generation's, else
-  {fences, tenants} or {fences, {{DAY, {scope, bag, ...}}, ...}, sequences, templates}
+  {fences, tenants} or {fences, {{DAY, {scope, bag, ...}}, ...}}
   with fences = {f<partition> or c<partition>, number, ...}
 ]]
 local call = redis.call
@@ -30,4 +29,4 @@ local days = {}
 for _, day in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do
   days[#days + 1] = {day, call('HGETALL', lane .. ':c:' .. tenant .. ':' .. day)}
 end
-return {fences, days, call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)}
+return {fences, days}

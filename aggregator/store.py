@@ -7,7 +7,7 @@ any error the caller begins at the fences, which say what was counted (`worker`)
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import redis
@@ -21,6 +21,7 @@ from schemas.settings import RedisSettings
 SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
 CALL_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 3.0
+_Kind = TypeVar("_Kind", bound=Generation)
 _Client = redis.Redis | redis.RedisCluster
 
 
@@ -112,7 +113,7 @@ class Store:
         """
         with translated():
             record = self._connected().get(GENERATION_KEY)
-        return decoded(record)
+        return decoded(record, Generation)
 
     def create(self, generation: Generation) -> bool:
         """Make all lanes of a generation, then make it the live one if there is none.
@@ -185,13 +186,13 @@ class Store:
         return [client.info()]
 
 
-def decoded(record: Any) -> Generation | None:
+def decoded(record: Any, kind: type[_Kind]) -> _Kind | None:
     """The record of a generation, none where there is none.
 
     Raises: StoreUnavailableError where it cannot be read: it is not taken for a missing one.
     """
     try:
-        return None if record is None else msgspec.json.decode(record, type=Generation)
+        return None if record is None else msgspec.json.decode(record, type=kind)
     except msgspec.DecodeError as error:
         raise StoreUnavailableError(f"the record of a generation cannot be read: {error}") from error
 

@@ -162,11 +162,23 @@ def test_rebuilds_that_must_not_be(place: Place) -> None:
     place.send(events.records(14, now_ms(), 2_000, TENANTS))
     place.wait_until_counted(worker)
     before = place.redis.dbsize()
+    live = json.loads(place.redis.get(counters.GENERATION_KEY) or b"")
     code, out = place.programs.run("rebuild", "--dry-run", "--json")
     assert (code, json.loads(out)["records"], place.redis.dbsize()) == (0, 2_000, before)
     place.redis.set("ses-metrics:rebuild:lease", "another", px=60_000)
     assert place.programs.run("rebuild")[0] == 1
     place.redis.delete("ses-metrics:rebuild:lease")
+    begun = counters.Generation(
+        name="partial",
+        lanes=len(place.lanes()),
+        **{name: live[name] for name in ("rules", "layout", "cluster_id", "topic_id", "created_ms")},
+    )
+    record = msgspec.to_builtins(begun) | {"start": {"0": 1_000}}
+    place.redis.set("ses-metrics:rebuild", json.dumps(record))
+    code, out = place.programs.run("rebuild", "--json")
+    report = json.loads(out)
+    assert (code, report["resumed"], report["partial"]) == (0, False, None), "begun partial, finished whole"
+    assert (report["records"], report["cells_differing"]) == (2_000, 0)
     place.forget_records_before(10)
     assert place.programs.run("rebuild")[0] == 1
     code, out = place.programs.run("rebuild", "--allow-truncated", "--json")
