@@ -1,4 +1,4 @@
-"""The HTTP side: the metrics routes, their documentation, health, and the program's own metrics."""
+"""The HTTP side: the metrics routes, their documentation, the page, health, and the program's own metrics."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.convertors import Convertor, register_url_convertor
 
-from api import docs, openapi
+from api import docs, openapi, page
 from api.config import ApiSettings, rate_limit_of
 from api.errors import ApiError
 from api.key_topic import KeyFollower
@@ -85,6 +85,7 @@ def create_app(
     app.add_middleware(NameRequests)
     refuse_as_problems(app)
     docs.add_to(app)
+    page.add_to(app)
     _add_metrics(app, service)
     _add_health(app, reader, key_source, meters)
     return app

@@ -7,25 +7,19 @@ nothing else. A key that is typed in stays in the page and is gone with it.
 from importlib.resources import files
 from typing import Final
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
-from api.errors import NOT_FOUND, ApiError
+from api.assets import serve_page
 
 VENDORED: Final = files("api").joinpath("vendor", "swagger-ui")
 
-FILES: Final = {
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "favicon-32x32.png": "image/png",
-}
+VENDORED_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
-HEADERS: Final = {
-    # Swagger UI styles its elements in place; its images are data URLs.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+# Swagger UI styles its elements in place; its images are data URLs.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -52,18 +46,6 @@ START: Final = """SwaggerUIBundle({
 
 def add_to(app: FastAPI) -> None:
     """Add the page and its files."""
-
-    @app.get("/docs", include_in_schema=False)
-    async def page() -> Response:
-        return Response(PAGE, headers=HEADERS, media_type="text/html")
-
-    @app.get("/docs/start.js", include_in_schema=False)
-    async def start() -> Response:
-        return Response(START, headers=HEADERS, media_type="text/javascript")
-
-    @app.get("/docs/{name}", include_in_schema=False)
-    def asset(name: str) -> Response:
-        if name not in FILES:
-            raise ApiError(NOT_FOUND, NOT_FOUND.meaning)
-        headers = {**HEADERS, "Cache-Control": "public, max-age=86400"}
-        return Response(VENDORED.joinpath(name).read_bytes(), headers=headers, media_type=FILES[name])
+    own = {"index.html": PAGE.encode(), "start.js": START.encode()}
+    vendored = {name: VENDORED.joinpath(name).read_bytes() for name in VENDORED_FILES}
+    serve_page(app, "/docs", "/docs", POLICY, own | vendored)

@@ -97,6 +97,7 @@ def _introduce(stack: Stack, keys: Mapping[str, str]) -> None:
     tenant, key = next(iter(keys.items()))
     addresses = stack.addresses
     say(f"""
+  page     {addresses.api}/ (open it in a browser, with the API key below)
   webhook  {addresses.ingest}/webhooks/sns
   metrics  {addresses.api}/api/metrics
   kafka    {addresses.kafka}

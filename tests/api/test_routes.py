@@ -303,7 +303,16 @@ def test_order_of_judgement(writer: Writer, door: Door) -> None:
 
 def test_other_paths_and_methods_are_problems_too(writer: Writer, door: Door) -> None:
     assert writer.generation.name == "g1"
-    for path in ("/", "/api", "/api/metrics/", "/api/metrics/x", "/docs/", "/docs/x", "/redoc"):
+    for path in (
+        "/page",
+        "/page/x",
+        "/api",
+        "/api/metrics/",
+        "/api/metrics/x",
+        "/docs/",
+        "/docs/x",
+        "/redoc",
+    ):
         assert refused(door.send("GET", path), "NOT_FOUND"), path
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         response = door.send(method, "/api/metrics")

@@ -1,0 +1,31 @@
+"""The page `/`: one tenant's numbers to look at, in a browser, with nothing from any other host.
+
+It is a client of the API like any other: it asks the metrics routes with a key that a person typed in, and
+knows nothing else. Plain modules, no build step: what stands in `static/` is what the browser runs. The key
+stays in the tab (sessionStorage). The policy lets the browser load and call this API alone, and run no
+script that is not one of these files; text becomes text and never markup (Trusted Types hold it to that).
+"""
+
+from importlib.resources import files
+from typing import Final
+
+from fastapi import FastAPI
+
+from api.assets import serve_page
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+STATIC: Final = files("api").joinpath("page", "static")
+VENDORED: Final = files("api").joinpath("vendor", "uplot")
+CHART_FILES: Final = ("uPlot.esm.js", "uPlot.min.css")
+
+
+def add_to(app: FastAPI) -> None:
+    """Add the page and its files."""
+    own = {file.name: file.read_bytes() for file in STATIC.iterdir()}
+    chart = {name: VENDORED.joinpath(name).read_bytes() for name in CHART_FILES}
+    serve_page(app, "/", "/page", POLICY, own | chart)
