@@ -6,7 +6,7 @@ in millions and one's own in ones, so a foreign cell shows in any sum. `ISOLATIO
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -34,7 +34,7 @@ names = st.one_of(
         ["%2F", "%252F", "..", "sequences", "a" * LONGEST, "a" * (LONGEST - 1) + "b", "é", "e\u0301"]
     ),
 )
-TWISTS = (
+TWISTS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: name + ":",
     lambda name: name + f":{DAY}",

@@ -1,0 +1,296 @@
+"""`python -m tests.api.isolation`: the long form of `test_isolation`, on the true program and by the wire.
+
+Hypothesis makes two tenants with names and ids out of each other; schemathesis makes questions from the
+API's own description. All of these questions are asked for every id of either, by both, as JSON and as CSV.
+One tenant counts in ones and the other in millions, so a foreign cell shows in any count. It ends with
+status 1 at the first foreign cell, unknown answer or 5xx, and says which tenants and which question.
+"""
+
+import argparse
+import asyncio
+import csv
+import io
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+import redis
+import schemathesis
+from confluent_kafka import Producer
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+
+from api.app import create_app
+from api.config import ApiSettings
+from api.keys import ENTROPY_BYTES, new_key
+from api.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
+from deploy.processes import say
+from schemas.kinds import FIELDS
+from schemas.topics import API_KEYS, API_KEYS_TOPIC
+from tests import services
+from tests.api import schema_hooks as _formats  # noqa: F401  # schemathesis learns of our formats
+from tests.api.conftest import FixedKeys
+from tests.api.site import Site, until
+from tests.api.test_isolation import HOUR, MANY, SPAN, TWISTS, encoded, neighbours
+from tests.api.wire import Answer, Question, ask_all
+from tests.api.writer import Counted, Writer
+
+MEDIA_TYPES = ("application/json", "text/csv")
+KINDS = ("sequences", "templates")
+EXAMPLES_A_ROUND = 50
+PROGRAMS = 2
+"""APIs that share the questions: one uses a core and no more."""
+DRAWN = 16
+"""How many questions of schemathesis's making an example has."""
+
+PLAIN_TWISTS = 3
+"""How many of the twists are tried on every id; all of them have made the other tenant's names."""
+
+Neighbours = tuple[tuple[str, list[str]], tuple[str, list[str]]]
+
+
+class ForeignCellError(AssertionError):
+    """An answer holds what is not the asker's, or is none that may be given."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """One of the two tenants: its key, its ids, and what each of its counts is a multiple of."""
+
+    key: str
+    ids: frozenset[str]
+    unit: int
+
+    def judge(self, question: Question, answer: Answer) -> None:
+        """Look at everything in an answer. Raises: ForeignCellError."""
+        if answer.status >= 500 or answer.status not in (200, 400, 404):
+            raise ForeignCellError(f"{question} was answered by {answer.status}: {answer.body[:500]!r}")
+        if answer.status != 200:
+            return
+        counts, ids = _told(answer)
+        most = self.unit * len(self.ids)
+        foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
+        if foreign or not ids <= self.ids:
+            raise ForeignCellError(f"{question} told {foreign} and {ids - self.ids}")
+
+
+def _told(answer: Answer) -> tuple[list[int], set[str]]:
+    """All counts and all ids in an answer."""
+    if answer.content_type.startswith("text/csv"):
+        rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+        counts = [int(row[name]) for row in rows for name in FIELDS if name in row]
+        return counts, {row["id"] for row in rows if "id" in row and row.get("row") != "others"}
+    counts, ids = [], set()
+    left: list[Any] = [msgspec.json.decode(answer.body)]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            counts += [part[name] for name in FIELDS if isinstance(part.get(name), int)]
+            if "id" in part:
+                ids.add(part["id"])
+            left += [each for each in part.values() if isinstance(each, dict | list)]
+        else:
+            left += part
+    return counts, ids
+
+
+@dataclass
+class Attack:
+    """The running programs and how much it was asked so far. by_status: answers by their status."""
+
+    producer: Producer
+    writer: Writer
+    ports: list[int]
+    runner: asyncio.Runner
+    asked: int = 0
+    found: int = 0
+    by_status: dict[int, int] = field(default_factory=dict)
+    _keys: int = 0
+
+    def example(self, tenants: Neighbours, drawn: Sequence[Any]) -> None:
+        """Write the counters of two tenants, and ask everything as either. Raises: ForeignCellError."""
+        (mine, own), (theirs, other) = tenants
+        self.writer.client.flushdb()
+        writer = Writer(self.writer.client, lanes=1)  # in one lane, so that only the names keep them apart
+        writer.go_live()
+        for tenant, ids, count in ((mine, own, 1), (theirs, other, MANY)):
+            writer.write(
+                Counted(HOUR, "sent", count, tenant=tenant, sequence=each, template=each) for each in ids
+            )
+        keys = self._new_keys((mine, theirs))
+        askers = [Asker(keys[0], frozenset(own), 1), Asker(keys[1], frozenset(other), MANY)]
+        targets = list(_targets({*own, *other, mine, theirs}, drawn))
+        for asker in askers:
+            questions = [Question(each, asker.key, accept) for each in targets for accept in MEDIA_TYPES]
+            self.runner.run(ask_all(self.ports, questions, self._judge(asker)))
+            self.asked += len(questions)
+
+    def _judge(self, asker: Asker) -> Callable[[Question, Answer], None]:
+        def judge(question: Question, answer: Answer) -> None:
+            self.by_status[answer.status] = self.by_status.get(answer.status, 0) + 1
+            asker.judge(question, answer)
+            if question.target == f"/api/metrics?{SPAN}" and answer.content_type == "application/json":
+                sent = msgspec.json.decode(answer.body)["totals"]["sent"]
+                if sent != asker.unit * len(asker.ids):
+                    raise ForeignCellError(f"{question} has {sent}, not its own numbers")
+                self.found += 1
+
+        return judge
+
+    def _new_keys(self, tenants: Sequence[str]) -> list[str]:
+        """A key for each tenant, straight into the topic; returns once the APIs have them."""
+        offsets: list[int] = []
+        texts = []
+        for tenant in tenants:
+            self._keys += 1
+            key = new_key(self._keys.to_bytes(ENTROPY_BYTES, "little"))
+            self.producer.produce(
+                API_KEYS_TOPIC,
+                key=key.id,
+                value=msgspec.json.encode(key.record(tenant, 0)),
+                on_delivery=lambda _error, message: offsets.append(message.offset() or 0),
+            )
+            texts.append(key.text)
+        self.producer.flush()
+        while not all(_offset_at(port) > max(offsets) for port in self.ports):
+            time.sleep(0.002)
+        return texts
+
+
+def _offset_at(port: int) -> int:
+    """Up to where an API has read the keys."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=services.LIMIT_S)) as door:
+        door.request("GET", "/readyz")
+        return int(json.load(door.getresponse())["api_keys_offset"] or 0)
+
+
+def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
+    """Paths and queries: each question of schemathesis's once as it is, and its parameters for every id.
+
+    ids: of both tenants. Of a question that breaks the schema only itself is asked: for any id it is refused.
+    """
+    queries: list[dict[str, str]] = [{}]
+    for case in drawn:
+        request = case.as_transport_kwargs(base_url="")
+        params = request["params"]
+        query = params if isinstance(params, str) else urlencode(params or {})
+        yield f"{request['url']}?{query}".rstrip("?")
+        if case.meta.generation.mode is GenerationMode.POSITIVE:
+            queries.append({name: str(value) for name, value in case.query.items()})
+    for path in ("", *KINDS):
+        yield f"/api/metrics{'/' if path else ''}{path}"
+    yield from _spanned("/api/metrics", queries, TENANT_PARAMETERS)
+    for kind in KINDS:
+        for raw in sorted(ids):
+            yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
+            for twist in TWISTS[1:PLAIN_TWISTS]:
+                yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
+
+
+def _spanned(path: str, queries: Iterable[dict[str, str]], known: Sequence[str]) -> list[str]:
+    """A path with each query, over the days that have counts, in the parameters that its route knows."""
+    fits = []
+    for query in queries:
+        kept = {name: query[name] for name in known if name in query and name not in ("from", "to")}
+        if "limit" in kept:
+            kept.setdefault("group_by", "sequence")
+        fits.append("&".join([SPAN, *(f"{name}={quote(value)}" for name, value in kept.items())]))
+    return [f"{path}?{query}" for query in dict.fromkeys(fits)]
+
+
+def questions_of_schema() -> st.SearchStrategy[Any]:
+    """What schemathesis makes of the API's description: what it allows, and what it does not."""
+    app = create_app(ApiSettings(), keys=FixedKeys())
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    routes = [route.ok() for route in schema.get_all_operations() if isinstance(route, Ok)]
+    modes = (GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    return st.one_of([route.as_strategy(generation_mode=mode) for route in routes for mode in modes])
+
+
+@contextmanager
+def attack(bootstrap: str, redis_url: str, directory: Path) -> Iterator[Attack]:
+    """The true programs on a Kafka and a Redis that are the attack's own. directory: for their logs."""
+    services.create_topics(bootstrap, {API_KEYS_TOPIC: API_KEYS})
+    sites = []
+    with redis.Redis.from_url(redis_url) as client, asyncio.Runner() as runner:
+        writer = Writer(client, lanes=1)
+        writer.go_live()
+        try:
+            for number in range(PROGRAMS):
+                place = directory / str(number)
+                place.mkdir()
+                settings_ = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "REDIS_URL": redis_url}
+                sites.append(Site(place, **settings_, RATE_LIMIT="1000000000/second"))
+                sites[-1].start()
+            for site in sites:
+                until(site.ready)
+            producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0})
+            yield Attack(producer, writer, [site.port for site in sites], runner)
+        finally:
+            for site in sites:
+                site.kill()
+
+
+def run(running: Attack, requests: int, first_seed: int) -> None:
+    """Ask at least so many questions. Raises: ForeignCellError."""
+    cases = st.lists(questions_of_schema(), min_size=DRAWN, max_size=DRAWN)
+    started, round_number = time.monotonic(), 0
+    while running.asked < requests:
+
+        @seed(first_seed + round_number)
+        @settings(
+            max_examples=EXAMPLES_A_ROUND,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],  # what is found is told as it was found
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(neighbours(), cases)
+        def one_round(tenants: Neighbours, drawn: Sequence[Any]) -> None:
+            if running.asked < requests:
+                running.example(tenants, drawn)
+
+        one_round()
+        round_number += 1
+        told = ", ".join(f"{count:,} of {status}" for status, count in sorted(running.by_status.items()))
+        say(f"{running.asked:,} questions in {time.monotonic() - started:.0f} s: {told}")
+
+
+def main() -> int:
+    """Attack a program of its own; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.api.isolation", description="See above.")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="how many questions at least")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of tenants, ids and questions")
+    given_ = parser.parse_args()
+    say(f"seed {given_.seed}")
+    with (
+        tempfile.TemporaryDirectory(prefix="ses-metrics-isolation-") as directory,
+        services.kafka_server() as kafka,
+        services.valkey_server() as valkey,
+        attack(kafka.bootstrap, valkey.url, Path(directory)) as running,
+    ):
+        found: list[BaseException] = []
+        try:
+            run(running, given_.requests, given_.seed)
+        except* ForeignCellError as errors:
+            found += errors.exceptions
+        if found:
+            say(f"FAILED: {found}", error=True)
+            return 1
+        say(f"not one foreign cell, no 5xx; {running.found:,} times all of one's own numbers")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

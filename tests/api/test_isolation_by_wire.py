@@ -1,0 +1,68 @@
+"""The long form of the isolation test (`python -m tests.api.isolation`) works, and can fail."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.kinds import FIELDS
+from tests.api.isolation import Asker, ForeignCellError, attack, run
+from tests.api.test_isolation import MANY
+from tests.api.wire import Answer, Question
+
+REQUESTS = 2_000
+ZEROS = dict.fromkeys(FIELDS, 0)
+ASKED = Question("/api/metrics", "k")
+SMALL = Asker("k", frozenset({"a", "b"}), 1)
+BIG = Asker("k", frozenset({"c"}), MANY)
+
+
+def test_a_short_one(tmp_path: Path, kafka_bootstrap: str, redis_url: str) -> None:
+    """By the wire, against the true program: no foreign cell, no 5xx, and one's own numbers are there."""
+    with attack(kafka_bootstrap, f"{redis_url.rpartition('/')[0]}/12", tmp_path) as running:
+        run(running, REQUESTS, first_seed=1)
+        assert running.asked >= REQUESTS
+        assert running.found >= 2
+        assert running.by_status[200] > REQUESTS / 10
+        assert set(running.by_status) <= {200, 400, 404}
+
+
+def answer(body: Any, status: int = 200) -> Answer:
+    return Answer(status, "application/json", msgspec.json.encode(body))
+
+
+def table(text: str) -> Answer:
+    return Answer(200, "text/csv; charset=utf-8", text.encode())
+
+
+def test_its_own_numbers_are_nobody_else_s() -> None:
+    SMALL.judge(
+        ASKED, answer({"totals": {**ZEROS, "sent": 2}, "change": {"sent": 0.5}, "groups": [{"id": "a"}]})
+    )
+    SMALL.judge(ASKED, table("row,id,sent\r\ngroup,a,1\r\nothers,,1\r\n"))
+    BIG.judge(ASKED, answer({"timeseries": [{**ZEROS, "sent": MANY}]}))
+    BIG.judge(ASKED, answer({"items": [{"id": "c"}]}))
+    BIG.judge(ASKED, answer({"code": "NOT_FOUND", "id": "z"}, 404))
+
+
+@pytest.mark.parametrize(
+    ("asker", "told"),
+    [
+        (SMALL, answer({"totals": {**ZEROS, "sent": 3}})),
+        (SMALL, answer({"timeseries": [ZEROS, {**ZEROS, "clicked": MANY}]})),
+        (SMALL, answer({"others": {**ZEROS, "sent": -1}})),
+        (SMALL, answer({"items": [{"id": "c"}]})),
+        (SMALL, table("timestamp,sent\r\n2025-09-03T00:00:00.000Z,1000000\r\n")),
+        (SMALL, table("id\r\nc\r\n")),
+        (BIG, answer({"totals": {**ZEROS, "sent": MANY + 1}})),
+        (BIG, answer({"groups": [{"id": "a", **ZEROS}]})),
+        (BIG, answer({}, 500)),
+        (BIG, answer({}, 503)),
+        (BIG, answer({}, 401)),
+    ],
+)
+def test_what_is_foreign_is_seen(asker: Asker, told: Answer) -> None:
+    """In totals, points, groups, listings and CSV; and an answer that nobody should get."""
+    with pytest.raises(ForeignCellError):
+        asker.judge(ASKED, told)
