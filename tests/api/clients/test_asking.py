@@ -42,12 +42,32 @@ def test_retries_have_a_bound(ask: Caller) -> None:
     assert len(server.asked) == 2
 
 
+def test_pauses_grow(ask: Caller) -> None:
+    """Without a word on when, each pause is about twice the one before: the third is half a second."""
+    with scripted(AWAY, AWAY, AWAY, FINE) as server:
+        assert ask(server.url, "k", [GET]) == [metrics()]
+    assert server.times[3] - server.times[2] >= 0.5
+
+
 def test_a_wait_that_is_too_long_is_not_waited_for(ask: Caller) -> None:
     """The error comes at once, and says how long it would have been."""
     with scripted(Reply(503, problem("UNAVAILABLE", 503), {"Retry-After": "3600"}), FINE) as server:
         (outcome,) = ask(server.url, "k", [GET])
     assert (outcome["error"]["name"], outcome["error"]["retry_after_s"]) == ("UnavailableError", 3600)
     assert len(server.asked) == 1
+
+
+def test_a_wait_that_is_no_number_of_seconds_is_not_guessed(ask: Caller) -> None:
+    """A proxy may name a date: the client's own pause is made, and the error names no wait."""
+    dated = Reply(503, problem("UNAVAILABLE", 503), {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"})
+    with scripted(dated, FINE, dated) as server:
+        outcomes = ask(server.url, "k", [GET, GET], Limits(retries=1))
+        assert len(server.asked) == 4
+    assert outcomes[0] == metrics()
+    assert outcomes[1]["error"] == {"name": "UnexpectedAnswerError", "status": 418}
+    with scripted(dated) as server:
+        (outcome,) = ask(server.url, "k", [GET], Limits(retries=0))
+    assert "retry_after_s" not in outcome["error"]
 
 
 def test_every_retry_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,6 +135,23 @@ def test_what_is_held_is_bounded(ask: Caller, size: int, held: list[str]) -> Non
     assert {tag.strip('"') for tag in tags[2:] if tag} == set(held)
 
 
+def test_an_answer_that_is_used_again_is_held_longer(ask: Caller) -> None:
+    """A 304 is a use too: of two held answers the other one goes for a third."""
+    replies = [Reply(200, metrics(), {"ETag": f'"{name}"'}) for name in "ab"]
+    replies += [Reply(304), Reply(200, metrics(), {"ETag": '"c"'}), Reply(304), FINE]
+    with scripted(*replies) as server:
+        ask(server.url, "k", [("template", (name,)) for name in "abacab"], Limits(cache_size=2))
+    tags = [headers["If-None-Match"] for _, headers in server.asked]
+    assert tags == [None, None, '"a"', None, '"a"', None]
+
+
+def test_only_what_is_not_given_is_left_out(ask: Caller) -> None:
+    """0 and an empty text are values, for the API to judge."""
+    with scripted(FINE) as server:
+        ask(server.url, "k", [("get", ({"limit": 0, "timezone": "", "group_by": None},))])
+    assert server.asked[0][0] == "/api/metrics?limit=0&timezone="
+
+
 def test_every_code_of_the_api_has_its_class(ask: Caller) -> None:
     """The client's table knows each code; one that it does not know is an ApiError all the same."""
     errors = [error for error in ERRORS if error.status not in LATER]
@@ -159,6 +196,20 @@ def test_a_count_that_is_no_number_is_no_zero() -> None:
     with scripted(*(Reply(200, body) for body in broken)) as server:
         outcomes = sync(server.url, "k", [GET] * len(broken))
     assert [outcome["error"]["name"] for outcome in outcomes] == ["UnexpectedAnswerError"] * len(broken)
+
+
+def test_a_base_url_may_end_with_a_slash(ask: Caller) -> None:
+    with scripted(FINE) as server:
+        assert ask(f"{server.url}/behind/", "k", [GET]) == [metrics()]
+    assert server.asked[0][0] == "/behind/api/metrics"
+
+
+def test_a_refusal_without_a_word_is_told_all_the_same(ask: Caller) -> None:
+    """A code alone is enough for an error that a person can read."""
+    with scripted(Reply(400, {"code": "INVALID_RANGE"})) as server:
+        (outcome,) = ask(server.url, "k", [GET])
+    assert outcome["error"]["code"] == "INVALID_RANGE"
+    assert outcome["error"]["detail"]
 
 
 def test_fields_of_a_later_api_do_no_harm(ask: Caller) -> None:
@@ -215,6 +266,7 @@ def test_javascript_refuses_options_that_cannot_work() -> None:
         {"baseUrl": "http://localhost"},
         {"apiKey": "k", "baseUrl": "localhost:8080"},
         {"apiKey": "k", "baseUrl": "http://localhost", "retries": -1},
+        {"apiKey": "k", "baseUrl": "http://localhost", "retries": "many"},
     ]
     for options in tried:
         source = f"try {{ new Kraiter({options!r}); }} catch (error) {{ console.log(error.name); }}"

@@ -34,6 +34,14 @@ def test_the_service_ships_no_client(tmp_path: Path) -> None:
     assert [name for name in names if "clients" in name or "kraiter" in name] == []
 
 
+def test_the_service_ships_what_a_browser_loads(tmp_path: Path) -> None:
+    names = wheel(CHECKOUT, tmp_path)
+    for folder in ("api/page/static", "api/vendor/uplot", "api/vendor/swagger-ui"):
+        kept = {f"{folder}/{file.name}" for file in (CHECKOUT / folder).iterdir()}
+        assert kept
+        assert kept <= set(names)
+
+
 def test_the_python_client_ships_itself_and_its_types(tmp_path: Path) -> None:
     names = wheel(CLIENTS / "python", tmp_path)
     assert "kraiter/py.typed" in names
