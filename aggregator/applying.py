@@ -83,8 +83,10 @@ class Applier:
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
         """Move fences without events, where the generation is still the live one of this log.
 
-        Raises: PostponedError of any kind; RolledBackError where Redis went back in time.
+        Raises: PostponedError of any kind; RolledBackError where Redis went back in time, StoreUnfitError
+        where it may no longer be trusted with counts.
         """
+        self._store.check()
         live = judge(self._store.live(), self._rules, self._cluster.log())
         if live.name != generation.name:
             raise GoneError(f"generation {generation.name} was replaced by {live.name}")

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import redis
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from aggregator.errors import GoneError, StoreUnavailableError, StoreUnfitError
@@ -27,10 +29,13 @@ _Client = redis.Redis | redis.RedisCluster
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of redis-py as what the caller does next. Raises: StoreUnavailableError."""
+    """Errors of redis-py as what the caller does next; its cluster client has a family of its own.
+
+    Raises: StoreUnavailableError.
+    """
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, RedisClusterException) as error:
         raise StoreUnavailableError(str(error)) from error
 
 
@@ -65,10 +70,12 @@ def connect(settings: RedisSettings) -> _Client:
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
     }
+    url, others = settings.redis_nodes
     if not settings.redis_cluster:
-        return redis.Redis.from_url(settings.redis_url, **options)
+        return redis.Redis.from_url(url, **options)
+    nodes = [ClusterNode(host, port) for host, port in others]  # type: ignore[no-untyped-call]
     with translated():
-        return redis.RedisCluster.from_url(settings.redis_url, **options)
+        return redis.RedisCluster.from_url(url, startup_nodes=nodes, **options)
 
 
 class Store:
@@ -90,10 +97,18 @@ class Store:
         """
         self.close()
         self._client = connect(self._settings)
+        self.check()
+        with translated():
+            self._sha = str(self._client.script_load(SCRIPT))
+
+    def check(self) -> None:
+        """Judge the server, or all that take writes in a cluster: its policy may change while it runs.
+
+        Raises: StoreUnavailableError, StoreUnfitError.
+        """
         with translated():
             for info in self._infos():
                 _judge(info)
-            self._sha = str(self._client.script_load(SCRIPT))
 
     def close(self) -> None:
         """Drop the connection."""

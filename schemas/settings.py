@@ -4,9 +4,10 @@ Environment variables are an outside contract. Each program has a settings class
 inherits what it uses from here and adds the rest.
 """
 
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -83,7 +84,26 @@ class TopicsSettings(EventsSettings):
 
 
 class RedisSettings(Settings):
-    """Where Redis (or Valkey) is. A cluster is named by any of its nodes and `REDIS_CLUSTER=true`."""
+    """Where Redis (or Valkey) is. A cluster is named by any of its nodes and `REDIS_CLUSTER=true`.
 
-    redis_url: str = Field(default="redis://localhost:6379/0", description="of the server or any node")
-    redis_cluster: bool = Field(default=False, description="true: the URL names a node of a cluster")
+    Several nodes of a cluster may be named, so that a program starts while one of them is down.
+    """
+
+    redis_url: str = Field(
+        default="redis://localhost:6379/0",
+        description="of the server; of a cluster one or more nodes, comma-separated",
+    )
+    redis_cluster: bool = Field(default=False, description="true: the URL names nodes of a cluster")
+
+    @model_validator(mode="after")
+    def _names_nodes(self) -> Self:
+        if self.redis_nodes[1] and not self.redis_cluster:
+            raise ValueError("REDIS_URL names several servers, which takes REDIS_CLUSTER=true")
+        return self
+
+    @property
+    def redis_nodes(self) -> tuple[str, list[tuple[str, int]]]:
+        """The first URL, and host and port of those after it; login and TLS are those of the first."""
+        first, *others = (url.strip() for url in self.redis_url.split(","))
+        parts = [urlsplit(url) for url in others]
+        return first, [(part.hostname or "", part.port or 6379) for part in parts]

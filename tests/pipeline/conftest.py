@@ -1,6 +1,6 @@
 """What the pipeline tests share: a place of a test's own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,10 @@ from tests.pipeline.place import Place, open_place
 
 
 @pytest.fixture
-def place(kafka_bootstrap: str, tmp_path: Path) -> Iterator[Place]:
-    """Topics, a Valkey and programs of the test's own."""
+def place(
+    kafka_bootstrap: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> Iterator[Place]:
+    """Topics, a Valkey and programs of the test's own. At the end: how many events came."""
     with open_place(kafka_bootstrap, tmp_path) as opened:
         yield opened
+        record_property("events", sum(opened.ends()))

@@ -1,7 +1,8 @@
 """The log as tests see it: sending records with a time of their own, and reading a topic from end to end."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +36,13 @@ class Stored:
 
 def send(bootstrap: str, topic: str, records: Iterable[Outgoing]) -> None:
     """Write records and return when Kafka has all of them."""
+    with sending(bootstrap, topic) as more:
+        more(records)
+
+
+@contextmanager
+def sending(bootstrap: str, topic: str) -> Iterator[Callable[[Iterable[Outgoing]], None]]:
+    """Yields what writes records, over one connection; at the end Kafka has all of them."""
     failed: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _record: object) -> None:
@@ -52,17 +60,21 @@ def send(bootstrap: str, topic: str, records: Iterable[Outgoing]) -> None:
             "queue.buffering.max.kbytes": 1_000_000,
         }
     )
-    for record in records:
-        more = {} if record.partition is None else {"partition": record.partition}
-        producer.produce(
-            topic,
-            key=record.key,
-            value=record.value,
-            timestamp=record.time_ms,
-            on_delivery=delivered,
-            **more,  # type: ignore[arg-type]  # the stub takes each keyword for its own type
-        )
-        producer.poll(0)
+
+    def write(records: Iterable[Outgoing]) -> None:
+        for record in records:
+            more = {} if record.partition is None else {"partition": record.partition}
+            producer.produce(
+                topic,
+                key=record.key,
+                value=record.value,
+                timestamp=record.time_ms,
+                on_delivery=delivered,
+                **more,  # type: ignore[arg-type]  # the stub takes each keyword for its own type
+            )
+            producer.poll(0)
+
+    yield write
     assert producer.flush(LIMIT_S) == 0
     assert not failed, failed[:3]
 

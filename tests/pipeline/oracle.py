@@ -101,9 +101,13 @@ def _starts(period: str, first: datetime, last: datetime) -> Iterator[datetime]:
 
 def count(records: Iterable[tuple[bytes | None, datetime]]) -> Count:
     """Count records, given as their bytes and their own Kafka time."""
+    return count_told(read(value, record_time) for value, record_time in records)
+
+
+def count_told(records: Iterable[Told]) -> Count:
+    """Count what records say: each fact once, at its earliest, for each of its scopes."""
     first: dict[Fact, datetime] = {}
-    for value, record_time in records:
-        told = read(value, record_time)
+    for told in records:
         for fact in told.facts:
             assert told.at is not None
             if fact not in first or told.at < first[fact]:

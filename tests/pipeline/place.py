@@ -16,7 +16,6 @@ from uuid import uuid4
 import msgspec
 import redis
 
-from deploy.valkey import Valkey
 from schemas import counters, topics
 from tests import services
 from tests.pipeline import log, oracle
@@ -64,7 +63,6 @@ class Place:
     """Where a test takes place."""
 
     bootstrap: str
-    valkey: Valkey
     redis: redis.Redis
     programs: Programs
     keys: dict[str, str] = field(default_factory=dict)
@@ -85,10 +83,13 @@ class Place:
             assert found.setdefault(record.key, letter) == letter
         return found
 
-    def naive_dead_letters(self) -> dict[bytes, Letter]:
-        """The dead letters that the events topic must have brought about, as the oracle reads it."""
+    def naive_dead_letters(self, stored: Iterable[Stored] | None = None) -> dict[bytes, Letter]:
+        """The dead letters that the events topic must have brought about, as the oracle reads it.
+
+        stored: its records, where they are read already.
+        """
         source, want = self.programs.events_topic, {}
-        for record in self.events():
+        for record in self.events() if stored is None else stored:
             reason = oracle.read(record.value, time_of(record.time_ms)).outcome
             if reason in oracle.DEAD:
                 want[place_of(source, record)] = letter_of(source, record, reason)
@@ -192,17 +193,32 @@ def _differences(got: Any, want: Any) -> list[str]:
 @contextmanager
 def open_place(bootstrap: str, directory: Path) -> Iterator[Place]:
     """Open a place; at its end its programs, its Valkey and its topics are gone. directory: for logs."""
+    with (
+        services.valkey_server() as valkey,
+        redis.Redis.from_url(valkey.url) as client,
+        open_place_on(bootstrap, valkey.url, client, directory) as place,
+    ):
+        yield place
+
+
+@contextmanager
+def open_place_on(
+    bootstrap: str, redis_url: str, client: Any, directory: Path, **settings: str
+) -> Iterator[Place]:
+    """Open a place on a Redis that is there; at its end its programs and its topics are gone.
+
+    client: of that Redis, which is empty. directory: for logs. settings: more, of all programs.
+    """
     prefix = f"t{uuid4().hex[:10]}-"
-    with services.valkey_server() as valkey, redis.Redis.from_url(valkey.url) as client:
-        programs = Programs(bootstrap, valkey.url, prefix, directory)
-        wanted = {
-            programs.events_topic: topics.EVENTS,
-            programs.dead_letter_topic: topics.DEAD_LETTERS,
-            topics.API_KEYS_TOPIC: topics.API_KEYS,
-        }
-        services.create_topics(bootstrap, wanted)
-        try:
-            with programs:
-                yield Place(bootstrap, valkey, client, programs)
-        finally:
-            services.delete_topics(bootstrap, prefix)
+    programs = Programs(bootstrap, redis_url, prefix, directory, **settings)
+    wanted = {
+        programs.events_topic: topics.EVENTS,
+        programs.dead_letter_topic: topics.DEAD_LETTERS,
+        topics.API_KEYS_TOPIC: topics.API_KEYS,
+    }
+    services.create_topics(bootstrap, wanted)
+    try:
+        with programs:
+            yield Place(bootstrap, client, programs)
+    finally:
+        services.delete_topics(bootstrap, prefix)

@@ -60,6 +60,10 @@ class Program:
         return self._child.running
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
     def url(self) -> str:
         """Its base URL, once it has one."""
         if not self._port:
@@ -131,6 +135,11 @@ class Program:
         self._child.kill()
         self._client.close()
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for its end."""
+        self._may_end = True
+        os.kill(self._child.pid, signal.SIGTERM)
+
     def stop(self) -> int | None:
         """SIGTERM; returns the exit status."""
         self._may_end = True
@@ -148,8 +157,8 @@ class Program:
 class Programs:
     """Starts programs on one Kafka, one Redis and topics of a test's own; none of them outlives it."""
 
-    def __init__(self, bootstrap: str, redis_url: str, prefix: str, directory: Path) -> None:
-        """prefix: of the names of topics and groups. directory: for logs."""
+    def __init__(self, bootstrap: str, redis_url: str, prefix: str, directory: Path, **settings: str) -> None:
+        """prefix: of the names of topics and groups. directory: for logs. settings: more, of all programs."""
         self.events_topic = f"{prefix}events"
         self.dead_letter_topic = f"{prefix}dlq"
         self.group = f"{prefix}group"
@@ -161,6 +170,7 @@ class Programs:
             "REDIS_URL": redis_url,
             "EVENTS_TOPIC": self.events_topic,
             "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            **settings,
         }
 
     def __enter__(self) -> "Programs":

@@ -25,8 +25,11 @@ def can_carry(value: bytes | None) -> bool:
     return True
 
 
-async def post(url: str, signer: Signer, messages: Sequence[bytes]) -> None:
-    """Deliver messages and see each of them taken, in both versions of the signature by turns."""
+async def post(url: str, signer: Signer, messages: Sequence[bytes], *, again: bool = False) -> None:
+    """Deliver messages and see each of them taken, in both versions of the signature by turns.
+
+    again: whether a message is delivered anew where the answer is 503, as SNS does.
+    """
     places = asyncio.Semaphore(AT_ONCE)
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
 
@@ -36,6 +39,8 @@ async def post(url: str, signer: Signer, messages: Sequence[bytes]) -> None:
                     TOPIC_ARN, message.decode(), version="2" if number % 2 else "1"
                 )
                 response = await client.post(url, content=json.dumps(envelope), headers=HEADERS)
+                while again and response.status_code == 503:
+                    response = await client.post(url, content=json.dumps(envelope), headers=HEADERS)
                 assert response.status_code == 200, response.text
 
         await asyncio.gather(*(deliver(number, message) for number, message in enumerate(messages)))

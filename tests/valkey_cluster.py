@@ -1,0 +1,148 @@
+"""A cluster of six Valkeys, three primaries and a replica of each, from the same binary as the one server.
+
+A node that is killed is found dead after a second, and its replica takes over by vote of the others.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.cluster import ClusterNode
+
+from deploy.processes import Waiting, free_port
+from deploy.valkey import Valkey
+from tests.services import LIMIT_S
+
+SHARDS = 3
+SLOTS = 16_384
+NODE_TIMEOUT_MS = 1_000
+
+
+class Node:
+    """One server of the cluster."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take down where it lives; nothing starts yet."""
+        self.bus_port = free_port()
+        options = (
+            *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
+            *("--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
+        )
+        self.valkey = Valkey(directory, port=free_port(), options=options)
+        self._client: Any = redis.Redis(host="127.0.0.1", port=self.valkey.port, socket_timeout=5)
+
+    def start(self) -> None:
+        """Start it on what lies in its directory."""
+        self.valkey.start(Waiting(limit_s=LIMIT_S))
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash; also the end of its connections."""
+        self.valkey.kill()
+        self._client.close()
+
+    def ask(self, *command: str | int) -> Any:
+        """The answer of this very node to a command."""
+        return self._client.execute_command(*command)
+
+    def replication(self) -> dict[str, Any]:
+        """Its role and whom it follows."""
+        found: dict[str, Any] = self._client.info("replication")
+        return found
+
+    def is_well(self) -> bool:
+        """Whether it sees the whole cluster, and follows its primary closely or is followed by a replica."""
+        cluster = b"cluster_state:ok" in self.ask("CLUSTER", "INFO")
+        told = self.replication()
+        if told["role"] == "slave":
+            return cluster and told["master_link_status"] == "up"
+        return cluster and told["connected_slaves"] == 1
+
+    def knows(self) -> int:
+        """How many nodes it has shaken hands with, itself among them."""
+        return sum(b"handshake" not in line for line in self.ask("CLUSTER", "NODES").splitlines())
+
+
+class ValkeyCluster:
+    """Six nodes that know each other."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take down where they live; nothing starts yet."""
+        self.nodes = [Node(directory / str(number)) for number in range(2 * SHARDS)]
+        where = [("127.0.0.1", node.valkey.port) for node in self.nodes]
+        self._startup = [ClusterNode(*each) for each in where]  # type: ignore[no-untyped-call]
+
+    @property
+    def url(self) -> str:
+        """All nodes, as `REDIS_URL` names them."""
+        return ",".join(node.valkey.url for node in self.nodes)
+
+    def client(self) -> Any:
+        """A client of the whole cluster."""
+        return redis.RedisCluster(startup_nodes=self._startup, socket_timeout=5)
+
+    def start(self) -> None:
+        """Start all nodes, let them meet, share out the slots, and give each primary a replica."""
+        for node in self.nodes:
+            node.start()
+        first, *others = self.nodes
+        for node in others:
+            first.ask("CLUSTER", "MEET", "127.0.0.1", node.valkey.port, node.bus_port)
+        self._wait(lambda: all(node.knows() == len(self.nodes) for node in self.nodes))
+        for number, primary in enumerate(self.nodes[:SHARDS]):
+            start, stop = (SLOTS * n // SHARDS for n in (number, number + 1))
+            primary.ask("CLUSTER", "ADDSLOTSRANGE", start, stop - 1)
+            self.nodes[SHARDS + number].ask("CLUSTER", "REPLICATE", primary.ask("CLUSTER", "MYID"))
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Wait until all slots are served, and each primary has a replica that is up to date."""
+        self._wait(lambda: all(node.is_well() for node in self.nodes))
+
+    def primary_of(self, key: str) -> Node:
+        """The node that takes writes of a key."""
+        with self.client() as client:
+            port = client.get_node_from_key(key).port
+        return next(node for node in self.nodes if node.valkey.port == port)
+
+    def replica_of(self, primary: Node) -> Node:
+        """The node that follows a primary."""
+        port = primary.valkey.port
+        return next(node for node in self.nodes if node.replication().get("master_port") == port)
+
+    def swap(self, primary: Node) -> None:
+        """Let a primary and its replica change places, as before maintenance; no write is lost by that."""
+        replica = self.replica_of(primary)
+        replica.ask("CLUSTER", "FAILOVER")
+        self._wait(lambda: replica.replication()["role"] == "master")
+        self.wait_until_whole()
+
+    def lose(self, primary: Node) -> None:
+        """Kill a primary, and wait until its replica has taken over; writes that it lacked are lost."""
+        replica = self.replica_of(primary)
+        primary.kill()
+        self._wait(lambda: replica.replication()["role"] == "master")
+
+    def kill(self) -> None:
+        """End all nodes."""
+        for node in self.nodes:
+            node.kill()
+
+    def _wait(self, holds: Callable[[], bool]) -> None:
+        Waiting(limit_s=LIMIT_S).until(
+            holds, next(n.valkey.child for n in self.nodes if n.valkey.child.running)
+        )
+
+
+@contextmanager
+def valkey_cluster() -> Iterator[ValkeyCluster]:
+    """A running cluster with no data, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="ses-metrics-cluster-") as directory:
+        cluster = ValkeyCluster(Path(directory))
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.kill()
