@@ -1,7 +1,7 @@
 """Copies of a Valkey's append-only file, taken while it runs and put back while it does not.
 
 A copy is a prefix of the history, as what a crash leaves behind is. The server must not rewrite its files
-meanwhile: `never_rewrite`.
+meanwhile, so it never does so by itself (`never_rewrite`), and is asked to between two copies.
 """
 
 import shutil
@@ -13,6 +13,7 @@ from deploy.valkey import Valkey
 from tests import services
 
 DIRECTORY = "appendonlydir"
+BIG_BYTES = 48 * 1024 * 1024
 
 
 def waiting() -> Waiting:
@@ -23,6 +24,19 @@ def waiting() -> Waiting:
 def never_rewrite(client: Any) -> None:
     """Keep the set of files as it is; asked anew of each server that is started."""
     client.config_set("auto-aof-rewrite-percentage", 0)
+
+
+def rewrite_if_big(valkey: Valkey, client: Any) -> None:
+    """Let the server rewrite files that have grown, as each copy takes time; returns when that is done."""
+    if sum(file.stat().st_size for file in (valkey.directory / DIRECTORY).iterdir()) < BIG_BYTES:
+        return
+    client.bgrewriteaof()
+
+    def done() -> bool:
+        told = client.info("persistence")
+        return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
+
+    waiting().until(done, valkey.child)
 
 
 def copy(valkey: Valkey, to: Path) -> None:

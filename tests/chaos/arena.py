@@ -12,19 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from deploy.traffic import HOUR, iso
-from schemas import topics
+from deploy.valkey import Valkey
 from tests import services
 from tests.chaos import view
 from tests.chaos.proxy import Proxy
 from tests.pipeline.log import Outgoing
-from tests.pipeline.place import Place, naive_count
-from tests.pipeline.programs import Program, Programs, wait_until
+from tests.pipeline.place import Place, naive_count, open_place_on
+from tests.pipeline.programs import Program, wait_until
 
 LIMIT_S = float(os.environ.get("CHAOS_LIMIT_S", "60"))
 """How long a case waits for what must come. A run against a broken tree sets it low."""
@@ -32,9 +31,10 @@ LIMIT_S = float(os.environ.get("CHAOS_LIMIT_S", "60"))
 
 @dataclass
 class Arena:
-    """A place, and the proxy through which its workers reach Redis."""
+    """A place, its Valkey, and the proxy through which its workers reach that."""
 
     place: Place
+    valkey: Valkey
     proxy: Proxy
 
     @property
@@ -101,20 +101,13 @@ class Arena:
 @contextmanager
 def open_arena(bootstrap: str, directory: Path) -> Iterator[Arena]:
     """Open an arena on a Kafka; at its end all that it started is gone. directory: for logs."""
-    prefix = f"c{uuid4().hex[:10]}-"
     with (
         services.valkey_server() as valkey,
         redis.Redis.from_url(valkey.url) as client,
         Proxy(valkey.port) as proxy,
+        open_place_on(bootstrap, proxy.url, client, directory) as place,
     ):
-        programs = Programs(bootstrap, proxy.url, prefix, directory)
-        wanted = {programs.events_topic: topics.EVENTS, programs.dead_letter_topic: topics.DEAD_LETTERS}
-        services.create_topics(bootstrap, wanted)
-        try:
-            with programs:
-                yield Arena(Place(bootstrap, valkey, client, programs), proxy)
-        finally:
-            services.delete_topics(bootstrap, prefix)
+        yield Arena(place, valkey, proxy)
 
 
 def now_ms() -> int:

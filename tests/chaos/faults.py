@@ -8,23 +8,31 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import redis
 
 from tests.chaos import aof, view
-from tests.chaos.harness import Fault, Field
+from tests.chaos.arena import poison
+from tests.chaos.field import Fault, Field, Steps
 from tests.chaos.proxy import Proxy
 
 SESSION_S = 10.0
 """The consumer session of a worker: one that stands still for longer is taken for dead."""
 EXACT_WITHIN_S = 60.0
+REBUILDS = 5
+"""So often an operator runs `rebuild` again where other faults end it."""
+CALL_WITHIN_S = 5.0
+LEAVES_WITHIN_S = 60.0
+LOOK_S = 0.2
+POISON = (20, 60)
+"""So many at once, fewer than make a flood."""
 
 
 # Workers
 
 
-def worker_killed(field: Field) -> Iterator[float]:
+def worker_killed(field: Field) -> Steps:
     """SIGKILL; another comes."""
     taken = field.take_worker()
     if taken is None:
@@ -36,7 +44,25 @@ def worker_killed(field: Field) -> Iterator[float]:
     field.busy.discard(slot)
 
 
-def worker_frozen(field: Field) -> Iterator[float]:
+def worker_killed_in_a_call(field: Field) -> Steps:
+    """SIGKILL while a call is on its way to Redis, or its answer back; it may be the call of another one."""
+    taken = field.take_worker()
+    if taken is None:
+        return
+    slot, worker = taken
+    if field.rng.random() < 0.5:
+        done = field.proxy.at_call(b"EVALSHA", before=worker.kill)
+    else:
+        done = field.proxy.at_call(b"EVALSHA", after=worker.kill)
+    until = time.monotonic() + CALL_WITHIN_S
+    while not done.is_set() and time.monotonic() < until:
+        yield LOOK_S
+    worker.kill()
+    field.start_worker(slot)
+    field.busy.discard(slot)
+
+
+def worker_frozen(field: Field) -> Steps:
     """SIGSTOP past its session, SIGCONT: it wakes as a zombie."""
     taken = field.take_worker()
     if taken is None:
@@ -49,29 +75,34 @@ def worker_frozen(field: Field) -> Iterator[float]:
     field.busy.discard(slot)
 
 
-def rebalance_storm(field: Field) -> Iterator[float]:
+def rebalance_storm(field: Field) -> Steps:
     """Two more workers join one after the other; one leaves in peace, one by SIGKILL."""
     first = field.programs.worker()
     yield field.rng.uniform(1.5, 3)
     second = field.programs.worker()
     yield field.rng.uniform(2, 4)
-    first.stop()
+    first.terminate()
     yield field.rng.uniform(0.5, 2)
     second.kill()
-    yield 1.0
+    until = time.monotonic() + LEAVES_WITHIN_S
+    while first.running and time.monotonic() < until:
+        yield LOOK_S
+    if first.running:
+        field.wrong.append(f"a worker has not left {LEAVES_WITHIN_S:.0f} s after SIGTERM")
+    first.kill()
 
 
 # Redis
 
 
-def redis_killed(field: Field) -> Iterator[float]:
+def redis_killed(field: Field) -> Steps:
     """SIGKILL, and a start on what it has written."""
     field.valkey.kill()
     yield field.rng.uniform(0.5, 2)
     field.start_redis()
 
 
-def redis_lost_tail(field: Field) -> Iterator[float]:
+def redis_lost_tail(field: Field) -> Steps:
     """SIGKILL, and a start on an older copy of its file."""
     field.valkey.kill()
     aof.put_back(field.valkey, field.rng.choice(field.aof_copies))
@@ -80,14 +111,32 @@ def redis_lost_tail(field: Field) -> Iterator[float]:
     yield from _until_exact(field)
 
 
-def redis_rolled_back(field: Field) -> Iterator[float]:
+def redis_rolled_back(field: Field) -> Steps:
     """An older state under live connections."""
     view.go_back(field.redis, field.rng.choice(field.copies))
     yield 0.5
 
 
-def redis_wiped(field: Field) -> Iterator[float]:
+def redis_wiped(field: Field) -> Steps:
     """FLUSHALL: workers stay up and apply nothing, until an older copy is put back."""
+    yield from _wiped(field)
+    field.valkey.kill()
+    aof.put_back(field.valkey, field.rng.choice(field.aof_copies))
+    field.start_redis()
+    yield from _until_exact(field)
+
+
+def redis_wiped_and_rebuilt(field: Field) -> Steps:
+    """FLUSHALL, and an operator who runs `rebuild`, again where another fault ends it."""
+    yield from _wiped(field)
+    for _ in range(REBUILDS):
+        status, said = yield from _run(field, "rebuild", "--json")
+        if status == 0:
+            return
+    field.wrong.append(f"rebuild ended {REBUILDS} times with {status}: {said[-500:]}")
+
+
+def _wiped(field: Field) -> Steps:
     field.redis.flushall()
     yield field.rng.uniform(3, 5)
     keys = field.redis.keys()
@@ -97,29 +146,35 @@ def redis_wiped(field: Field) -> Iterator[float]:
         ready = [w for w in field.workers if w is not None and w.get("/readyz").status_code == 200]
         if ready:
             field.wrong.append(f"{len(ready)} workers are ready on a wiped Redis")
-    field.valkey.kill()
-    aof.put_back(field.valkey, field.rng.choice(field.aof_copies))
-    field.start_redis()
-    yield from _until_exact(field)
 
 
-def redis_full(field: Field) -> Iterator[float]:
+def _run(field: Field, *arguments: str) -> Generator[float, None, tuple[int, str]]:
+    """Run an operator's command. Returns: its exit code, and what it said."""
+    started = field.programs.command(*arguments)
+    try:
+        while started.poll() is None:
+            yield LOOK_S
+    finally:
+        started.kill()
+        out, err = started.communicate()
+    return started.returncode, out + err
+
+
+def redis_full(field: Field) -> Steps:
     """Out of memory for a while."""
     field.redis.config_set("maxmemory", 1)
     yield field.rng.uniform(2, 4)
     field.redis.config_set("maxmemory", 0)
 
 
-def redis_evicts(field: Field) -> Iterator[float]:
-    """An evicting policy, met by workers that begin: refused until it is mended."""
+def redis_evicts(field: Field) -> Steps:
+    """An evicting policy, set while it runs: noticed by the tick, refused until it is mended."""
     field.redis.config_set("maxmemory-policy", "allkeys-lru")
-    for _ in field.workers:
-        field.proxy.at_call(b"EVALSHA", cut=True)
     yield field.rng.uniform(2, 4)
     field.redis.config_set("maxmemory-policy", "noeviction")
 
 
-def redis_frozen(field: Field) -> Iterator[float]:
+def redis_frozen(field: Field) -> Steps:
     """SIGSTOP, for a moment or past the timeout of a call: then what was sent is applied late."""
     pid = field.valkey.child.pid
     os.kill(pid, signal.SIGSTOP)
@@ -128,7 +183,7 @@ def redis_frozen(field: Field) -> Iterator[float]:
     yield 0.5
 
 
-def replica_promoted(field: Field) -> Iterator[float]:
+def replica_promoted(field: Field) -> Steps:
     """A replica whose link was cut a while ago takes over; the primary is gone for good."""
     old, new = field.valkey, field.new_valkey()
     new.start(aof.waiting())
@@ -156,14 +211,14 @@ def replica_promoted(field: Field) -> Iterator[float]:
 # The link between workers and Redis
 
 
-def answer_lost(field: Field) -> Iterator[float]:
+def answer_lost(field: Field) -> Steps:
     """A call is applied and its answer never comes, for a worker or two."""
     for _ in range(field.rng.randint(1, 3)):
         field.proxy.at_call(b"EVALSHA", cut=True)
     yield 1.5
 
 
-def link_down(field: Field) -> Iterator[float]:
+def link_down(field: Field) -> Steps:
     """No connection to Redis for a while; those there are end in whatever they do."""
     field.proxy.open = False
     field.proxy.cut()
@@ -174,15 +229,27 @@ def link_down(field: Field) -> Iterator[float]:
 # Kafka
 
 
-def kafka_killed(field: Field) -> Iterator[float]:
+def kafka_killed(field: Field) -> Steps:
     """SIGKILL of the JVM, and a start on the same logs."""
     field.kafka.kill()
     yield field.rng.uniform(0.5, 4)
-    field.kafka.start(aof.waiting())
+    field.kafka.launch(aof.waiting())
+    while not field.kafka.answers():
+        field.kafka.child.check()
+        yield LOOK_S
     yield 5.0
 
 
-def _until_exact(field: Field) -> Iterator[float]:
+# The records
+
+
+def poison_records(field: Field) -> Steps:
+    """Records that nobody can read, some at once: dead letters, and the partition moves on."""
+    field.source.add(poison(number, None) for number in range(field.rng.randint(*POISON)))
+    yield 2.0
+
+
+def _until_exact(field: Field) -> Steps:
     """Wait until what was in the topic when Redis came back is counted; note how long it took."""
     back = time.monotonic()
     if not field.alone:
@@ -199,12 +266,14 @@ def _until_exact(field: Field) -> Iterator[float]:
 
 FAULTS = (
     Fault("worker killed", worker_killed),
+    Fault("worker killed in a call", worker_killed_in_a_call),
     Fault("worker frozen past its session", worker_frozen),
     Fault("rebalance storm", rebalance_storm, "storm"),
     Fault("redis killed", redis_killed, "redis"),
     Fault("redis killed, tail lost", redis_lost_tail, "redis"),
     Fault("redis rolled back unnoticed", redis_rolled_back, "redis"),
-    Fault("redis wiped", redis_wiped, "redis"),
+    Fault("redis wiped, a copy put back", redis_wiped, "redis"),
+    Fault("redis wiped, rebuilt", redis_wiped_and_rebuilt, "redis"),
     Fault("redis out of memory", redis_full, "redis"),
     Fault("redis set to evict", redis_evicts, "redis"),
     Fault("redis frozen", redis_frozen, "redis", freezes_redis=True),
@@ -212,5 +281,6 @@ FAULTS = (
     Fault("answer of an applied call lost", answer_lost),
     Fault("link to redis down", link_down, "redis"),
     Fault("kafka killed", kafka_killed, "kafka"),
+    Fault("poison records", poison_records),
 )
 BY_NAME = {fault.name.replace(" ", "-").replace(",", ""): fault for fault in FAULTS}

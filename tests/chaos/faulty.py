@@ -2,8 +2,8 @@
 
 Between aiokafka and our driver fetches are lost, begin too far on, come again, come late (so also for
 partitions that were revoked meanwhile). Between our driver and our worker batches are lost, as where Faust
-cancels an agent, and reading one raises. `FAULT_SEED` seeds the chance, `FAULTS` names the faults. What was
-done to how many is logged as `disturbed`.
+cancels an agent; an agent raises, or the reading of a batch does. `FAULT_SEED` seeds the chance, `FAULTS`
+names the faults. What was done to how many is logged as `disturbed`.
 """
 
 import asyncio
@@ -71,11 +71,13 @@ class FaultyWorker(Worker):
     async def take(self, batch: Batch) -> None:
         if strikes("cancel"):
             return
+        if strikes("raise"):
+            raise RuntimeError("an agent raises")
         await super().take(batch)
 
     def _take(self, batch: Batch) -> bool:
-        if strikes("raise"):
-            raise RuntimeError("an agent raises")
+        if strikes("break"):
+            raise RuntimeError("reading a batch raises")
         return super()._take(batch)
 
 

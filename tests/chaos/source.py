@@ -6,7 +6,8 @@ five records twice; a seventh more is sent again from earlier pieces.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from random import Random
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -45,12 +46,17 @@ class Source:
                 "log_level": 0,
             }
         )
+        self._more: deque[Outgoing] = deque()
         self.sent = 0
         self.failed: list[str] = []
         """Records that Kafka did not acknowledge: they may be in the topic or not."""
 
     def start(self) -> None:
         self._thread.start()
+
+    def add(self, records: Iterable[Outgoing]) -> None:
+        """Write these next, before what else would come."""
+        self._more.extend(records)
 
     def stop(self) -> None:
         """Stop, and wait until Kafka has acknowledged all that was sent."""
@@ -79,7 +85,7 @@ class Source:
             # after a pause (this machine is busy) the rate is kept, and not caught up with
             due = min(self._rate * (time.monotonic() - began), self.sent + self._rate)
             while self.sent < due:
-                self._produce(next(records))
+                self._produce(self._more.popleft() if self._more else next(records))
             began = time.monotonic() - self.sent / self._rate
             self._producer.poll(0)
 

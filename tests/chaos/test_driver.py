@@ -3,6 +3,8 @@
 The worker is the true one; only what Faust hands on is disturbed (`tests.chaos.faulty`).
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.chaos import view
@@ -10,7 +12,7 @@ from tests.chaos.arena import LIMIT_S, Arena, now_ms
 from tests.pipeline import events
 from tests.pipeline.programs import Program, wait_until
 
-FAULTS = ("lose", "skip", "late", "cancel", "raise")
+FAULTS = ("lose", "skip", "late", "cancel", "raise", "break")
 PIECES = 12
 PIECE = 400
 
@@ -39,14 +41,16 @@ def check_fences(arena: Arena) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_fault_of_faust(arena: Arena, fault: str) -> None:
+def test_one_fault_of_faust(arena: Arena, fault: str, record_property: Callable[[str, object], None]) -> None:
     """A fetch or a batch is lost, cut, late, or raises, again and again: read once more, exact."""
     worker = faulty(arena, 1, fault)
     worker.wait_until_ready()
     send_in_pieces(arena, 1)
     check_fences(arena)
     arena.check()
-    assert worker.said("disturbed"), "nothing was disturbed"
+    times = len(worker.said("disturbed"))
+    record_property("times", times)
+    assert times, "nothing was disturbed"
     assert worker.running
     arena.place.check_dead_letters(arena.place.naive_dead_letters())
 
