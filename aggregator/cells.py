@@ -1,11 +1,14 @@
 """Cells, one number each: what `verify` and `rebuild` compare, and a count of them from the log alone.
 
+That an id is known is a cell too, of no hour: 1 where it is.
+
 Pure. `Recount` is the law of counting in its plainest form: the least hour of each fact, in a dictionary. It
 shares the reading of records with live counting and nothing else: no fold, no script, no bags, no hashes.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from aggregator.facts import Facts
@@ -18,13 +21,13 @@ class Cell(NamedTuple):
     """Where a number stands.
 
     scope: `tenant`, `sequence` or `template`; id: of the sequence or template, else empty.
-    hour: its start in ms since 1970.
+    hour: its start in ms since 1970; none where the field is `known`.
     """
 
     tenant: str
     scope: str
     id: str
-    hour: int
+    hour: int | None
     field: str
 
 
@@ -36,15 +39,23 @@ class Difference(NamedTuple):
     redis: int
 
 
+KNOWN: Final = "known"
+"""The field of a cell that says whether an id is known."""
+
 _SCOPES: Final = {b"t": "tenant", b"s": "sequence", b"p": "template"}
 
 
-def stored_cells(tenant: str, days: Iterable[tuple[int, Mapping[bytes, bytes]]]) -> Counter[Cell]:
+def stored_cells(
+    tenant: str,
+    days: Iterable[tuple[int, Mapping[bytes, bytes]]],
+    known: Mapping[str, Iterable[bytes]] = MappingProxyType({}),
+) -> Counter[Cell]:
     """The cells of a tenant that are not 0, as Redis holds them.
 
-    days: for each day since 1970 its bags by scope. Raises: ValueError where a bag is damaged.
+    days: for each day since 1970 its bags by scope. known: for `sequence` and `template` the known ids.
+    Raises: ValueError where a bag is damaged.
     """
-    cells: Counter[Cell] = Counter()
+    cells = Counter(Cell(tenant, scope, id_.decode(), None, KNOWN) for scope in known for id_ in known[scope])
     for day, bags in days:
         for scope, bag in bags.items():
             name = _SCOPES[scope[:1]]
@@ -88,16 +99,20 @@ class Recount:
         for (tenant, sequence, template, day, _, _, kind), hour in self._least.items():
             at = day * DAY_MS + hour * HOUR_MS
             cells[Cell(tenant, "tenant", "", at, FIELDS[kind])] += 1
-            if sequence is not None:
-                cells[Cell(tenant, "sequence", sequence, at, FIELDS[kind])] += 1
-            if template is not None:
-                cells[Cell(tenant, "template", template, at, FIELDS[kind])] += 1
+            for scope, name in (("sequence", sequence), ("template", template)):
+                if name is not None:
+                    cells[Cell(tenant, scope, name, at, FIELDS[kind])] += 1
+                    cells[Cell(tenant, scope, name, None, KNOWN)] = 1
         return cells
 
 
 def differences(log: Mapping[Cell, int], redis: Mapping[Cell, int]) -> Iterator[Difference]:
     """Every cell in which two counts differ, in order."""
-    for cell in sorted(log.keys() | redis.keys()):
+    for cell in sorted(log.keys() | redis.keys(), key=_order):
         one, other = log.get(cell, 0), redis.get(cell, 0)
         if one != other:
             yield Difference(cell, one, other)
+
+
+def _order(cell: Cell) -> tuple[str, str, str, int, str]:
+    return cell.tenant, cell.scope, cell.id, cell.hour or 0, cell.field

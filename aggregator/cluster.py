@@ -45,7 +45,11 @@ class Cluster:
         return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
 
     def has_commits(self, group: str, partitions: int) -> bool:
-        """Whether a consumer group ever committed an offset of the events topic.
+        """Whether a consumer group ever committed an offset of the events topic. Otherwise as `commits`."""
+        return bool(self.commits(group, partitions))
+
+    def commits(self, group: str, partitions: int) -> dict[int, int]:
+        """The offset that a consumer group committed last, for each partition where it committed one.
 
         group: its id. partitions: how many the topic has.
         Raises: KafkaUnavailableError.
@@ -56,7 +60,8 @@ class Cluster:
         asker = Consumer(config)
         try:
             asked = [TopicPartition(self._topic, number) for number in range(partitions)]
-            return any(each.offset >= 0 for each in asker.committed(asked, timeout=_TIMEOUT_S))
+            found = asker.committed(asked, timeout=_TIMEOUT_S)
+            return {each.partition: each.offset for each in found if each.offset >= 0}
         except KafkaException as error:
             raise KafkaUnavailableError(f"consumer group {group}: {error}") from error
         finally:

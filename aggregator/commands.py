@@ -5,9 +5,10 @@ done or something differs, 2 the command line or a setting is wrong.
 """
 
 import json
+import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Annotated, Any, Final
 
@@ -20,7 +21,8 @@ from aggregator.cells import Difference
 from aggregator.config import AggregatorSettings
 from aggregator.errors import PostponedError
 from aggregator.letters import Letters, OldLettersError
-from aggregator.rebuild import Plan, Rebuild, RebuildRefusedError, Report
+from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan, RebuildRefusedError
+from aggregator.rebuild import Rebuild, Report
 from aggregator.verify import Verifier
 from schemas import logs
 
@@ -49,6 +51,17 @@ def _instant(text: str | None) -> int | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 date or time") from None
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _offsets(texts: list[str]) -> dict[int, int]:
+    """PARTITION:OFFSET, each partition once."""
+    offsets: dict[int, int] = {}
+    for text in texts:
+        found = re.fullmatch(r"(\d+):(\d+)", text, re.ASCII)
+        if found is None or int(found[1]) in offsets:
+            raise typer.BadParameter(f"{text!r} is no PARTITION:OFFSET, or names a partition again")
+        offsets[int(found[1])] = int(found[2])
+    return offsets
 
 
 class _Watch:
@@ -86,6 +99,13 @@ def rebuild(
     since: Annotated[
         str | None, typer.Option(help="Count only records of this time or later: partial counters.")
     ] = None,
+    from_offset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION:OFFSET",
+            help="Count this partition only from there on (repeatable): partial counters.",
+        ),
+    ] = None,
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Count a log whose beginning is gone: partial counters.")
     ] = False,
@@ -105,9 +125,11 @@ def rebuild(
     try:
         with _Watch(quiet=as_json) as watch:
             work = Rebuild(settings, processes=processes, progress=watch)
-            plan = work.plan(since_ms=_instant(since), allow_truncated=allow_truncated)
+            plan = work.plan(
+                since_ms=_instant(since), offsets=_offsets(from_offset or []), allow_truncated=allow_truncated
+            )
             if dry_run:
-                _show_plan(plan, as_json=as_json)
+                _show_plan(plan, processes, as_json=as_json)
                 return
             report = work.run(plan)
             if plan.live is not None and (drop or drop_after_hours):
@@ -221,7 +243,7 @@ def purge_letters(*, yes: Annotated[bool, typer.Option("--yes", help="Do it.")] 
         raise _fail(error) from error
 
 
-def _show_plan(plan: Plan, *, as_json: bool) -> None:
+def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
     rows = [
         {"partition": number, "from": plan.start[number], "to": plan.stop[number]}
         for number in sorted(plan.stop)
@@ -233,6 +255,9 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
                 "records": plan.records,
                 "partial": plan.partial,
                 "resumes": plan.resumed.name if plan.resumed else None,
+                "seconds_expected": round(plan.seconds),
+                "process_bytes_expected": processes * BYTES_A_PROCESS,
+                "redis_bytes_expected": plan.more_bytes,
                 "redis_bytes_used": plan.used,
                 "redis_bytes_limit": plan.limit or None,
             }
@@ -240,7 +265,12 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
         return
     _out.print(_table("What would be counted", rows))
     _out.print(
-        f"{plan.records:,} records; Redis holds {plan.used:,} bytes now and would hold up to twice that"
+        f"{plan.records:,} records: about {timedelta(seconds=round(plan.seconds))} at {RECORDS_A_SECOND:,} a"
+        " second, as measured beside live traffic on two cores"
+    )
+    _out.print(
+        f"memory: Redis holds {plan.used:,} bytes now and would need up to {plan.more_bytes:,} more until the"
+        f" old generation is dropped; {processes} processes of up to {BYTES_A_PROCESS:,}"
     )
     if plan.resumed:
         _out.print(f"goes on with generation {plan.resumed.name}")
@@ -285,7 +315,7 @@ def _show_report(report: Report, *, as_json: bool) -> None:
 
 
 def _difference(each: Difference, log: str = "log", redis: str = "redis") -> dict[str, Any]:
-    cell = each.cell._asdict() | {"hour": _iso(each.cell.hour)}
+    cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else _iso(each.cell.hour)}
     return {**cell, log: each.log, redis: each.redis}
 
 

@@ -40,15 +40,16 @@ class Call:
 class Partition:
     """What is read of a partition, and what that makes of its lanes' fences."""
 
-    def __init__(self, partition: int, fences: Sequence[int]) -> None:
+    def __init__(self, partition: int, fences: Sequence[int], facts_a_call: int = FACTS_A_CALL) -> None:
         """Begin at the fences.
 
-        partition: its number. fences: of each lane.
+        partition: its number. fences: of each lane. facts_a_call: at most so many, see `cut`.
         """
         self.partition = partition
         self.position = min(fences)
         """The offset to read next."""
         self._prev = list(fences)
+        self._facts_a_call = facts_a_call
 
     def read(self, by_lane: dict[int, Events], end: int) -> list[Call]:
         """Take in a batch that begins at `position`.
@@ -65,7 +66,7 @@ class Partition:
             # Events below `prev` are counted: the lane was ahead of the one that the reading began at.
             new = events if events[0][0] >= prev else [event for event in events if event[0] >= prev]
             if new:
-                calls.extend(cut(lane, self.partition, prev, end, new))
+                calls.extend(cut(lane, self.partition, prev, end, new, facts_a_call=self._facts_a_call))
                 self._prev[lane] = end
         return calls
 
@@ -80,12 +81,14 @@ class Partition:
         return self.partition, prev, end, through_ms
 
 
-def cut(lane: int, partition: int, prev: int, end: int, events: Events) -> Iterator[Call]:
-    """Calls of at most `FACTS_A_CALL` facts, cut between offsets: an event is never split."""
+def cut(
+    lane: int, partition: int, prev: int, end: int, events: Events, *, facts_a_call: int = FACTS_A_CALL
+) -> Iterator[Call]:
+    """Calls of at most `facts_a_call` facts, cut between offsets: an event is never split."""
     first = facts = 0
     for index, (offset, each) in enumerate(events):
         more = len(each.recipients)
-        if facts + more > FACTS_A_CALL and index > first:
+        if facts + more > facts_a_call and index > first:
             yield Call(lane, partition, prev, offset, events[first:index])
             prev, first, facts = offset, index, 0
         facts += more

@@ -35,11 +35,12 @@ class Building(Generation, frozen=True, kw_only=True):
 class Snapshot(NamedTuple):
     """What a lane holds of one tenant, and the fences up to which it does.
 
-    days: for each day since 1970 its bags by scope.
+    days: for each day since 1970 its bags by scope. known: `sequence` and `template` with their known ids.
     """
 
     fences: dict[int, int]
     days: list[tuple[int, dict[bytes, bytes]]]
+    known: dict[str, list[bytes]]
 
 
 class Keyspace:
@@ -102,23 +103,31 @@ class Keyspace:
         """The fences of a lane, retired or not. Raises: GoneError."""
         return _numbers(self._ask(generation, lane, "")[0], b"f")
 
-    def completes(self, generation: Generation) -> list[dict[int, int]]:
-        """For each lane, up to when its partitions are complete, in ms. Raises: GoneError."""
-        return [_numbers(self._ask(generation, lane, "")[0], b"c") for lane in range(generation.lanes)]
+    def completes(self, generation: Generation, lane: int) -> dict[int, int]:
+        """Up to when the partitions of a lane, retired or not, are complete, in ms. Raises: GoneError."""
+        return _numbers(self._ask(generation, lane, "")[0], b"c")
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
         """The tenants of a lane, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane, "")[1]]
 
-    def snapshot(self, generation: Generation, lane: int, tenant: str) -> Snapshot:
+    def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
+        """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
+        with translated():
+            days: Any = self._client.smembers(f"{lane_key(generation.name, lane)}:d:{tenant}")
+        return sorted(int(day) for day in days)
+
+    def snapshot(self, generation: Generation, lane: int, tenant: str, day: int | None = None) -> Snapshot:
         """A tenant's counters and the fences of its lane, read in one step.
 
-        tenant: as it stands in keys. Raises: GoneError.
+        tenant: as it stands in keys. day: since 1970; then only its counters are read, and no known ids.
+        Raises: GoneError.
         """
-        numbers, days = self._ask(generation, lane, tenant)
+        numbers, days, sequences, templates = self._ask(generation, lane, tenant, day)
         return Snapshot(
             _numbers(numbers, b"f"),
             [(int(day), dict(zip(bags[::2], bags[1::2], strict=True))) for day, bags in days],
+            {"sequence": sequences, "template": templates},
         )
 
     def memory(self) -> list[tuple[int, int]]:
@@ -152,9 +161,10 @@ class Keyspace:
                     pipeline.execute()
         return number
 
-    def _ask(self, generation: Generation, lane: int, tenant: str) -> Any:
+    def _ask(self, generation: Generation, lane: int, tenant: str, day: int | None = None) -> Any:
+        key, only = lane_key(generation.name, lane), "" if day is None else day
         with translated():
-            answer = self._client.eval(_SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, tenant)
+            answer = self._client.eval(_SNAPSHOT, 1, key, generation.name, tenant, only)
         if answer is None:
             raise GoneError(f"lane {lane} of generation {generation.name} is not there")
         return answer

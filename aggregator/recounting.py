@@ -1,48 +1,57 @@
 """Counting the topic into a generation without a consumer group: the engine of `rebuild`.
 
-The same reading, folding, script and fences as live counting, and no dead letters: those were written when
-the records were counted first. It begins at the generation's own fences, so one that was killed goes on, and
-two at once are harmless.
+The same reading, folding, script and fences as live counting. It begins at the generation's own fences, so
+one that was killed goes on, and two at once are harmless. Dead letters are written only of records that no
+worker is known to have passed: the others were written when those were counted first.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Final, Self
 
-from aggregator.applying import Applied, apply_calls, apply_moves, packed
+from aggregator.applying import apply_moves
 from aggregator.bulk import BulkReader
 from aggregator.config import AggregatorSettings
+from aggregator.deadletter import DeadLetters
 from aggregator.errors import RolledBackError
-from aggregator.facts import Reader
-from aggregator.fences import Events, Partition, cut
-from aggregator.reading import read_batch
+from aggregator.facts import Reader, Refusal
+from aggregator.fences import Call, Events, Partition, cut
+from aggregator.reading import KafkaRecord, read_batch
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
+from aggregator.turns import FACTS_A_CALL, apply_in_turns
 from schemas.counters import Generation
 
 IN_FLIGHT: Final = 3
 """Batches that are read and not applied yet: what bounds the memory."""
 
 BEGINS_MAX: Final = 10
+Refused = list[tuple[KafkaRecord, Refusal]]
 
 
 def count_until(
     settings: AggregatorSettings,
     generation: Generation,
     stop: Mapping[int, int],
+    *,
+    lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
+    turn: AbstractContextManager[object],
 ) -> None:
     """Count partitions up to given offsets.
 
     generation: to count into. stop: the offset to end at, for each partition to count.
+    lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is handed over.
+    turn: entered for each call (`turns`).
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
     """
     for attempt in range(1, BEGINS_MAX + 1):
         try:
-            _count_once(settings, generation, stop, progress)
+            _count_once(settings, generation, stop, lettered=lettered, progress=progress, turn=turn)
         except RolledBackError:
             if attempt == BEGINS_MAX:
                 raise
@@ -54,13 +63,23 @@ def _count_once(
     settings: AggregatorSettings,
     generation: Generation,
     stop: Mapping[int, int],
+    *,
+    lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
+    turn: AbstractContextManager[object],
 ) -> None:
-    store, reader = Store(settings), Reader(settings.rules)
+    store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
+
+    def apply(number: int, refused: Refused, calls: list[Call]) -> None:
+        letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
+        apply_in_turns(store, generation, calls, turn)
+
     store.open()
     fences = store.fences(generation)
-    partitions = {number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in stop}
-    waiting: deque[Future[Applied]] = deque()
+    partitions = {
+        number: Partition(number, [lane.get(number, 0) for lane in fences], FACTS_A_CALL) for number in stop
+    }
+    waiting: deque[Future[None]] = deque()
     with BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
         start = {number: partition.position for number, partition in partitions.items()}
         for number, rows in bulk.until(start, stop):
@@ -68,7 +87,7 @@ def _count_once(
                 continue
             reading = read_batch(reader, generation.lanes, rows)
             calls = partitions[number].read(reading.by_lane, rows[-1].offset + 1)
-            waiting.append(thread.submit(apply_calls, store, generation, [packed(call) for call in calls]))
+            waiting.append(thread.submit(apply, number, reading.letters, calls))
             if len(waiting) > IN_FLIGHT:
                 waiting.popleft().result()
             progress(number, partitions[number].position)
@@ -87,20 +106,26 @@ class Tail:
     What is read and not asked for yet is held in memory; it is as much as comes in while it is used.
     """
 
-    def __init__(self, settings: AggregatorSettings, generation: Generation, partitions: int) -> None:
+    def __init__(
+        self, settings: AggregatorSettings, generation: Generation, lettered: Mapping[int, int]
+    ) -> None:
         """Begin at the generation's fences.
 
-        partitions: how many the topic has. Raises: PostponedError of any kind.
+        lettered: for each partition, the offset below which dead letters are written already.
+        Raises: PostponedError of any kind.
         """
         self._generation = generation
         self._reader = Reader(settings.rules)
         self._store = Store(settings)
         self._store.open()
         stored = self._store.fences(generation)
-        self.fences = [{number: lane.get(number, 0) for number in range(partitions)} for lane in stored]
+        self.fences = [{number: lane.get(number, 0) for number in lettered} for lane in stored]
         self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
+        self._letters = DeadLetters(settings)
+        self._lettered = dict(lettered)
+        self._refused: defaultdict[int, Refused] = defaultdict(list)
         self._bulk = BulkReader(settings)
-        self._bulk.assign({n: min(lane[n] for lane in self.fences) for n in range(partitions)})
+        self._bulk.assign({number: min(lane[number] for lane in self.fences) for number in lettered})
 
     def __enter__(self) -> Self:
         return self
@@ -120,29 +145,46 @@ class Tail:
         """Take in what has come."""
         for number, rows in self._bulk.poll().items():
             reading = read_batch(self._reader, self._generation.lanes, rows)
+            self._refused[number] += reading.letters
             for lane, events in reading.by_lane.items():
                 fence = self.fences[lane][number]
                 self._pending[lane, number].extend(each for each in events if each[0] >= fence)
 
     def count_all(self) -> None:
-        """Count all that is read, in every lane."""
+        """Count all that is read, in every lane, once its dead letters are written."""
+        for number, refused in self._refused.items():
+            lettered = self._lettered[number]
+            self._letters.write(number, [each for each in refused if each[0].offset >= lettered])
+        self._refused.clear()
         for lane in range(self._generation.lanes):
             self.count_to(lane, dict(self._bulk.positions))
 
     def count_to(self, lane: int, offsets: Mapping[int, int]) -> None:
         """Count a lane up to these offsets, which are read already; one that is passed stays passed.
 
+        offsets: fences of live counting, which wrote the dead letters before it passed them.
         Raises: StoreUnavailableError, GoneError, RolledBackError.
         """
         for number, end in offsets.items():
+            self._lettered[number] = max(self._lettered[number], end)
             fence = self.fences[lane][number]
             if end <= fence:
                 continue
             pending = self._pending[lane, number]
             events = [each for each in pending if each[0] < end]
             del pending[: len(events)]
-            calls = [packed(call) for call in cut(lane, number, fence, end, events)] if events else []
-            apply_calls(self._store, self._generation, calls)
+            calls = list(cut(lane, number, fence, end, events, facts_a_call=FACTS_A_CALL)) if events else []
+            apply_in_turns(self._store, self._generation, calls, nullcontext())
             move = LaneCall(lane, pack([(number, end if calls else fence, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
             self.fences[lane][number] = end
+
+    def carry(self, lane: int, through_ms: Mapping[int, int]) -> None:
+        """Take over up to when partitions are complete, by partition.
+
+        It must have been told of a fence that this lane has reached: then all that was complete there is
+        counted here. Raises: as `count_to`.
+        """
+        fences = self.fences[lane]
+        moves = [(number, fences[number], fences[number], ms) for number, ms in through_ms.items()]
+        apply_moves(self._store, self._generation, [LaneCall(lane, pack(moves)[0])])

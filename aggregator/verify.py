@@ -6,7 +6,7 @@ difference.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -29,7 +29,8 @@ Fences = Mapping[int, int]
 class Verification:
     """What was compared, and what differs.
 
-    cells: how many were compared, those that are 0 on both sides aside. records: how many were read.
+    cells: how many were compared, those that are 0 on both sides aside; a known id counts as one.
+    records: how many were read.
     """
 
     generation: str
@@ -80,7 +81,7 @@ class Verifier:
             if sample is not None and cells >= sample:
                 break
             snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), safe_id(name))
-            held[name] = snapshot.fences, stored_cells(name, snapshot.days)
+            held[name] = snapshot.fences, stored_cells(name, snapshot.days, snapshot.known)
             cells += len(held[name][1])
 
         def upto(of: str) -> Fences | None:
@@ -92,7 +93,7 @@ class Verifier:
         every = [*fences.values(), *(each for each, _ in held.values())]
         counted, records = self._recount(upto, every, since_ms)
         log = _since(counted.items(), since_ms)
-        redis = _since((pair for _, stored in held.values() for pair in stored.items()), since_ms)
+        redis = _since((pair for _, stored in held.values() for pair in stored.items()), since_ms, log)
         found = list(differences(log, redis))
         return Verification(self._live.name, len(held), len(log.keys() | redis.keys()), records, found)
 
@@ -127,5 +128,17 @@ class Verifier:
         return recount.cells(), records
 
 
-def _since(cells: Iterable[tuple[Cell, int]], since_ms: int | None) -> dict[Cell, int]:
-    return {cell: count for cell, count in cells if since_ms is None or cell.hour >= since_ms}
+def _since(
+    cells: Iterable[tuple[Cell, int]], since_ms: int | None, known: Container[Cell] | None = None
+) -> dict[Cell, int]:
+    """The cells to compare where only hours from `since_ms` on are.
+
+    known: an id that only Redis knows may be of a time before; then only the ids in here are taken.
+    """
+    if since_ms is None:
+        return dict(cells)
+    return {
+        cell: count
+        for cell, count in cells
+        if (cell.hour >= since_ms if cell.hour is not None else known is None or cell in known)
+    }

@@ -138,7 +138,7 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
 
 
 def test_a_wiped_redis_comes_back_by_rebuild_alone(place: Place) -> None:
-    """FLUSHALL under load: 503 and not zeros; one rebuild, and workers take over by themselves."""
+    """FLUSHALL under load: 503, never zeros; one rebuild, workers take over, and no dead letter is lost."""
     sent = events.records(13, now_ms(), 10_000, TENANTS)
     worker, api = place.programs.worker(), place.programs.api()
     place.send(sent)
@@ -154,6 +154,7 @@ def test_a_wiped_redis_comes_back_by_rebuild_alone(place: Place) -> None:
     assert set(statuses) <= {200, 503}
     place.wait_until_counted(worker)
     place.check(api, naive_count(sent), ("day",))
+    place.check_dead_letters(place.naive_dead_letters())
 
 
 def test_rebuilds_that_must_not_be(place: Place) -> None:

@@ -1,0 +1,87 @@
+"""Counting the bulk of a topic in several processes, its partitions shared out to them."""
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from aggregator.config import AggregatorSettings
+from aggregator.planning import RebuildRefusedError
+from aggregator.recounting import count_until
+from aggregator.turns import give_way
+from schemas.counters import Generation
+
+_LOOK_S = 0.2
+
+
+def count_shares(
+    settings: AggregatorSettings,
+    generation: Generation,
+    *,
+    start: Mapping[int, int],
+    stop: Mapping[int, int],
+    lettered: Mapping[int, int],
+    processes: int,
+    watch: Callable[[int], None],
+) -> None:
+    """Count partitions from the generation's own fences up to `stop`.
+
+    start: where the generation began, for the progress. lettered: for each partition, the offset below which
+    dead letters are written already. processes: at most so many. watch: called several
+    times a second with the number of records that are passed; what it raises ends the counting.
+    Raises: RebuildRefusedError where a process failed.
+    """
+    numbers = sorted(stop)
+    context = multiprocessing.get_context("spawn")
+    turn = context.Lock()
+    reached: Any = context.Array("q", [start[number] for number in numbers], lock=False)
+    shares = [share for n in range(processes) if (share := numbers[n::processes])]
+    children = [
+        context.Process(
+            target=_count,
+            args=(settings, generation),
+            kwargs={
+                "stop": {number: stop[number] for number in share},
+                "lettered": dict(lettered),
+                "turn": turn,
+                "reached": reached,
+                "numbers": numbers,
+            },
+            daemon=True,
+        )
+        for share in shares
+    ]
+    for child in children:
+        child.start()
+    try:
+        # One that failed may have died with the turn in its hand: the others are not waited for.
+        while any(child.is_alive() for child in children) and not any(child.exitcode for child in children):
+            watch(sum(reached) - sum(start.values()))
+            for child in children:
+                child.join(_LOOK_S / len(children))
+    finally:
+        for child in children:
+            child.terminate()
+            child.join()
+    if any(child.exitcode for child in children):
+        raise RebuildRefusedError("a counting process failed: run again, it goes on from there")
+
+
+def _count(
+    settings: AggregatorSettings,
+    generation: Generation,
+    *,
+    stop: Mapping[int, int],
+    lettered: Mapping[int, int],
+    turn: AbstractContextManager[object],
+    reached: Any,
+    numbers: list[int],
+) -> None:
+    """In a process of its own: count some partitions."""
+    give_way()
+    place = {number: index for index, number in enumerate(numbers)}
+
+    def progress(number: int, offset: int) -> None:
+        reached[place[number]] = offset
+
+    count_until(settings, generation, stop, lettered=lettered, progress=progress, turn=turn)
