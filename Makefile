@@ -5,12 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHAOS_SECONDS ?= 180
 CHAOS_SEED ?=
+CHAOS ?=
+BENCH ?=
 LOCKS := deploy/requirements.txt deploy/requirements-runtime.txt
 COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack test chaos format lock clean
+.PHONY: help setup run stack test chaos bench format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,15 +33,18 @@ test: setup  ## everything that CI runs: lint, format, types, import contracts, 
 	$(BIN)/lint-imports
 	@exec $(BIN)/python -m pytest
 
-chaos: setup  ## break things for CHAOS_SECONDS (180; long form: 1800) from CHAOS_SEED, and prove every number
-	@exec $(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+chaos: setup  ## break things for CHAOS_SECONDS (180), prove every number (long: 1800, CHAOS_SEED=21,22 CHAOS=--cases)
+	@exec $(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(CHAOS)
+
+bench: setup  ## measure speed, memory and latency against the goals (BENCH="--quick --only NAME" for a part)
+	@exec $(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 lock: .local/uv/bin/uv  ## pin the newest versions that pyproject.toml allows, with their hashes
-	$(COMPILE) --upgrade --group stack --group test --group build --output-file deploy/requirements.txt
+	$(COMPILE) --upgrade --group stack --group test --group bench --group build --output-file deploy/requirements.txt
 	$(COMPILE) --upgrade --constraint deploy/requirements.txt --output-file deploy/requirements-runtime.txt
 
 clean:  ## remove .venv and the caches; keeps .local, where the stack's data is

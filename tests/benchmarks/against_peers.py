@@ -1,0 +1,108 @@
+"""Other stream processors on the same work, by turns with the ceiling and with our worker.
+
+The peers live in `tests.benchmarks.peers`, each a program in an environment of their own that reads a topic
+from its start, does the work with an empty Valkey and says how long it took from the first record to the last
+write. Slow ones are given a short topic, as a bench must end: who does not reach `FAST` events a second in a
+first try on the short topic stays on it.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.benchmarks import runs
+from tests.benchmarks.check import WrongNumbersError
+from tests.benchmarks.counting import LIVE_NOTE, Table
+from tests.benchmarks.figures import Figure, Missing
+from tests.benchmarks.peer import Peer, Told, read_last_line
+from tests.benchmarks.peers import PEERS
+from tests.benchmarks.runs import Bench
+from tests.benchmarks.scene import Scene, Topic
+from tests.benchmarks.workload import REFERENCE
+from tests.pipeline.programs import CHECKOUT
+
+SHORT_SHARE: Final = 20
+"""The short topic has a twentieth of the reference's events."""
+FAST: Final = 40_000
+LIMIT_S: Final = 300.0
+
+
+class PeerFailedError(Exception):
+    """A peer could not be started, failed, or said what cannot be read."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A peer that works, and the topic that fits its speed."""
+
+    peer: Peer
+    topic: Topic
+
+
+def against_peers(bench: Bench) -> list[Figure | Missing]:
+    """Each peer that can be run, and a word on each that cannot."""
+    short = bench.scene.topic(REFERENCE, bench.events // SHORT_SHARE)
+    whole = bench.scene.topic(REFERENCE, bench.events)
+    missing: list[Figure | Missing] = []
+    tried: list[Tried] = []
+    for peer in PEERS:
+        bench.say(f"trying {peer.name}")
+        try:
+            told = _run(bench.scene, peer, short)
+        except (PeerFailedError, WrongNumbersError) as error:
+            missing.append(Missing(f"peers: {peer.name}", str(error)))
+        else:
+            tried.append(Tried(peer, whole if told.events / told.seconds > FAST else short))
+    table = Table()
+    for number in range(bench.rounds):
+        bench.say(f"peers, round {number + 1} of {bench.rounds}")
+        _round(bench, tried, whole, table)
+    return [*table.figures(), *missing]
+
+
+def slug(name: str) -> str:
+    """A peer's name as it stands in the key of a figure."""
+    return "-".join(name.lower().split())
+
+
+def _round(bench: Bench, tried: Sequence[Tried], whole: Topic, table: Table) -> None:
+    ceiling = runs.ceiling(bench.scene, whole)
+    ours = runs.live(bench.scene, whole, 1)
+    table.add("peers.ceiling1", "ceiling, one process", "events/s", ceiling)
+    table.add_count("peers.live1", "live, one worker", ours, ceiling, LIVE_NOTE)
+    for each in tried:
+        told = _run(bench.scene, each.peer, each.topic)
+        rate, name = told.events / told.seconds, each.peer.name
+        key = f"peers.{slug(name)}"
+        note = f"{each.topic.events:,} events; {each.peer.guarantees}"
+        table.add(f"{key}.rate", name, "events/s", rate, note)
+        table.add(f"{key}.ratio", name, "of the ceiling", rate / ceiling, note)
+        table.add(f"peers.live1.over.{slug(name)}", f"one worker to {name}", "ratio", ours.rate / rate)
+
+
+def _run(scene: Scene, peer: Peer, topic: Topic) -> Told:
+    """Run a peer on a topic and an empty Valkey. Raises: PeerFailedError, WrongNumbersError."""
+    with scene.stage(topic) as stage:
+        try:
+            ended = subprocess.run(
+                peer.command(scene.bootstrap, topic.name, stage.valkey.url),
+                cwd=CHECKOUT,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PeerFailedError(str(error)) from error
+    if ended.returncode:
+        raise PeerFailedError(f"ended with status {ended.returncode}: {ended.stderr.strip()[-300:]}")
+    try:
+        told = read_last_line(ended.stdout)
+    except ValueError as error:
+        raise PeerFailedError(str(error)) from error
+    if told.events != topic.events:
+        raise WrongNumbersError(f"it read {told.events:,} of {topic.events:,} events")
+    if told.totals is not None and not peer.inexact and told.totals != topic.expected.totals():
+        raise WrongNumbersError("its totals are not those that must be counted")
+    return told
