@@ -41,6 +41,9 @@ class Cluster:
             found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
             topic = found[self._topic].result()
         except KafkaException as error:
+            # A client waits for the controller that it knows, also where that broker is dead and others have
+            # long taken over; one that is new asks any broker who it is.
+            self._admin = AdminClient(self._config)
             raise KafkaUnavailableError(f"topic {self._topic}: {error}") from error
         return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
 

@@ -7,12 +7,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from aggregator.cluster import Cluster
+from aggregator.errors import KafkaUnavailableError
 from deploy.processes import Waiting
 from deploy.signing import Signer
+from schemas.settings import EventsSettings
 from tests.chaos import view
 from tests.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.pipeline import events, webhook
@@ -24,6 +28,8 @@ from tests.services import LIMIT_S
 TENANTS = 5
 PIECE = 5_000
 BY_WEBHOOK = 800
+ASKERS = 8
+"""Each takes one of three brokers for the controller: some take the one that is killed."""
 
 
 @pytest.fixture
@@ -56,6 +62,14 @@ def check(place: Place, worker: Program, api: Program) -> None:
     place.check(api, want, ("day",))
 
 
+def answered(asker: Cluster) -> bool:
+    """Whether Kafka says which log this is; who asks knows one of the brokers as the controller."""
+    try:
+        return bool(asker.log())
+    except KafkaUnavailableError:
+        return False
+
+
 def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, tmp_path: Path) -> None:
     """Killed in mid-stream, others lead; started again, it catches up: nothing is lost or counted twice."""
     certificates = tmp_path / "certificates"
@@ -73,6 +87,9 @@ def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, 
     topic = place.programs.events_topic
     doomed = cluster.leader_of(topic, 0)
     assert doomed is not None
+    settings = EventsSettings(kafka_bootstrap_servers=cluster.bootstrap, events_topic=topic)
+    askers = [Cluster(settings) for _ in range(ASKERS)]
+    assert all(map(answered, askers))
 
     def post() -> None:
         asyncio.run(webhook.post(f"{ingest.url}/webhooks/sns", signer, messages, again=True))
@@ -84,6 +101,8 @@ def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, 
     place.send(records(44))
     wait_until(lambda: cluster.leader_of(topic, 0) not in {None, doomed}, "another broker leads")
     posting.join()
+    with ThreadPoolExecutor(ASKERS) as threads:
+        wait_until(lambda: all(threads.map(answered, askers)), "whoever asked before is answered again")
     check(place, worker, api)
 
     doomed.start(Waiting(limit_s=LIMIT_S))
