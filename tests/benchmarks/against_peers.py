@@ -16,7 +16,7 @@ from tests.benchmarks.check import WrongNumbersError
 from tests.benchmarks.counting import LIVE_NOTE, Table
 from tests.benchmarks.figures import Figure, Missing
 from tests.benchmarks.peer import Peer, Told, read_last_line
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers.table import PEERS
 from tests.benchmarks.runs import Bench
 from tests.benchmarks.scene import Scene, Topic
 from tests.benchmarks.workload import REFERENCE
@@ -93,7 +93,7 @@ def _run(scene: Scene, peer: Peer, topic: Topic) -> Told:
                 timeout=LIMIT_S,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise PeerFailedError(str(error)) from error
     if ended.returncode:
         raise PeerFailedError(f"ended with status {ended.returncode}: {ended.stderr.strip()[-300:]}")

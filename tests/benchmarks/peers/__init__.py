@@ -1,7 +1,4 @@
-"""Other stream processors that do the benchmark's work, each a program of its own."""
+"""Other stream processors that do the benchmark's work, each a program of its own; `table.py` lists them.
 
-from typing import Final
-
-from tests.benchmarks.peer import Peer
-
-PEERS: Final[tuple[Peer, ...]] = ()
+This file imports nothing: the programs run in environments that hold little more than their framework.
+"""

@@ -1,0 +1,70 @@
+"""The peers: how each is started, and what it does and does not guarantee.
+
+Their environments are made on first need, from hashed requirements, under `.local/peers/`. Quix Streams needs
+another confluent-kafka than the rest, so there are two.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.peer import Peer
+from tests.pipeline.programs import CHECKOUT
+
+ENVIRONMENTS: Final = CHECKOUT / ".local" / "peers"
+REQUIREMENTS: Final = Path(__file__).parent / "requirements"
+
+_FIRST: Final = "the hour is that of the first report, not the earliest"
+_SEEN: Final = f"a crash between SADD and HINCRBY loses counts; a Redis that goes back stays there; {_FIRST}"
+_TABLES: Final = f"right with one worker only; a crash may lose or repeat what a table took; {_FIRST}"
+_SINK: Final = f"a crash between sink and commit counts twice; a Redis that goes back stays there; {_FIRST}"
+_NOTHING: Final = "reads and does nothing"
+
+
+def environment(name: str) -> Path:
+    """The Python of an environment, which is made where it is not there or its requirements have changed.
+
+    name: of the file in `requirements/`. Raises: OSError, subprocess.CalledProcessError.
+    """
+    directory, wanted = ENVIRONMENTS / name, REQUIREMENTS / f"{name}.txt"
+    python, made_of = directory / "bin" / "python", directory / "made-of.txt"
+    if not made_of.is_file() or made_of.read_text() != wanted.read_text():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        subprocess.run([python, *install, "-r", wanted], check=True)
+        made_of.write_text(wanted.read_text())
+    return python
+
+
+def _command(of: str, module: str, *options: str) -> Callable[[str, str, str], Sequence[str]]:
+    def command(bootstrap: str, topic: str, redis_url: str) -> Sequence[str]:
+        program = f"{__package__}.{module}"
+        return [str(environment(of)), "-m", program, bootstrap, topic, redis_url, *options]
+
+    return command
+
+
+def _does(name: str, of: str, module: str, guarantees: str, documentation: str) -> Peer:
+    return Peer(name, _command(of, module), guarantees, documentation)
+
+
+def _idles(name: str, of: str, module: str, documentation: str) -> Peer:
+    command = _command(of, module, "--nothing")
+    return Peer(f"{name} nothing", command, _NOTHING, documentation, counts=False)
+
+
+PEERS: Final = (
+    _does("Faust tables", "most", "faust_tables", _TABLES, "Faust user guide: Tables and Windowing"),
+    _does("Faust take", "most", "faust_take", _SEEN, "Faust user guide: Streams, take"),
+    _does("Quix Streams", "quix", "quix", _SINK, "Quix Streams: Stateful Processing; Custom Sinks"),
+    _does("Bytewax", "most", "bytewax_flow", _SINK, "Bytewax user guide: stateful operators"),
+    _does("Arroyo", "most", "arroyo_batches", _SEEN, "Arroyo: Getting Started, Processing Strategies"),
+    _does("naive loop", "most", "naive", _SEEN, "confluent-kafka: Consumer"),
+    _idles("Faust", "most", "faust_tables", "Faust user guide: Agents"),
+    _idles("Quix Streams", "quix", "quix", "Quix Streams: Processing"),
+    _idles("Bytewax", "most", "bytewax_flow", "Bytewax: Kafka connector"),
+    _idles("Arroyo", "most", "arroyo_batches", "Arroyo: RunTask"),
+    _idles("naive loop", "most", "naive", "confluent-kafka: Consumer"),
+)

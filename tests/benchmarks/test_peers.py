@@ -1,0 +1,48 @@
+"""The peers do the same work as we do, and each is a program that is there."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from schemas.kinds import FIELDS
+from tests.benchmarks.events import records
+from tests.benchmarks.peers import table, work
+from tests.benchmarks.workload import SHAPES, Shape, expected, happenings
+
+EVENTS = 5_000
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_facts_of_the_peers_are_ours(shape: Shape) -> None:
+    """Counted once each, they give the totals that we must give; so no peer is fast by doing less."""
+    stated = [
+        fact for record in records(happenings(shape, EVENTS)) for fact in work.facts(json.loads(record.value))
+    ]
+    once = {(fact.message, fact.what): fact for fact in reversed(stated)}
+    totals: dict[str, Counter[str]] = {}
+    for fact in once.values():
+        totals.setdefault(fact.tenant, Counter())[fact.what.split()[0]] += 1
+    told = {tenant: [counts[field] for field in FIELDS] for tenant, counts in totals.items()}
+    assert told == expected(shape, EVENTS).totals()
+
+
+def test_each_peer_is_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of its own, a file that is there, pinned requirements, and a word on its guarantees."""
+    environments = []
+
+    def environment(name: str) -> Path:
+        environments.append(name)
+        return Path("python")
+
+    monkeypatch.setattr(table, "environment", environment)
+    here = Path(table.__file__).parent
+    for peer in table.PEERS:
+        module = peer.command("h:1", "t", "redis://h")[2]
+        assert (here / f"{module.rpartition('.')[2]}.py").is_file()
+        assert peer.guarantees
+        assert peer.documentation
+    assert len({peer.name for peer in table.PEERS}) == len(table.PEERS)
+    for name in set(environments):
+        assert "--hash=sha256:" in (here / "requirements" / f"{name}.txt").read_text()
