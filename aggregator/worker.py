@@ -79,6 +79,7 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._probes: dict[int, tuple[int, int]] = {}
         self._still: dict[int, tuple[int, int]] = {}
+        self._complete: dict[int, int] = {}
         self._jobs = 0
         self._above_since: float | None = None
         self._due = asyncio.Event()
@@ -119,6 +120,9 @@ class Worker:
         self._partitions = {}
         self._probes = {}
         self._still = {}
+        self._complete = {}
+        meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
+        meters.LAG_SECONDS.clear()
         self._not_ready(why)
         if self._consumer is not None:
             self._consumer.drop()
@@ -352,7 +356,10 @@ class Worker:
         else:
             self._probes[partition] = probe or (asked_ms, end)
         if through >= 0:
-            meters.LAG_SECONDS.labels(partition).set(max(0, self._clock_ms() - through) / 1000)
+            self._complete[partition] = through
+        if partition in self._complete:  # also where it stands still: then it grows older
+            age_ms = self._clock_ms() - self._complete[partition]
+            meters.LAG_SECONDS.labels(partition).set(max(0, age_ms) / 1000)
         return through
 
     def _move(self, epoch: int, generation: Generation, calls: list[LaneCall]) -> None:
