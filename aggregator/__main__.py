@@ -1,4 +1,4 @@
-"""`python -m aggregator`: the worker; `rebuild`, `verify`, `dead-letters`: the operators' commands."""
+"""`python -m aggregator`: the worker; `rebuild`, `verify`, `audit`, `dead-letters`: for operators."""
 
 import asyncio
 import logging
@@ -9,7 +9,8 @@ import typer
 from pydantic import ValidationError
 
 from aggregator import commands
-from aggregator.config import AggregatorSettings
+from aggregator.auditing import AuditProgram
+from aggregator.config import AggregatorSettings, AuditSettings
 from aggregator.program import Program
 from schemas import logs
 from schemas.settings import complaint, describe
@@ -31,10 +32,34 @@ Settings, from the environment:
 Exit codes: 0 stopped; 1 it can't start, and says why; 3 most records could not be read.
 """
 
+_AUDIT_HELP: Final = f"""Compare days of tenants with a recount of the log, for ever, until SIGTERM or SIGINT.
+
+The days are drawn at random. It changes nothing and runs beside the service, at the lowest priority.
+
+\b
+  GET  /livez          200
+  GET  /readyz         200, or 503 and why nothing could be audited
+  GET  /metrics        for Prometheus: audit_mismatch_total and more
+
+\b
+Settings, from the environment:
+{describe(AuditSettings)}
+
+\b
+Exit codes: 0 stopped; 1 it can't start, and says why.
+"""
+
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.command()(commands.rebuild)
 cli.command()(commands.verify)
 cli.add_typer(commands.letters_cli, name="dead-letters")
+
+
+@cli.command(help=_AUDIT_HELP)
+def audit() -> None:
+    """Run the process that audits."""
+    logs.configure()
+    raise typer.Exit(asyncio.run(AuditProgram(AuditSettings()).run()))
 
 
 @cli.callback(invoke_without_command=True, help=_HELP)

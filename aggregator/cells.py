@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from aggregator.facts import Facts
 from aggregator.times import DAY_MS, HOUR_MS
 from schemas.counters import TENANT_SCOPE, unpack_bag
-from schemas.kinds import FIELDS
+from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
 
 
 class Cell(NamedTuple):
@@ -53,12 +53,14 @@ def stored_cells(
     """The cells of a tenant that are not 0, as Redis holds them.
 
     days: for each day since 1970 its bags by scope. known: for `sequence` and `template` the known ids.
-    Raises: ValueError where a bag is damaged.
+    Raises: ValueError where a scope or a bag is damaged.
     """
     cells = Counter(Cell(tenant, scope, id_.decode(), None, KNOWN) for scope in known for id_ in known[scope])
     for day, bags in days:
         for scope, bag in bags.items():
-            name = _SCOPES[scope[:1]]
+            name = _SCOPES.get(scope[:1])
+            if name is None:
+                raise ValueError(f"damaged counter: {scope!r} is no scope")
             for index, count in enumerate(unpack_bag(bag)):
                 if count:
                     hour, kind = divmod(index, len(FIELDS))
@@ -68,6 +70,15 @@ def stored_cells(
 
 
 assert TENANT_SCOPE in _SCOPES
+
+
+def earliest_record_ms(since_ms: int) -> int:
+    """The least time of a record's own that can matter to the counts of hours from `since_ms` on.
+
+    A mail with a fact then was sent within the horizon before. The same fact may have been told for an
+    earlier hour, where it counts instead: at the earliest at the start of the day of that send.
+    """
+    return max(0, (since_ms - HORIZON_MS) // DAY_MS * DAY_MS - FUTURE_MS)
 
 
 class Recount:

@@ -23,6 +23,7 @@ from aggregator.errors import PostponedError
 from aggregator.letters import Letters, OldLettersError
 from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan, RebuildRefusedError
 from aggregator.rebuild import Rebuild, Report
+from aggregator.times import iso
 from aggregator.verify import Verifier
 from schemas import logs
 
@@ -211,7 +212,7 @@ def show_letter(key: Annotated[str, typer.Argument(help="topic:partition:offset"
         raise _fail(error) from error
     if found is None:
         raise _fail(LookupError(f"no dead letter {key}"))
-    _err.print(f"{found.reason}, recorded {_iso(found.timestamp)}", highlight=False)
+    _err.print(f"{found.reason}, recorded {iso(found.timestamp)}", highlight=False)
     sys.stdout.buffer.write(found.value or b"")
 
 
@@ -315,12 +316,8 @@ def _show_report(report: Report, *, as_json: bool) -> None:
 
 
 def _difference(each: Difference, log: str = "log", redis: str = "redis") -> dict[str, Any]:
-    cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else _iso(each.cell.hour)}
+    cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else iso(each.cell.hour)}
     return {**cell, log: each.log, redis: each.redis}
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:

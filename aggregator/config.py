@@ -45,3 +45,14 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
     def rules(self) -> Rules:
         """The rules of counting."""
         return Rules(self.tenant_tag, self.sequence_tag, self.template_tag, self.default_tenant)
+
+
+class AuditSettings(AggregatorSettings):
+    """Those of the worker, and what `audit` does beside it."""
+
+    audit_port: int = Field(default=8083, ge=0, le=65535, description="of /metrics; 0: any free one")
+    audit_interval_s: int = Field(default=3600, ge=1, description="the pause between two audits")
+    audit_tenant_days: int = Field(default=10, ge=1, description="how many days of a tenant are drawn")
+    audit_oldest_days: int = Field(
+        default=30, ge=0, description="no older day is drawn (63 more of the log are read); 0: any day"
+    )

@@ -5,7 +5,7 @@ without a colon, and a space before the zone. A zone is required; the fraction i
 """
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -60,3 +60,14 @@ def _minute_of(day: str, hour: str, minutes: str) -> int | None:
     except ValueError:
         return None
     return (ordinal - _EPOCH) * DAY_MS + int(hour) * HOUR_MS + int(minutes) * 60_000
+
+
+def iso(ms: int) -> str:
+    """An instant as people read it, in UTC and to the second.
+
+    ms: since 1970; a number stays one where the year is none of four digits.
+    """
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError):
+        return f"{ms} ms"

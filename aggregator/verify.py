@@ -7,22 +7,39 @@ difference.
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 
 from aggregator.bulk import BulkReader
-from aggregator.cells import Cell, Difference, Recount, differences, stored_cells
-from aggregator.cluster import Cluster
+from aggregator.cells import Cell, Difference, Recount, differences, earliest_record_ms, stored_cells
+from aggregator.cluster import Cluster, Log
 from aggregator.config import AggregatorSettings
 from aggregator.errors import OtherLogError
 from aggregator.facts import Facts, Reader
 from aggregator.generation import judge
 from aggregator.keyspace import Keyspace
 from aggregator.store import Store
-from schemas.counters import lane_of, safe_id, unsafe_id
-from schemas.kinds import FUTURE_MS, HORIZON_MS
+from schemas.counters import Generation, lane_of, safe_id, unsafe_id
 
 Fences = Mapping[int, int]
+
+
+def live_of(settings: AggregatorSettings) -> tuple[Log, Generation]:
+    """The log, and the live generation that was counted from it by these rules.
+
+    Raises: PostponedError of any kind where there is nothing that these rules could verify.
+    """
+    log = Cluster(settings).log()
+    with closing(Store(settings)) as store:
+        store.open()
+        return log, judge(store.live(), settings.rules, log)
+
+
+def tenants_of(keys: Keyspace, generation: Generation) -> list[str]:
+    """The tenants that have counters, in order. Raises: GoneError, StoreUnavailableError."""
+    lanes = range(generation.lanes)
+    return sorted(unsafe_id(safe) for lane in lanes for safe in keys.tenants(generation, lane))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +67,7 @@ class Verifier:
         Raises: PostponedError of any kind where there is nothing that these rules could verify.
         """
         self._settings = settings
-        self._log = Cluster(settings).log()
-        store = Store(settings)
-        store.open()
-        self._live = judge(store.live(), settings.rules, self._log)
-        store.close()
+        self._log, self._live = live_of(settings)
         self._keys = Keyspace(settings)
 
     def verify(
@@ -98,8 +111,7 @@ class Verifier:
         return Verification(self._live.name, len(held), len(log.keys() | redis.keys()), records, found)
 
     def _tenants(self, random: Random | None) -> list[str]:
-        lanes = range(self._live.lanes)
-        names = sorted(unsafe_id(safe) for lane in lanes for safe in self._keys.tenants(self._live, lane))
+        names = tenants_of(self._keys, self._live)
         if random is not None:
             random.shuffle(names)
         return names
@@ -112,8 +124,7 @@ class Verifier:
         with BulkReader(self._settings) as bulk:
             start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
             if since_ms is not None:
-                # A mail with a fact in the range was sent within the horizon before, and recorded after.
-                start = bulk.offsets_since(self._log.partitions, since_ms - HORIZON_MS - FUTURE_MS)
+                start = bulk.offsets_since(self._log.partitions, earliest_record_ms(since_ms))
             elif any(start.values()):
                 raise OtherLogError("the log no longer begins at offset 0: compare with --since")
             stop = {number: max(fences.get(number, 0) for fences in every) for number in start}

@@ -1,19 +1,22 @@
-"""The worker's HTTP side: `/livez`, `/readyz`, `/metrics`.
+"""The HTTP side of the worker and of `audit`: `/livez`, `/readyz`, `/metrics`.
 
-On the loop that counts, on purpose: where that loop hangs, `/livez` does not answer.
+In the worker it is on the loop that counts, on purpose: where that loop hangs, `/livez` does not answer.
 """
 
 import json
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 
-async def serve(port: int, not_ready: Callable[[], str | None]) -> tuple[web.AppRunner, int]:
+async def serve(
+    port: int, not_ready: Callable[[], str | None], registry: CollectorRegistry = REGISTRY
+) -> tuple[web.AppRunner, int]:
     """Serve until the runner's `cleanup`.
 
-    port: 0 is any free one. not_ready: why the worker is not ready; none where it is.
+    port: 0 is any free one. not_ready: why the program is not ready; none where it is.
+    registry: of the metrics.
     Returns: the runner, and the port.
     Raises: OSError where the port cannot be had.
     """
@@ -27,7 +30,7 @@ async def serve(port: int, not_ready: Callable[[], str | None]) -> tuple[web.App
         return web.json_response(body, status=200 if why is None else 503, dumps=json.dumps)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from aggregator.config import AggregatorSettings
+from aggregator.config import AggregatorSettings, AuditSettings
 from api.config import ApiSettings
 from deploy.kafka_jars import VERSION
 from deploy.stack import CHECKOUT, PORTS
@@ -32,7 +32,7 @@ def names(settings: type[BaseSettings]) -> set[str]:
 
 
 def test_the_services_are_the_parts() -> None:
-    assert set(SERVICES) == {"kafka", "valkey", "topics", *PROGRAMS}
+    assert set(SERVICES) == {"kafka", "valkey", "topics", "audit", *PROGRAMS}
     assert set(COMPOSE["volumes"]) == {"kafka-data", "valkey-data"}
     assert SERVICES["kafka"]["image"].endswith(f":{VERSION}")
     for name in {*SERVICES} - {"topics"}:
@@ -47,9 +47,17 @@ def test_a_program_gets_its_settings_and_no_others(program: str) -> None:
     assert f"http://localhost:{port}/readyz" in SERVICES[program]["healthcheck"]["test"][-1]
 
 
+def test_audit_counts_by_the_rules_of_the_worker_and_does_nothing_else() -> None:
+    audit = SERVICES["audit"]
+    assert set(audit["environment"]) == names(AuditSettings)
+    assert audit["command"] == ["python", "-m", "aggregator", "audit"]
+    port = AuditSettings.model_fields["audit_port"].default
+    assert f"http://localhost:{port}/livez" in audit["healthcheck"]["test"][-1]
+
+
 def test_the_topics_are_made_first() -> None:
     assert set(SERVICES["topics"]["environment"]) == names(TopicsSettings)
-    for program in PROGRAMS:
+    for program in [*PROGRAMS, "audit"]:
         assert SERVICES[program]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
 
 

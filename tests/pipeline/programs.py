@@ -23,7 +23,8 @@ LIMIT_S = 120.0
 POLL_S = 0.05
 
 SETTINGS = (
-    "AGGREGATOR_PORT API_PORT CONSUMER_GROUP DEAD_LETTER_TOPIC DEFAULT_TENANT EVENTS_TOPIC INGEST_PORT"
+    "AGGREGATOR_PORT API_PORT AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS"
+    " CONSUMER_GROUP DEAD_LETTER_TOPIC DEFAULT_TENANT EVENTS_TOPIC INGEST_PORT"
     " REDIS_CLUSTER REDIS_URL SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
 )
 
@@ -46,7 +47,7 @@ class Program:
         self._may_end = False
         self._child = Child(
             name,
-            [sys.executable, "-m", name],
+            [sys.executable, "-m", *name.split()],
             log,
             environment=environment,
             directory=CHECKOUT,
@@ -180,9 +181,23 @@ class Programs:
         for program in self._all:
             program.kill()
 
+    def settings(self) -> dict[str, str]:
+        """What all programs are told, by the names of the settings' fields."""
+        return {name.lower(): value for name, value in self._environment.items()}
+
     def worker(self, group: str | None = None, **settings: str) -> Program:
         """Start a worker, in the usual group or another. settings: of the rules."""
         return self.start("aggregator", AGGREGATOR_PORT="0", CONSUMER_GROUP=group or self.group, **settings)
+
+    def audit(self, **settings: str) -> Program:
+        """Start the process that audits, which draws many days each second. settings: others than that."""
+        usual = {
+            "AUDIT_PORT": "0",
+            "AUDIT_INTERVAL_S": "1",
+            "AUDIT_TENANT_DAYS": "40",
+            "AUDIT_OLDEST_DAYS": "0",
+        }
+        return self.start("aggregator audit", **(usual | settings))
 
     def ingest(self, topic_arn: str, certificates: Path) -> Program:
         """Start ingest for one SNS topic with pinned certificates."""
@@ -234,8 +249,12 @@ class Programs:
         return started.returncode, out
 
     def start(self, name: str, port: int = 0, /, **settings: str) -> Program:
-        """Start any program. name: as `python -m` takes it. port: its HTTP port, 0 where it logs it."""
-        log = self._directory / f"{len(self._all)}-{name}.log"
+        """Start any program.
+
+        name: as `python -m` takes it, with a command where there is one.
+        port: its HTTP port, 0 where it logs it.
+        """
+        log = self._directory / f"{len(self._all)}-{name.replace(' ', '-')}.log"
         program = Program(name, {**self._environment, **settings}, log, port)
         self._all.append(program)
         program.beside = self._all

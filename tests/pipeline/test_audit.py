@@ -1,0 +1,172 @@
+"""The process that audits: on real servers, beside live traffic, over damage, and while it cannot."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+import redis
+
+from aggregator import audit
+from aggregator.config import AuditSettings
+from deploy.processes import Waiting
+from schemas import counters
+from tests import services
+from tests.pipeline import events
+from tests.pipeline.place import Place, open_place_on
+from tests.pipeline.programs import Program
+
+TENANTS = 4
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def traffic(place: Place) -> Iterator[None]:
+    """Some hundreds of records a second."""
+    done = threading.Event()
+
+    def send() -> None:
+        seed = 2_000
+        while not done.is_set():
+            seed += 1
+            place.send(events.records(seed, now_ms(), 100, TENANTS))
+            done.wait(0.1)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        done.set()
+        sender.join()
+
+
+def counted(place: Place, seed: int, number: int) -> Program:
+    """A worker that has counted some records."""
+    worker = place.programs.worker()
+    place.send(events.records(seed, now_ms(), number, TENANTS))
+    place.wait_until_counted(worker)
+    return worker
+
+
+def held(place: Place) -> dict[bytes, object]:
+    """All that Redis holds."""
+    return {key: place.redis.dump(key) for key in place.redis.scan_iter(count=10_000)}
+
+
+def bags_of(place: Place, tenant: str) -> tuple[int, str]:
+    """The last day of a tenant that has counters, and the key of its bags."""
+    lane, safe = place.lanes()[counters.lane_of(tenant, len(place.lanes()))], counters.safe_id(tenant)
+    day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
+    return day, f"{lane}:c:{safe}:{day}"
+
+
+def test_no_false_alarm_beside_live_traffic(place: Place) -> None:
+    """While records come in all the time, nothing differs; then SIGTERM ends it."""
+    worker = counted(place, 31, 5_000)
+    with traffic(place):
+        auditor = place.programs.audit()
+        auditor.wait_until(lambda: auditor.metric("audit_tenant_days_total") > 300, "it audits")
+        worker.wait_until_ready()
+    assert len({line["records"] for line in auditor.said("audit done")}) > 2, "the log grew meanwhile"
+    assert auditor.metric("audit_mismatch_total") == 0
+    assert auditor.metric("audit_last_done_timestamp_seconds") * 1000 < now_ms()
+    assert auditor.get("/readyz").status_code == 200
+    assert "aggregator_ready" not in auditor.get("/metrics").text
+    assert "audit_mismatch_total" not in worker.get("/metrics").text
+    assert auditor.stop() == 0
+    assert auditor.said("audit postponed") == []
+
+
+def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
+    """One count too many: exactly that cell is metered and named, again and again, and nothing is mended."""
+    tenant = events.TENANTS[2]
+    counted(place, 32, 3_000).stop()
+    day, bags = bags_of(place, tenant)
+    bag = place.redis.hget(bags, "t")
+    assert isinstance(bag, bytes)
+    place.redis.hset(bags, "t", bag + bytes([5 * 6 + 3]))
+    before = held(place)
+    auditor = place.programs.audit()
+    auditor.wait_until(lambda: auditor.metric("audit_mismatch_total") >= 2, "it finds the cell twice")
+    assert auditor.stop() == 0
+    named = auditor.said("audit: a cell differs")
+    hour = time.strftime("%Y-%m-%dT05:00:00Z", time.gmtime(day * 86400))
+    told = {(line["tenant"], line["scope"], line["id"], line["hour"], line["field"]) for line in named}
+    assert told == {(tenant, "tenant", "", hour, "clicked")}
+    assert {line["redis"] - line["log"] for line in named} == {1}
+    assert held(place) == before
+
+
+def test_lost_and_damaged_counters_are_seen(place: Place) -> None:
+    """A scope that Redis lost shows as counts of the log alone; a bag that cannot be read is named too."""
+    lost, broken = events.TENANTS[0], events.TENANTS[1]
+    counted(place, 33, 3_000).stop()
+    place.redis.hdel(bags_of(place, lost)[1], "t")
+    place.redis.hset(bags_of(place, broken)[1], "t", b"\x00\x00\xff")
+    auditor = place.programs.audit()
+    auditor.wait_until(lambda: bool(auditor.said("audit: a cell differs")), "it finds what is lost")
+    auditor.wait_until(lambda: bool(auditor.said("audit: counters are damaged")), "it finds the damage")
+    cells = auditor.said("audit: a cell differs")
+    assert {(line["tenant"], line["scope"], line["redis"]) for line in cells} == {(lost, "tenant", 0)}
+    assert {line["tenant"] for line in auditor.said("audit: counters are damaged")} == {broken}
+
+
+def test_what_does_not_fit_in_memory_is_given_up_and_said(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest days go first, the rest is compared; nothing of a day given up is called a difference."""
+    counted(place, 34, 3_000).stop()
+    settings = AuditSettings.model_validate(place.programs.settings() | {"audit_oldest_days": 0})
+    monkeypatch.setattr(audit, "FACTS_MAX", 50)
+    found = audit.Auditor(settings, Random(1)).audit(now_ms())
+    assert found.given_up
+    assert found.compared
+    assert found.differences == []
+
+
+def test_it_waits_for_what_is_out_of_reach_and_says_so_seldom(kafka_bootstrap: str, tmp_path: Path) -> None:
+    """Redis gone, wiped, or a log without its beginning: 503 and a word, no mismatch; then it goes on."""
+    with (
+        services.valkey_server() as valkey,
+        redis.Redis.from_url(valkey.url) as client,
+        open_place_on(kafka_bootstrap, valkey.url, client, tmp_path) as place,
+    ):
+        counted(place, 35, 2_000).stop()
+        auditor = place.programs.audit()
+        auditor.wait_until(lambda: bool(auditor.said("audit done")), "the first audit")
+        valkey.kill()
+        auditor.wait_until_unready_because("refused")
+        valkey.start(Waiting(limit_s=services.LIMIT_S))
+        auditor.wait_until_ready()
+        client.flushall()
+        auditor.wait_until_unready_because("no generation")
+        looks = client.info("commandstats")["cmdstat_get"]["calls"]
+
+        def looked_again() -> bool:
+            return bool(client.info("commandstats")["cmdstat_get"]["calls"] > looks + 2)
+
+        auditor.wait_until(looked_again, "it tries again")
+        assert sum("no generation" in line["why"] for line in auditor.said("audit postponed")) == 1
+        assert auditor.metric("audit_mismatch_total") == 0
+        assert auditor.stop() == 0
+
+        nowhere = place.programs.audit(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+        nowhere.wait_until_unready_because("topic")
+        assert nowhere.metric("audit_last_done_timestamp_seconds") == 0
+        assert nowhere.stop() == 0
+
+
+def test_a_log_that_lost_its_beginning_is_no_mismatch(place: Place) -> None:
+    """What retention removed cannot be recounted: that is said, and not called a difference."""
+    counted(place, 36, 2_000).stop()
+    place.forget_records_before(10)
+    auditor = place.programs.audit()
+    auditor.wait_until_unready_because("offset 0")
+    assert auditor.metric("audit_mismatch_total") == 0
