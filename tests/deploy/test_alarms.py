@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from aggregator import meters as _meters  # noqa: F401  # it enters its metrics in the registry
+from aggregator.meters import AUDIT
 from api.meters import Meters
 from deploy.stack import CHECKOUT
 from ingest.metrics import Metrics
@@ -15,7 +15,7 @@ from ingest.metrics import Metrics
 RUNBOOK = (CHECKOUT / "deploy" / "runbook.md").read_text()
 GROUPS: list[dict[str, Any]] = yaml.safe_load((CHECKOUT / "deploy" / "alarms.yaml").read_text())["groups"]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
-NAME = re.compile(r"\b(?:aggregator|ingest|api)_[a-z_]+\b")
+NAME = re.compile(r"\b(?:aggregator|audit|ingest|api)_[a-z_]+\b")
 
 
 def names(registry: CollectorRegistry) -> set[str]:
@@ -27,8 +27,13 @@ def names(registry: CollectorRegistry) -> set[str]:
     return {name for name in found if NAME.fullmatch(name)}
 
 
-METRICS = names(REGISTRY) | names(Metrics().registry) | names(Meters().registry)
-OF_AGGREGATOR = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("aggregator_")}
+METRICS = names(REGISTRY) | names(AUDIT) | names(Metrics().registry) | names(Meters().registry)
+OF_AGGREGATOR = {
+    metric.name
+    for registry in (REGISTRY, AUDIT)
+    for metric in registry.collect()
+    if NAME.fullmatch(metric.name)
+}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
