@@ -149,6 +149,6 @@ def _take(reader: Reader, number: int, rows: list[Row], by_tenant: dict[str, lis
     for row in rows:
         facts = reader.read(row.value, row.timestamp)
         if type(facts) is Facts:
-            for each in by_tenant.get(facts.tenant, ()):
+            for each in by_tenant.get(facts.scopes.tenant, ()):
                 if row.offset < each.fences.get(number, 0):
                     each.count.add(facts)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from aggregator.times import DAY_MS, HOUR_MS
 from schemas.counters import TENANT_SCOPE, unpack_bag
 from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
@@ -85,21 +85,13 @@ class Recount:
     """Counts events in memory."""
 
     def __init__(self) -> None:
-        self._least: dict[tuple[str, str | None, str | None, int, str, str | None, int], int] = {}
+        self._least: dict[tuple[Scopes, int, str, str | None, int], int] = {}
 
     def add(self, facts: Facts) -> None:
         """Take in an event, in any order and any number of times."""
         least = self._least
         for recipient in facts.recipients:
-            identity = (
-                facts.tenant,
-                facts.sequence,
-                facts.template,
-                facts.day,
-                facts.message_id,
-                recipient,
-                facts.kind,
-            )
+            identity = (facts.scopes, facts.day, facts.message_id, recipient, facts.kind)
             had = least.get(identity)
             if had is None or facts.hour < had:
                 least[identity] = facts.hour
@@ -107,7 +99,7 @@ class Recount:
     def cells(self) -> Counter[Cell]:
         """The cells that are not 0."""
         cells: Counter[Cell] = Counter()
-        for (tenant, sequence, template, day, _, _, kind), hour in self._least.items():
+        for ((tenant, sequence, template), day, _, _, kind), hour in self._least.items():
             at = day * DAY_MS + hour * HOUR_MS
             cells[Cell(tenant, "tenant", "", at, FIELDS[kind])] += 1
             for scope, name in (("sequence", sequence), ("template", template)):

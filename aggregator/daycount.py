@@ -64,16 +64,14 @@ class DayCount:
         if hour >= HOURS or facts.day < self.day - _HORIZON_DAYS:
             return  # told for a later day, or of a mail that can have no fact on this one
         for recipient in facts.recipients:
-            identity = _encode(
-                (facts.day, facts.message_id, recipient, facts.kind, facts.sequence, facts.template)
-            )
+            identity = _encode((facts.day, facts.message_id, recipient, facts.kind, facts.scopes))
             digest = blake2b(identity, digest_size=_DIGEST_BYTES).digest()
             if hour < 0:
                 self._earlier.write(digest)
                 continue
             had = self._least.get(digest)
             if had is None or hour < had[0]:
-                self._least[digest] = _what(hour, facts.kind, facts.sequence, facts.template)
+                self._least[digest] = _what(hour, facts.kind, facts.scopes.sequence, facts.scopes.template)
 
     def cells(self) -> Counter[Cell]:
         """The day's cells that are not 0."""

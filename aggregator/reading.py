@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from aggregator.facts import Facts, Reader, Refusal
+from aggregator.facts import Facts, Reader, Refusal, Scopes
 from aggregator.fences import Events
 from schemas.counters import lane_of
 
@@ -52,19 +52,16 @@ def read_batch(reader: Reader, lanes: int, records: Iterable[KafkaRecord]) -> Re
     """
     reading = Reading()
     by_lane, outcomes = reading.by_lane, reading.outcomes
-    lane_by_tenant: dict[str, int] = {}
+    places: dict[Scopes, Events] = {}
     read = reader.read
     for record in records:
         outcome = read(record.value, record.timestamp)
         if type(outcome) is Facts:
-            lane = lane_by_tenant.get(outcome.tenant)
-            if lane is None:
-                lane = lane_by_tenant[outcome.tenant] = lane_of(outcome.tenant, lanes)
-            events = by_lane.get(lane)
+            events = places.get(outcome.scopes)
             if events is None:
-                by_lane[lane] = [(record.offset, outcome)]
-            else:
-                events.append((record.offset, outcome))
+                lane = lane_of(outcome.scopes.tenant, lanes)
+                events = places[outcome.scopes] = by_lane.setdefault(lane, [])
+            events.append((record.offset, outcome))
         elif isinstance(outcome, Refusal):
             reading.letters.append((record, outcome))
             outcomes[outcome] += 1

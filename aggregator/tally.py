@@ -18,12 +18,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from struct import Struct
 from typing import Final
 
 import msgpack
 import msgspec
 
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from schemas.counters import (
     HOURS,
     MANY,
@@ -40,6 +41,8 @@ _LONGEST: Final = 2048
 assert HOURS + HORIZON_MS // 3_600_000 + 1 < _LONGEST, "the horizon fits a digit"
 
 _Plane = list[tuple[int, int, int]]
+_Columns = tuple[list[bytes], list[int], list[int], list[int]]
+"""Of entries: ids, spreads, states, and what they count for."""
 
 
 def _planes() -> tuple[_Plane, _Plane]:
@@ -61,14 +64,14 @@ _PACKER: Final = msgpack.Packer(use_bin_type=False, autoreset=True)
 
 @lru_cache(maxsize=65_536)
 def _counts_of(plane: int, state: int) -> tuple[tuple[int, bytes], ...]:
-    """(days after the send day, cell) of each kind that a state holds."""
-    found = []
+    """(days after the send day, cells) of the kinds that a state holds, a pair for each day."""
+    found: dict[int, bytes] = {}
     for index, divisor, size in DIGITS[plane]:
         digit = state // divisor % size
         if digit:
             days, hour = divmod(digit - 1, HOURS)
-            found.append((days, bytes((hour * len(KINDS) + index,))))
-    return tuple(found)
+            found[days] = found.get(days, b"") + bytes((hour * len(KINDS) + index,))
+    return tuple(found.items())
 
 
 def identity(
@@ -78,75 +81,97 @@ def identity(
 
     Returns: the stored id (6 bytes) and the number (32 bits) that chooses the bucket.
     """
-    parts = msgspec.msgpack.encode((message_id, sequence, template, recipient))
-    digest = blake2b(parts, digest_size=10).digest()
-    return digest[:6], int.from_bytes(digest[6:], "big")
+    digest = blake2b(_encode((message_id, sequence, template, recipient)), digest_size=10).digest()
+    return _halves(digest)
+
+
+_encode: Final = msgspec.msgpack.encode
+_halves: Final = Struct(">6sI").unpack
+_Entries = dict[tuple[str, str | None], int]
+"""The state of each (message, recipient or none)."""
+
+
+def fold(facts: Iterable[Facts]) -> dict[tuple[Scopes, int], _Entries]:
+    """Merge events, each kind at its least hour.
+
+    Returns: for each scopes and send day, the states of its messages and recipients.
+    """
+    mails: dict[tuple[Scopes, int], _Entries] = {}
+    for each in facts:
+        of = each.scopes, each.day
+        entries = mails.get(of)
+        if entries is None:
+            entries = mails[of] = {}
+        divisor, size = _DIGIT_OF[each.kind]
+        digit = each.hour + 1
+        message_id = each.message_id
+        for recipient in each.recipients:
+            key = message_id, recipient
+            state = entries.get(key, 0)
+            had = state and state // divisor % size
+            if not had:
+                entries[key] = state + digit * divisor
+            elif digit < had:
+                entries[key] = state - (had - digit) * divisor
+    return mails
 
 
 class _Tenant:
     """What one call says of one tenant."""
 
-    __slots__ = ("entries", "sequences", "templates")
+    __slots__ = ("counts", "days", "sequences", "templates")
 
     def __init__(self) -> None:
         self.sequences: dict[str, int] = {}
         self.templates: dict[str, int] = {}
-        self.entries: dict[tuple[int, str, str | None, str | None, str | None], int] = {}
+        self.days: dict[int, tuple[_Columns, _Columns]] = {}
+        self.counts: dict[int, dict[bytes, bytes]] = {}
 
-    def add(self, facts: Facts) -> None:
-        """Merge an event's facts: each kind at its least hour."""
-        divisor, size = _DIGIT_OF[facts.kind]
-        digit = facts.hour + 1
-        entries = self.entries
-        for recipient in facts.recipients:
-            key = (facts.day, facts.message_id, facts.sequence, facts.template, recipient)
-            state = entries.get(key, 0)
-            had = state // divisor % size
-            if not had:
-                entries[key] = state + digit * divisor
-            elif digit < had:
-                entries[key] = state - (had - digit) * divisor
-
-    def packed(self, tenant: str) -> tuple[list[object], int]:
-        """The tenant's part of the argument, and how many facts it holds."""
-        number = 0
-        days: dict[int, list[list[list[object]]]] = {}
-        counts: dict[int, dict[bytes, bytes]] = {}
-        sequences, templates = self.sequences, self.templates
-        for (day, message_id, sequence, template, recipient), state in self.entries.items():
+    def add(self, scopes: Scopes, day: int, entries: _Entries) -> int:
+        """Take in the mails of some scopes and send day. Returns: how many facts they hold."""
+        _, sequence, template = scopes
+        fields: list[bytes] = [TENANT_SCOPE]
+        pair = 0
+        if sequence is not None:
+            pair = self.sequences.setdefault(sequence, len(self.sequences) + 1) * 65_536
+            fields.append(sequence_scope(sequence))
+        if template is not None:
+            pair += self.templates.setdefault(template, len(self.templates) + 1)
+            fields.append(template_scope(template))
+        planes = self.days.get(day)
+        if planes is None:
+            planes = self.days[day] = (([], [], [], []), ([], [], [], []))
+        counted: dict[int, bytes] = {}
+        for (message_id, recipient), state in entries.items():
             plane = 1 if recipient is None else 0
-            fields: list[bytes] = [TENANT_SCOPE]
-            scopes = 0
-            if sequence is not None:
-                scopes = sequences.setdefault(sequence, len(sequences) + 1) * 65_536
-                fields.append(sequence_scope(sequence))
-            if template is not None:
-                scopes += templates.setdefault(template, len(templates) + 1)
-                fields.append(template_scope(template))
-            planes = days.get(day)
-            if planes is None:
-                planes = days[day] = [[[], [], [], []], [[], [], [], []]]
             ids, spreads, states, pairs = planes[plane]
             entry_id, spread = identity(message_id, sequence, template, recipient)
             ids.append(entry_id)
             spreads.append(spread)
             states.append(state)
-            pairs.append(scopes)
-            for after, cell in _counts_of(plane, state):
-                number += 1
-                tails = counts.get(day + after)
-                if tails is None:
-                    tails = counts[day + after] = {TENANT_SCOPE: b""}
-                for field in fields:
-                    tails[field] = tails.get(field, b"") + cell
-        argument: list[object] = [
+            pairs.append(pair)
+            for after, cells in _counts_of(plane, state):
+                counted[after] = counted.get(after, b"") + cells
+        for after, cells in counted.items():
+            tails = self.counts.get(day + after)
+            if tails is None:
+                tails = self.counts[day + after] = {}
+            for field in fields:
+                tails[field] = tails.get(field, b"") + cells
+        return sum(map(len, counted.values()))
+
+    def argument(self, tenant: str) -> list[object]:
+        """The tenant's part of the argument."""
+        return [
             safe_id(tenant),
-            list(sequences),
-            list(templates),
-            [[day, *planes] for day, planes in days.items()],
-            [[day, list(tails), [_shortened(t) for t in tails.values()]] for day, tails in counts.items()],
+            list(self.sequences),
+            list(self.templates),
+            [[day, *planes] for day, planes in self.days.items()],
+            [
+                [day, list(tails), [_shortened(tail) for tail in tails.values()]]
+                for day, tails in self.counts.items()
+            ],
         ]
-        return argument, number
 
 
 def _shortened(tail: bytes) -> bytes:
@@ -176,14 +201,11 @@ def pack(
     if facts is None:
         return _PACKER.pack([moves, False]), 0
     tenants: dict[str, _Tenant] = {}
-    for each in facts:
-        tenant = tenants.get(each.tenant)
+    total = 0
+    for (scopes, day), entries in fold(facts).items():
+        tenant = tenants.get(scopes.tenant)
         if tenant is None:
-            tenant = tenants[each.tenant] = _Tenant()
-        tenant.add(each)
-    parts, total = [], 0
-    for name, tenant in tenants.items():
-        part, number = tenant.packed(name)
-        parts.append(part)
-        total += number
+            tenant = tenants[scopes.tenant] = _Tenant()
+        total += tenant.add(scopes, day, entries)
+    parts = [tenant.argument(name) for name, tenant in tenants.items()]
     return _PACKER.pack([moves, [len(KINDS), DIGITS, parts]]), total

@@ -6,8 +6,7 @@ without a colon, and a space before the zone. A zone is required; the fraction i
 
 import re
 from datetime import UTC, date, datetime
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -18,18 +17,20 @@ _TIME: Final = re.compile(
 _MINUTE: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):", re.ASCII)
 
 
-def parse_ms(text: object) -> int | None:  # noqa: PLR0911  # each form that is no time
+def parse_ms(text: Any) -> int | None:
     """The instant that a timestamp of SES names.
 
     text: any JSON value.
     Returns: milliseconds since 1970-01-01T00:00Z (negative before), or none where it is no such time.
     """
-    if type(text) is not str:
-        return None
-    if len(text) == 24 and text[19] == "." and text[23] == "Z":  # what SES sends nearly always
-        minute, rest = _minute_ms(text[:17]), text[17:19] + text[20:23]
-        if minute is not None and rest.isascii() and rest.isdigit() and rest < "60":
-            return minute + int(rest)
+    try:  # what SES sends nearly always: `2025-09-01T10:20:`, `30.`, `123Z`
+        minute_ms: int = _MINUTES[text[:17]]
+        return minute_ms + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:]]
+    except (KeyError, TypeError):
+        return _parse_any_ms(text) if type(text) is str else None
+
+
+def _parse_any_ms(text: str) -> int | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -46,10 +47,24 @@ def parse_ms(text: object) -> int | None:  # noqa: PLR0911  # each form that is 
     return ms - offset if sign == "+" else ms + offset
 
 
-@lru_cache(maxsize=65_536)
-def _minute_ms(text: str) -> int | None:
-    match = _MINUTE.fullmatch(text)
-    return _minute_of(*match.groups()) if match else None
+class _Minutes(dict[str, int]):
+    """The start of each minute that was asked for, in ms: by the text up to the colon before the seconds."""
+
+    def __missing__(self, text: str) -> int:
+        match = _MINUTE.fullmatch(text)
+        minute = _minute_of(*match.groups()) if match else None
+        if minute is None:
+            raise KeyError(text)
+        if len(self) >= _MINUTES_KEPT:
+            self.clear()
+        self[text] = minute
+        return minute
+
+
+_MINUTES_KEPT: Final = 65_536
+_MINUTES: Final = _Minutes()
+_SECONDS: Final = {f"{second:02}.": second * 1000 for second in range(60)}
+_MILLISECONDS: Final = {f"{ms:03}Z": ms for ms in range(1000)}
 
 
 def _minute_of(day: str, hour: str, minutes: str) -> int | None:

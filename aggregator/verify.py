@@ -133,7 +133,7 @@ class Verifier:
                 for row in rows:
                     facts = reader.read(row.value, row.timestamp)
                     if type(facts) is Facts:
-                        fences = upto(facts.tenant)
+                        fences = upto(facts.scopes.tenant)
                         if fences is not None and row.offset < fences.get(number, 0):
                             recount.add(facts)
         return recount.cells(), records

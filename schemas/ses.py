@@ -17,13 +17,16 @@ TagsT = TypeVar("TagsT")
 type_of_json = str | int | float | bool | list[Any] | None
 """Any JSON value but an object: where an object is expected, the rest of what may stand there."""
 
+type_of_array = tuple[Any, ...] | dict[str, Any] | str | int | float | bool | None
+"""Any JSON value where an array is expected: the array as a tuple, which can be hashed and kept as it is."""
+
 
 class Mail(Struct, Generic[TagsT], rename="camel", gc=False):
     """The mail that an event is about; SES copies it unchanged onto each of the mail's events."""
 
     message_id: Any = UNSET
     timestamp: Any = UNSET
-    destination: Any = UNSET
+    destination: type_of_array | UnsetType = UNSET
     tags: TagsT | type_of_json | UnsetType = UNSET
 
 
@@ -31,9 +34,9 @@ class Body(Struct, rename="camel", gc=False):
     """The object named after the event's type, with the fields of all types that are counted."""
 
     timestamp: Any = UNSET
-    recipients: Any = UNSET
-    bounced_recipients: Any = UNSET
-    complained_recipients: Any = UNSET
+    recipients: type_of_array | UnsetType = UNSET
+    bounced_recipients: type_of_array | UnsetType = UNSET
+    complained_recipients: type_of_array | UnsetType = UNSET
     complaint_feedback_type: Any = UNSET
 
 

@@ -66,7 +66,7 @@ def naive_count(events: Iterable[Facts]) -> Cells:
     least: dict[tuple[str, str | None, str | None, int, str, str | None, str], int] = {}
     for e in events:
         for recipient in e.recipients:
-            identity = (e.tenant, e.sequence, e.template, e.day, e.message_id, recipient, FIELDS[e.kind])
+            identity = (*e.scopes, e.day, e.message_id, recipient, FIELDS[e.kind])
             least[identity] = min(least.get(identity, e.hour), e.hour)
     cells: Cells = Counter()
     for (tenant, sequence, template, day, _, _, name), hour in least.items():

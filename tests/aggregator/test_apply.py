@@ -10,7 +10,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from aggregator.tally import pack
 from deploy.valkey import Valkey
 from schemas.counters import safe_id
@@ -35,7 +35,7 @@ def facts(draw: st.DrawFn) -> Facts:
     hour = draw(st.one_of(st.integers(0, 3), st.integers(0, longest)))
     day = draw(st.sampled_from([DAY, DAY + 1, -1]))
     message = draw(st.sampled_from("mnop"))
-    return Facts(draw(tenants), draw(few_ids), draw(few_ids), day, hour, message, kind, addresses)
+    return Facts(Scopes(draw(tenants), draw(few_ids), draw(few_ids)), day, hour, message, kind, addresses)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,11 @@ def new_lane(client: Any) -> Lane:
 
 
 def send(message: str, hour: int = 1, tenant: str = "one", *, day: int = DAY) -> Facts:
-    return Facts(tenant, "seq", "tpl", day, hour, message, 0, ("x",))
+    return Facts(Scopes(tenant, "seq", "tpl"), day, hour, message, 0, ("x",))
 
 
 def opened(hour: int) -> Facts:
-    return Facts("one", None, "tpl", DAY, hour, "m", 2, (None,))
+    return Facts(Scopes("one", None, "tpl"), DAY, hour, "m", 2, (None,))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=shared)
@@ -77,7 +77,7 @@ def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Fa
         new += number - repeated
         at += len(batch)
     expected = naive_count(events)
-    assert lane.cells({each.tenant for each in events}) == expected
+    assert lane.cells({each.scopes.tenant for each in events}) == expected
     assert new == sum(n for (_, scope, *_), n in expected.items() if scope == b"t"), "the metric of new facts"
     assert lane.fence() == len(told)
 
@@ -88,13 +88,13 @@ def test_known_ids_are_those_that_a_fact_counted_for(client: Any, events: list[F
     """A sequence or template is known once one fact counted for it, byte for byte."""
     lane = new_lane(client)
     lane.call([(0, 0, 1, -1)], events)
-    for tenant in {each.tenant for each in events}:
-        of = [each for each in events if each.tenant == tenant]
-        for letter, ids in (("s", {e.sequence for e in of}), ("t", {e.template for e in of})):
+    for tenant in {each.scopes.tenant for each in events}:
+        of = [each for each in events if each.scopes.tenant == tenant]
+        for letter, ids in (("s", {e.scopes.sequence for e in of}), ("t", {e.scopes.template for e in of})):
             stored = client.smembers(f"{lane.key}:{letter}:{safe_id(tenant)}")
             assert {member.decode() for member in stored} == ids - {None}
     listed = client.smembers(f"{lane.key}:n")
-    assert listed == {safe_id(each.tenant).encode() for each in events}
+    assert listed == {safe_id(each.scopes.tenant).encode() for each in events}
 
 
 def test_a_later_report_of_an_earlier_fact_moves_the_count(lane: Lane) -> None:
@@ -222,8 +222,8 @@ def test_a_late_write_keeps_old_state_longer(lane: Lane) -> None:
 
 def test_thousands_of_scopes_and_recipients_in_one_call(lane: Lane) -> None:
     """More arguments than Lua's stack takes are sent in slices."""
-    wide = [Facts("one", f"s{n}", f"t{n}", DAY, 0, f"m{n}", 0, ("x",)) for n in range(5000)]
-    one = Facts("one", None, None, DAY, 0, "all", 1, tuple(f"r{n}" for n in range(9000)))
+    wide = [Facts(Scopes("one", f"s{n}", f"t{n}"), DAY, 0, f"m{n}", 0, ("x",)) for n in range(5000)]
+    one = Facts(Scopes("one", None, None), DAY, 0, "all", 1, tuple(f"r{n}" for n in range(9000)))
     assert lane.call([(0, 0, 1, -1)], [*wide, one]) == [b"OK", 0]
     assert lane.cells(["one"]) == naive_count([*wide, one])
 
@@ -232,7 +232,7 @@ def test_counts_of_any_size_are_packed_and_read_back(lane: Lane) -> None:
     """Bags hold one count, some, more than a byte and more than two bytes of them in one cell."""
     expected = 0
     for at, size in enumerate((1, 3, 250, 3, 70_000, 1)):
-        many = Facts("one", None, None, DAY, 7, f"m{at}", 1, tuple(str(n) for n in range(size)))
+        many = Facts(Scopes("one", None, None), DAY, 7, f"m{at}", 1, tuple(str(n) for n in range(size)))
         assert lane.call([(0, at, at + 1, -1)], [many]) == [b"OK", 0]
         expected += size
         assert lane.cells(["one"]) == {("one", b"t", DAY, 7, "delivered"): expected}

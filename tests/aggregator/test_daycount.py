@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aggregator.cells import Recount, earliest_record_ms, stored_cells
 from aggregator.daycount import DayCount
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from aggregator.times import DAY_MS, HOUR_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
 
@@ -24,11 +24,13 @@ def facts(draw: st.DrawFn) -> Facts:
     hour = draw(st.sampled_from([0, 5, near - 1, near, near + 7, near + 23, near + 24]))
     people: tuple[str | None, ...] = draw(st.sampled_from([(None,), ("x",), ("x", "y")]))
     mail, kind = draw(st.sampled_from("mn")), draw(st.integers(0, 1))
-    return Facts("one", draw(few), draw(few), day, min(max(hour, 0), 62 * 24 + 23), mail, kind, people)
+    return Facts(
+        Scopes("one", draw(few), draw(few)), day, min(max(hour, 0), 62 * 24 + 23), mail, kind, people
+    )
 
 
 def opened(hour: int) -> Facts:
-    return Facts("one", "a", None, DAY - 1, hour, "m", 2, (None,))
+    return Facts(Scopes("one", "a", None), DAY - 1, hour, "m", 2, (None,))
 
 
 @settings(max_examples=300, deadline=None)
@@ -56,7 +58,7 @@ def test_a_day_is_that_day_of_the_recount(events: list[Facts]) -> None:
 def test_facts_told_for_earlier_days_are_not_held_in_memory() -> None:
     with closing(DayCount("one", DAY)) as count:
         for number in range(1000):
-            count.add(Facts("one", None, None, DAY - 1, 3, f"m{number}", 0, ("x",)))
+            count.add(Facts(Scopes("one", None, None), DAY - 1, 3, f"m{number}", 0, ("x",)))
         assert len(count) == 0
 
 

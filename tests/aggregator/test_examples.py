@@ -102,7 +102,7 @@ def test_an_example_that_counts(name: str) -> None:
     value = example("counted", name)
     outcome = Reader(Rules()).read(value, RECORD_MS)
     assert isinstance(outcome, Facts)
-    assert (outcome.tenant, outcome.sequence, outcome.template) == (tenant, sequence, template)
+    assert outcome.scopes == (tenant, sequence, template)
     assert (FIELDS[outcome.kind], outcome.recipients) == (field, recipients)
     assert (outcome.day * 24 + outcome.hour) * 3_600_000 == instant(f"{hour}:00:00Z")
     assert len(stated(value, RECORD_MS)) == len(recipients)
@@ -127,7 +127,7 @@ def test_a_default_tenant_counts_the_older_notification_for_it() -> None:
         example("ignored", "notification-untagged"), RECORD_MS
     )
     assert isinstance(outcome, Facts)
-    assert (outcome.tenant, FIELDS[outcome.kind], len(outcome.recipients)) == ("house", "bounced", 2)
+    assert (outcome.scopes.tenant, FIELDS[outcome.kind], len(outcome.recipients)) == ("house", "bounced", 2)
 
 
 def test_there_is_an_example_of_every_kind_and_every_reason() -> None:

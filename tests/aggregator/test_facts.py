@@ -31,10 +31,7 @@ def plainly(outcome: type_of_outcome) -> str | set[Fact]:
     if not isinstance(outcome, Facts):
         return str(outcome)
     o, field = outcome, FIELDS[outcome.kind]
-    found = [
-        Fact(o.tenant, o.sequence, o.template, o.day, o.message_id, each, field, o.day * 24 + o.hour)
-        for each in o.recipients
-    ]
+    found = [Fact(*o.scopes, o.day, o.message_id, each, field, o.day * 24 + o.hour) for each in o.recipients]
     assert len(set(found)) == len(found) > 0, "no recipient twice, and never no fact"
     return set(found)
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from aggregator.fences import FACTS_A_CALL, Call, Events, Partition
 
 LANES = 3
@@ -14,7 +14,7 @@ NUMBER = 5
 
 
 def facts(offset: int, recipients: int) -> Facts:
-    return Facts("t", None, None, 1, 1, f"m{offset}", 0, tuple(str(n) for n in range(recipients)))
+    return Facts(Scopes("t", None, None), 1, 1, f"m{offset}", 0, tuple(str(n) for n in range(recipients)))
 
 
 sizes = st.one_of(

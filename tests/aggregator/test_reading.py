@@ -49,7 +49,7 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Record], la
         assert facts == READER.read(by_offset[offset].value, by_offset[offset].timestamp)
     for lane, of_lane in reading.by_lane.items():
         assert of_lane, "a lane without events is not named"
-        assert {lane_of(facts.tenant, lanes) for _, facts in of_lane} == {lane}
+        assert {lane_of(facts.scopes.tenant, lanes) for _, facts in of_lane} == {lane}
         assert all(before < after for (before, _), (after, _) in pairwise(of_lane))
 
     letters = [(record.offset, stated(record.value, record.timestamp)) for record, _ in reading.letters]

@@ -197,7 +197,7 @@ def outcomes_of(value: bytes) -> tuple[str, str]:
         outcome = Reader(Rules(default_tenant=default)).read(value, at)
         again = stated(value, at, default)
         if isinstance(outcome, Facts):
-            assert outcome.tenant == "house"
+            assert outcome.scopes.tenant == "house"
             assert len(again) == len(outcome.recipients)
             said.append(f"{FIELDS[outcome.kind]} {len(outcome.recipients)}")
         else:
@@ -233,4 +233,4 @@ def test_a_tag_of_ses_itself_may_name_the_tenant() -> None:
     (name,) = json.loads(value)["mail"]["tags"]["ses:configuration-set"]
     outcome = Reader(Rules(tenant_tag="ses:configuration-set")).read(value, record_ms(value))
     assert isinstance(outcome, Facts)
-    assert (outcome.tenant, FIELDS[outcome.kind]) == (name, "bounced")
+    assert (outcome.scopes.tenant, FIELDS[outcome.kind]) == (name, "bounced")

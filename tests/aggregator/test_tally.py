@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.facts import Facts
+from aggregator.facts import Facts, Scopes
 from aggregator.tally import identity, pack
 from schemas.counters import CELLS, safe_id, unpack_bag
 from schemas.kinds import KINDS
@@ -31,7 +31,12 @@ def facts(draw: st.DrawFn) -> Facts:
     hour = draw(st.one_of(st.integers(0, 3), st.integers(0, longest), st.just(longest)))
     day = draw(st.sampled_from([20_000, 20_001, 0, -1, -719_163]))
     return Facts(
-        draw(tenants), draw(few_ids), draw(few_ids), day, hour, draw(st.sampled_from("mno")), kind, addresses
+        Scopes(draw(tenants), draw(few_ids), draw(few_ids)),
+        day,
+        hour,
+        draw(st.sampled_from("mno")),
+        kind,
+        addresses,
     )
 
 
@@ -41,7 +46,7 @@ def unpacked(argument: bytes) -> Any:
 
 def is_known(e: Facts, recipient: str | None) -> tuple[Any, ...]:
     """What makes a message and recipient another one than all others of the tenant."""
-    return (e.day, *identity(e.message_id, e.sequence, e.template, recipient))
+    return (e.day, *identity(e.message_id, e.scopes.sequence, e.scopes.template, recipient))
 
 
 @settings(max_examples=200, deadline=None)
@@ -70,11 +75,13 @@ def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Fac
 def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Facts]) -> None:
     """By id, spread and day; a kind's digit is its least hour plus 1, the scopes are the mail's own."""
     _, (_, digits, parts) = unpacked(pack([MOVE], events)[0])
-    assert [unquote(part[0].decode()) for part in parts] == list(dict.fromkeys(e.tenant for e in events))
+    assert [unquote(part[0].decode()) for part in parts] == list(
+        dict.fromkeys(e.scopes.tenant for e in events)
+    )
     for tenant, sequences, templates, blocks, _ in parts:
-        of = [e for e in events if e.tenant == unquote(tenant.decode())]
+        of = [e for e in events if e.scopes.tenant == unquote(tenant.decode())]
         scopes_of = {
-            is_known(e, recipient): (e.sequence, e.template, recipient is None)
+            is_known(e, recipient): (e.scopes.sequence, e.scopes.template, recipient is None)
             for e in of
             for recipient in e.recipients
         }
@@ -100,8 +107,12 @@ def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Fact
                 kinds = expected.setdefault(is_known(e, recipient), {})
                 kinds[e.kind] = min(kinds.get(e.kind, e.hour), e.hour)
         assert found == expected
-        assert sorted(sequences) == sorted({e.sequence.encode() for e in of if e.sequence is not None})
-        assert sorted(templates) == sorted({e.template.encode() for e in of if e.template is not None})
+        assert sorted(sequences) == sorted(
+            {e.scopes.sequence.encode() for e in of if e.scopes.sequence is not None}
+        )
+        assert sorted(templates) == sorted(
+            {e.scopes.template.encode() for e in of if e.scopes.template is not None}
+        )
 
 
 @settings(max_examples=100, deadline=None)
@@ -135,7 +146,7 @@ def test_neither_order_nor_duplicates_change_what_a_call_says(events: list[Facts
 @pytest.mark.parametrize("number", [1, 3, 4, 7, 8, 255, 256, 65_536, 70_000])
 def test_many_counts_of_one_cell_are_said_in_few_bytes(number: int) -> None:
     """A tail says any number of counts, short where they are many, and none is lost on the way."""
-    many = Facts("t", None, None, 20_000, 5, "m", 1, tuple(str(n) for n in range(number)))
+    many = Facts(Scopes("t", None, None), 20_000, 5, "m", 1, tuple(str(n) for n in range(number)))
     _, (_, _, ((*_, counts),)) = unpacked(pack([MOVE], [many])[0])
     ((day, scopes, (tail,)),) = counts
     assert (day, scopes) == (20_000, [b"t"])

@@ -51,7 +51,7 @@ def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
         outcome = reader.read(json.dumps(event).encode(), NOW_MS)
         if isinstance(outcome, Facts):
             kinds[FIELDS[outcome.kind]] += 1
-            scopes.add((outcome.tenant, outcome.sequence, outcome.template))
+            scopes.add(outcome.scopes)
     assert set(kinds) == set(FIELDS)
     assert scopes == {
         (sender.tenant, sequence, template) for sender in SENDERS for sequence, template, _ in sender.mail
@@ -63,7 +63,7 @@ def test_the_tags_have_the_names_that_were_asked_for() -> None:
     traffic = Traffic(Random(1), NOW_MS - HOUR, 0.01, tags=names)
     reader = Reader(Rules(names.tenant, names.sequence, names.template))
     outcomes = [reader.read(json.dumps(event).encode(), NOW_MS) for event in traffic.until(NOW_MS)]
-    assert any(isinstance(outcome, Facts) and outcome.template for outcome in outcomes)
+    assert any(isinstance(outcome, Facts) and outcome.scopes.template for outcome in outcomes)
 
 
 @given(st.integers(), st.integers(0, 400), st.integers(1, 50))
