@@ -18,13 +18,14 @@ Arguments
   ARGV[1] generation, ARGV[2] fingerprint of the rules: the lane must carry both, else nothing is done
   ARGV[3] msgpack: {moves, facts}
     moves  = {{partition, prev, end, complete-through or -1}, ...}
-    facts  = {kinds, digits, tenants}, and then there is one move; or false: only move fences
+    facts  = {kinds, digits, tenants}, all from between `prev` and `end` of the moves; or false: only move
     kinds  = how many kinds there are
     digits = for each plane {{kind, divisor, size}, ...}: a state is a number of mixed radix, a digit for
              each kind of its plane: 0 where the kind is not counted, else the hour it is counted in + 1
     tenant = {TENANT, sequences, templates, days, counts}
-    day    = {DAY, plane, ...}, plane = {ids, spreads, states, scopes} or false; spread mod SIZE is the bucket
-             of an id; scopes = index of the sequence * 65536 + index of the template, 0 for none
+    day    = {DAY, spreads, ids, states, planes, scopes}: a column each, by rising spread; spread * SIZE / 2^32
+             is the bucket of an id; states are decimal; scopes = index of the sequence * 65536 + index of the
+             template, 0 for none
     counts = {{DAY, scopes, tails}, ...}: what to count if every fact were new
 
 Answers
@@ -47,33 +48,26 @@ local moves, facts = input[1], input[2]
 local SLICE = 3000           -- arguments of one command: Lua's stack takes fewer than 8000
 local FILL = 200             -- entries of a bucket on average; a hash stays compact up to 512
 local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown tenant; of the next layer to the last
+local SPAN = 4294967296      -- of a spread
 local KEPT = 79 * 86400      -- from the start of the send day: 78 days after any send in it
 local GRACE = 14 * 86400     -- state goes this long after KEPT or, where that is later, its last write
 local MANY, SEVERAL, MINUS = 253, 254, 255
 
--- A reading command with a list of arguments of any length; nil answers are false.
-local function ask(command, key, list)
-  if #list <= SLICE then return call(command, key, unpack(list)) end
-  local all = {}
-  for from = 1, #list, SLICE do
-    local part = call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list)))
-    for i = 1, #part do all[from + i - 1] = part[i] end
+-- A reading command with the arguments first..last of a list; nil answers are false.
+local function ask(command, key, list, first, last)
+  if last - first < SLICE then return call(command, key, unpack(list, first, last)) end
+  local all, n = {}, 0
+  for from = first, last, SLICE do
+    local part = call(command, key, unpack(list, from, math.min(from + SLICE - 1, last)))
+    for i = 1, #part do all[n + i] = part[i] end
+    n = n + #part
   end
   return all
 end
 
--- What will be written: key -> {command, argument, ...}, and when the key is to expire.
-local order, puts, expiry = {}, {}, {}
-local function put(command, key, ...)
-  local list = puts[key]
-  if not list then
-    list = {command}
-    puts[key] = list
-    order[#order + 1] = key
-  end
-  local n = #list
-  for i = 1, select('#', ...) do list[n + i] = (select(i, ...)) end
-end
+-- What will be written: {command, key, arguments, when the key is to expire or nil}, in order.
+local writes = {}
+local function write(command, key, list, expires) writes[#writes + 1] = {command, key, list, expires} end
 
 -- 1. Is this the lane that the caller means, and does it stand where the caller thinks?
 local fields = {'generation', 'rules', 'retired'}
@@ -81,16 +75,16 @@ for i = 1, #moves do
   fields[2 + 2 * i] = format('f%d', moves[i][1])
   fields[3 + 2 * i] = format('c%d', moves[i][1])
 end
-local head = ask('HMGET', lane, fields)
+local head = ask('HMGET', lane, fields, 1, #fields)
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end
 for i = 1, #moves do
   local partition, prev, upto, through = unpack(moves[i])
   local fence = tonumber(head[2 + 2 * i] or '0')
   if fence < prev then return {'GAP', partition, fence} end
   if facts and fence > prev then return {'FOLD', partition, fence} end
-  if upto > fence then put('HSET', lane, fields[2 + 2 * i], format('%d', upto)) end
+  if upto > fence then write('HSET', lane, {fields[2 + 2 * i], format('%d', upto)}) end
   if through > tonumber(head[3 + 2 * i] or '-1') then
-    put('HSET', lane, fields[3 + 2 * i], format('%d', through))
+    write('HSET', lane, {fields[3 + 2 * i], format('%d', through)})
   end
 end
 
@@ -124,92 +118,94 @@ local function layers(meta)
   return sizes, table.remove(sizes) or 0
 end
 
--- Entries, {id, spread, state, scopes, plane}, by the bucket of a layer that they belong to.
-local function by_bucket(entries, size)
-  local lists, buckets = {}, {}
-  for i = 1, #entries do
-    local bucket = entries[i][2] % size
-    local list = lists[bucket]
-    if not list then
-      list = {}
-      lists[bucket] = list
-      buckets[#buckets + 1] = bucket
-    end
-    list[#list + 1] = entries[i]
-  end
-  return lists, buckets
-end
-
 -- 2. The states of one send day: look each id up in every layer, correct what is there, place what is new.
 --    Layers never change their size, so an id stays where it is; a day that outgrows its layers gets a bigger
 --    one for what comes, and a new day begins with what yesterday, or this day last week, needed.
+--    The columns come by rising spread, so the ids of a bucket stand side by side in each layer.
 local function remember(tenant, block, digits, back)
-  local day = block[1]
+  local day, spreads, ids, states, planes, scopes = unpack(block)
   local base = lane .. ':m:' .. tenant .. ':'
-  local meta = base .. format('%d', day)
+  local meta = format('%s%d', base, day)
   local sizes, count = layers(meta)
   local last = day * 86400 + KEPT
   local expires, overdue = format('%d', math.max(now, last) + GRACE), now > last
-  local fresh, empty = {}, {}
-  for plane = 1, #block - 1 do
-    local ids, spreads, states, scopes = unpack(block[plane + 1] or {{}})
-    for i = 1, #ids do fresh[#fresh + 1] = {ids[i], spreads[i], states[i], scopes[i], plane} end
-  end
+  local empty = {}   -- buckets in which none of the ids was found
 
-  for layer = 1, #sizes do
-    local lists, buckets = by_bucket(fresh, sizes[layer])
-    fresh = {}
-    for b = 1, #buckets do
-      local entries, ids = lists[buckets[b]], {}
-      for i = 1, #entries do ids[i] = entries[i][1] end
-      local key = format('%s:%d:%d', meta, layer, buckets[b])
-      local states, none = ask('HMGET', key, ids), true
-      for i = 1, #entries do
-        local entry, state = entries[i], states[i] and tonumber(states[i])
-        if state then
-          none = false
-          local merged = merge(digits[entry[5]], state, entry[3], entry[4], day, back)
-          if merged ~= state then
-            put('HSET', key, entry[1], format('%d', merged))
-            if overdue then expiry[key] = expires end
-          end
-        else
-          fresh[#fresh + 1] = entry
-        end
-      end
-      empty[key] = none
+  -- Calls `each` with a bucket's key and the places from..to of its ids, for every bucket of a layer.
+  local function by_bucket(layer, each)
+    local size, prefix, n, from = sizes[layer], format('%s:%d:', meta, layer), #ids, 1
+    while from <= n do
+      local bucket = floor(spreads[from] * size / SPAN)
+      local top, to = (bucket + 1) * SPAN, from
+      while to < n and spreads[to + 1] * size < top do to = to + 1 end
+      each(format('%s%d', prefix, bucket), from, to)
+      from = to + 1
     end
   end
 
-  if #fresh > 0 then
+  for layer = 1, #sizes do
+    local left, known = {}, 0   -- places of the ids that this layer does not have
+    by_bucket(layer, function(key, from, to)
+      local had, list = ask('HMGET', key, ids, from, to), {}
+      local before = known
+      for i = from, to do
+        local state = had[i - from + 1]
+        if state then
+          known = known + 1
+          state = tonumber(state)
+          local merged = merge(digits[planes[i]], state, tonumber(states[i]), scopes[i], day, back)
+          if merged ~= state then
+            list[#list + 1] = ids[i]
+            list[#list + 1] = format('%d', merged)
+          end
+        else
+          left[i - known] = i
+        end
+      end
+      if #list > 0 then write('HSET', key, list, overdue and expires or nil) end
+      if known == before then empty[key] = true end
+    end)
+    if known > 0 then
+      local columns = {{}, {}, {}, {}, {}}
+      for n, i in ipairs(left) do
+        columns[1][n], columns[2][n], columns[3][n] = spreads[i], ids[i], states[i]
+        columns[4][n], columns[5][n] = planes[i], scopes[i]
+      end
+      spreads, ids, states, planes, scopes = unpack(columns)
+    end
+  end
+
+  local fresh = #ids
+  if fresh > 0 then
     if #sizes == 0 then
-      local expected = #fresh
+      local expected = fresh
       for _, ago in ipairs({1, 7}) do
-        local before, entries = layers(base .. format('%d', day - ago))
+        local before, entries = layers(format('%s%d', base, day - ago))
         for layer = 1, #before - 1 do entries = entries + before[layer] * FILL end
         expected = math.max(expected, entries)
       end
       sizes[1] = math.max(FIRST, math.ceil(expected / FILL))
-    elseif count + #fresh > sizes[#sizes] * FILL * 1.25 then
-      sizes[#sizes + 1] = math.max(sizes[#sizes] * GROWTH, math.ceil(#fresh / FILL))
-      count = 0
+    elseif count + fresh > sizes[#sizes] * FILL * 1.25 then
+      sizes[#sizes + 1] = math.max(sizes[#sizes] * GROWTH, math.ceil(fresh / FILL))
+      count, empty = 0, {}
     end
-    local lists, buckets = by_bucket(fresh, sizes[#sizes])
-    for b = 1, #buckets do
-      local entries = lists[buckets[b]]
-      local key = format('%s:%d:%d', meta, #sizes, buckets[b])
-      for i = 1, #entries do put('HSET', key, entries[i][1], format('%d', entries[i][3])) end
-      if overdue or empty[key] ~= false then expiry[key] = expires end
-    end
-    count = count + #fresh
+    by_bucket(#sizes, function(key, from, to)
+      local list, n = {}, 0
+      for i = from, to do
+        list[n + 1], list[n + 2] = ids[i], states[i]
+        n = n + 2
+      end
+      write('HSET', key, list, (overdue or empty[key] ~= nil or count == 0) and expires or nil)
+    end)
+    count = count + fresh
   end
   sizes[#sizes + 1] = count
-  put('SET', meta, concat(sizes, ' '), 'EXAT', expires)
+  write('SET', meta, {concat(sizes, ' '), 'EXAT', expires})
 end
 
 -- A bag with its tail packed: see `unpack_bag` in schemas/counters.py.
 local function pack(bag)
-  local counts, at = {}, 3
+  local counts, cells, at = {}, {}, 3
   while at <= #bag do
     local mark, cell, n = byte(bag, at), byte(bag, at + 1), nil
     if mark == MINUS then
@@ -222,49 +218,58 @@ local function pack(bag)
     else
       cell, n, at = mark, 1, at + 1
     end
-    counts[cell] = (counts[cell] or 0) + n
+    if counts[cell] then
+      counts[cell] = counts[cell] + n
+    else
+      counts[cell] = n
+      cells[#cells + 1] = cell
+    end
   end
   local items = {}
-  for cell = 0, MANY - 1 do
-    local n = counts[cell] or 0
+  for i = 1, #cells do
+    local cell = cells[i]
+    local n = counts[cell]
     if n < 0 then
-      items[#items + 1] = string.rep(char(MINUS, cell), -n)
+      items[i] = string.rep(char(MINUS, cell), -n)
     elseif n <= 3 then
-      items[#items + 1] = string.rep(char(cell), n)
+      items[i] = string.rep(char(cell), n)
     elseif n < 256 then
-      items[#items + 1] = char(SEVERAL, cell, n)
+      items[i] = char(SEVERAL, cell, n)
     else
-      items[#items + 1] = char(MANY, cell, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
+      items[i] = char(MANY, cell, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
     end
   end
   local packed = concat(items)
   return char(#packed % 256, floor(#packed / 256)) .. packed
 end
 
--- Members that a set does not have yet are added to it.
-local function know(key, ids)
-  if #ids == 0 then return end
-  local known = ask('SMISMEMBER', key, ids)
-  for i = 1, #ids do
-    if known[i] == 0 then put('SADD', key, ids[i]) end
-  end
-end
-
--- 3. The counts of one tenant and day.
+-- 3. The counts of one tenant and day. A scope's first bag of a day is when its id may become known.
 local function count_day(tenant, day, scopes, tails)
   local key = format('%s:c:%s:%d', lane, tenant, day)
-  local bags = ask('HMGET', key, scopes)
-  if not bags[1] then
-    know(lane .. ':d:' .. tenant, {format('%d', day)})
-    know(lane .. ':n', {tenant})
-  end
+  local bags, list, sequences, templates = ask('HMGET', key, scopes, 1, #scopes), {}, {}, {}
   for i = 1, #scopes do
-    local bag = (bags[i] or '\0\0') .. tails[i]
-    local low, high = byte(bag, 1, 2)
-    local packed = low + 256 * high
-    if #bag - 2 - packed > packed + 32 then bag = pack(bag) end
-    put('HSET', key, scopes[i], bag)
+    local scope, bag = scopes[i], bags[i]
+    if bag then
+      bag = bag .. tails[i]
+      local low, high = byte(bag, 1, 2)
+      local packed = low + 256 * high
+      if #bag - 2 - packed > packed + 32 then bag = pack(bag) end
+    else
+      bag = '\0\0' .. tails[i]
+      local letter = sub(scope, 1, 1)
+      if letter == 't' then
+        write('SADD', lane .. ':n', {tenant})
+        write('SADD', lane .. ':d:' .. tenant, {format('%d', day)})
+      else
+        local ids = letter == 's' and sequences or templates
+        ids[#ids + 1] = sub(scope, 2)
+      end
+    end
+    list[2 * i - 1], list[2 * i] = scope, bag
   end
+  write('HSET', key, list)
+  if #sequences > 0 then write('SADD', lane .. ':s:' .. tenant, sequences) end
+  if #templates > 0 then write('SADD', lane .. ':t:' .. tenant, templates) end
 end
 
 local kinds, digits, tenants = unpack(facts or {0, {}, {}})
@@ -298,16 +303,12 @@ for t = 1, #tenants do
     end
   end
   for day, both in pairs(days) do count_day(tenant, day, both[1], both[2]) end
-  know(lane .. ':s:' .. tenant, sequences)
-  know(lane .. ':t:' .. tenant, templates)
 end
 
 -- 4. From here on nothing but writes.
-for i = 1, #order do
-  local key = order[i]
-  local list = puts[key]
-  local command = list[1]
-  for from = 2, #list, SLICE do call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list))) end
-  if expiry[key] then call('EXPIREAT', key, expiry[key]) end
+for i = 1, #writes do
+  local command, key, list, expires = unpack(writes[i], 1, 4)
+  for from = 1, #list, SLICE do call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list))) end
+  if expires then call('EXPIREAT', key, expires) end
 end
 return {'OK', repeated}

@@ -1,20 +1,18 @@
-"""What happens in the Redis thread: dead letters, then calls of the script, in the order of the batches.
+"""What happens in the Redis thread: dead letters, then calls of the script, in the order of the reading.
 
-One thread with one connection is what keeps the calls of a partition in their order while the next batch is
+One thread with one connection is what keeps the calls of a lane in their order while the next batches are
 read. Everything here blocks; any error means that the worker begins again at the fences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from aggregator.cluster import Cluster
-from aggregator.deadletter import DeadLetters
+from aggregator.deadletter import DeadLetters, Letter
 from aggregator.errors import GoneError, RolledBackError
-from aggregator.facts import Refusal
 from aggregator.fences import Call
 from aggregator.generation import judge
-from aggregator.reading import KafkaRecord
 from aggregator.rules import Rules
 from aggregator.store import Answer, LaneCall, Store
 from aggregator.tally import pack
@@ -40,7 +38,7 @@ class Applied:
 
 def packed(call: Call) -> Packed:
     """Fold a call into the argument of the script."""
-    argument, facts = pack([(call.partition, call.prev, call.end, -1)], (facts for _, facts in call.events))
+    argument, facts = pack(call.moves, call.facts)
     return Packed(call, argument, facts)
 
 
@@ -69,16 +67,17 @@ class Applier:
     def count(
         self,
         generation: Generation,
-        partition: int,
-        letters: Sequence[tuple[KafkaRecord, Refusal]],
-        calls: Sequence[Packed],
+        letters: Iterable[tuple[int, Sequence[Letter]]],
+        calls: Iterable[Call],
     ) -> Applied:
-        """Write a batch's dead letters, wait for Kafka's acknowledgement, then count its facts.
+        """Write dead letters, wait for Kafka's acknowledgement, then count.
 
+        letters: by partition. calls: are packed one by one, while Redis has the one before behind it.
         Raises: PostponedError of any kind; any of the calls may or may not have been done.
         """
-        self._letters.write(partition, letters)
-        return apply_calls(self._store, generation, calls)
+        for partition, of_partition in letters:
+            self._letters.write(partition, of_partition)
+        return apply_calls(self._store, generation, map(packed, calls))
 
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
         """Move fences without events, where the generation is still the live one of this log.
@@ -97,40 +96,31 @@ class Applier:
         self._store.close()
 
 
-def apply_calls(store: Store, generation: Generation, calls: Sequence[Packed]) -> Applied:
-    """Count the calls of a batch, folding again what somebody else counted a part of.
+def apply_calls(store: Store, generation: Generation, calls: Iterable[Packed]) -> Applied:
+    """Count calls in their order, folding again what somebody else counted a part of.
 
     Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been done.
     """
     applied = Applied()
-    answers = store.apply(generation, [LaneCall(each.call.lane, each.argument) for each in calls])
-    folded_again: set[int] = set()
-    for each, answer in zip(calls, answers, strict=True):
-        if answer.status == "GAP" and each.call.lane in folded_again:
-            # It was tried before the rest of this lane's last call was counted.
-            answer = _again(store, generation, each)  # noqa: PLW2901  # the answer that stands
-        if answer.status == "FOLD":
-            folded_again.add(each.call.lane)
-        _settle(store, generation, each, answer, applied)
+    for each in calls:
+        _apply_call(store, generation, each, applied)
     return applied
 
 
-def _settle(store: Store, generation: Generation, each: Packed, answer: Answer, applied: Applied) -> None:
-    while answer.status == "FOLD":
+def _apply_call(store: Store, generation: Generation, each: Packed, applied: Applied) -> None:
+    while True:
+        answer = store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+        if answer.status != "FOLD":
+            break
         applied.refolds += 1
-        rest = each.call.from_fence(answer.fence)
+        rest = each.call.from_fence(answer.partition, answer.fence)
         if rest is None:
             return
         each = packed(rest)
-        answer = _again(store, generation, each)
     if answer.status != "OK":
         raise trouble(answer, each.call.lane)
     applied.new += each.facts - answer.repeated
     applied.repeated += answer.repeated
-
-
-def _again(store: Store, generation: Generation, each: Packed) -> Answer:
-    return store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
 
 
 def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> None:

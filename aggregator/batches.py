@@ -2,10 +2,11 @@
 
 Faust spends some 80 microseconds on each message before an agent sees it. This transport hands it one
 message a fetch and partition, whose value is a `Batch` of records, and keeps the rest of Faust: app,
-agents, rebalancing. Two more things differ from Faust's own driver:
+agents, rebalancing. Three more things differ from Faust's own driver:
 
 - Where to begin is asked of the worker (`Counting`), never of Kafka's committed offsets. Faust's own seek is
   only the sign that a begin is due.
+- A batch holds Kafka's record batches as they were fetched (`record_batches`), not a list of records.
 - Batches can vanish between aiokafka and the agent (a fetch in the air while the flow is suspended). The
   driver knows which offset comes next, and the agent checks that a batch begins where it stands.
 
@@ -13,23 +14,27 @@ It leans on private names of Faust and aiokafka, so both are pinned and the name
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import structlog
-from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from aggregator.errors import KafkaUnavailableError
+from aggregator.record_batches import RecordBatch, keep_fetches_packed
 
 log = structlog.get_logger(__name__)
 
-RECORDS_IN_FLIGHT: Final = 60_000
-"""Fetching waits while more than this are fetched and not applied."""
+RECORDS_IN_FLIGHT: Final = 120_000
+"""Fetching waits while more than this are fetched and not applied. They are held compressed until they are
+read, and as facts from then on."""
+
+RECORDS_A_BATCH: Final = 10_000
+"""About so many go to the agent at once; while it reads them, the loop does nothing else."""
 
 FETCH_MAX_WAIT_MS: Final = 200
 """Faust's driver asks for 1500; a seek waits behind a fetch on the same connection."""
@@ -39,17 +44,23 @@ _ASK_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one fetch brought of one partition.
+    """Some of what one fetch brought of one partition.
 
-    records: by offset. after: where the driver stood before. next: the offset after it.
+    packed: in the order of offsets, to be unpacked once. after: where the driver stood before.
+    next: the offset after it. last_ms: the latest time of a record, in ms since 1970.
     epoch: the begin that it was fetched under.
     """
 
     partition: int
-    records: Sequence[ConsumerRecord]
+    packed: list[RecordBatch]
     after: int
     next: int
+    last_ms: int
     epoch: int
+
+    def __len__(self) -> int:
+        """How many offsets it holds."""
+        return self.next - self.after
 
 
 class Counting(Protocol):
@@ -66,6 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka runs."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        keep_fetches_packed()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # Faust hard-codes both
         consumer._isolation_level = "read_committed"
@@ -124,10 +136,9 @@ class Consumer(driver.Consumer):
             await self.wait(self._changed.wait(), timeout=timeout)
             return
         records, _ = await self._wait_next_records(timeout)
-        for tp, rows in (records or {}).items():
-            batch = await self._batch(tp, rows)
-            if batch is not None:
-                self._in_flight += len(batch.records)
+        for tp, fetched in (records or {}).items():
+            for batch in await self._batches(tp, fetched):
+                self._in_flight += len(batch)
                 yield tp, self._message(tp, batch)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
@@ -148,7 +159,7 @@ class Consumer(driver.Consumer):
     def release(self, batch: Batch) -> None:
         """A batch that was delivered is done with, whatever became of it."""
         if batch.epoch == self._epoch:
-            self._in_flight -= len(batch.records)
+            self._in_flight -= len(batch)
             self._changed.set()
 
     @property
@@ -208,35 +219,43 @@ class Consumer(driver.Consumer):
 
     # Between a fetch and the agent
 
-    async def _batch(self, tp: TP, rows: Sequence[ConsumerRecord]) -> Batch | None:
-        """What is new in a fetch; none where it is not what comes next."""
+    async def _batches(self, tp: TP, fetched: Sequence[RecordBatch]) -> list[Batch]:
+        """What is new in a fetch; nothing where it is not what comes next."""
         want = self._expect.get(tp)
-        if want is None or not self.flow_active or not rows:
-            return None
-        if rows[0].offset < want:
-            rows = [row for row in rows if row.offset >= want]
-            if not rows:
-                return None
-        first = rows[0].offset
+        if want is None or not self.flow_active:
+            return []
+        new = [each.starting_at(want) for each in fetched if each.next > want]
+        if not new:
+            return []
+        first = new[0].first
         if first > want and self._hole.get(tp) != (want, first):
             self._hole[tp] = (want, first)
             log.warning(
                 "fetch begins too far on, fetching again", partition=tp.partition, want=want, first=first
             )
             await self._seek_again(tp, want)
-            return None
+            return []
         if first > want:
-            # Twice the same: no fetch was lost. Control records leave such holes, and retention.
+            # Twice the same: no fetch was lost. Compaction leaves such holes, and retention.
             ranges = await self._ranges_or_none(tp)
             if ranges is None or ranges[0] > want:
                 self.counting.begin_is_due(
                     "log", f"partition {tp.partition} has no records from {want} to {first}"
                 )
-                return None
+                return []
             log.warning("no records at these offsets", partition=tp.partition, first=want, end=first)
-        upto = rows[-1].offset + 1
-        self._expect[tp] = upto
-        return Batch(tp.partition, rows, want, upto, self._epoch)
+        self._expect[tp] = new[-1].next
+        return list(self._cut(tp.partition, new, want))
+
+    def _cut(self, partition: int, new: list[RecordBatch], after: int) -> Iterator[Batch]:
+        """Batches of about `RECORDS_A_BATCH`. after: where the first one begins."""
+        packed: list[RecordBatch] = []
+        for each in new:
+            packed.append(each)
+            if each.next - after >= RECORDS_A_BATCH or each is new[-1]:
+                last_ms = max(one.last_ms for one in packed)
+                yield Batch(partition, packed, after, each.next, last_ms, self._epoch)
+                packed, after = [], each.next
 
     async def _seek_again(self, tp: TP, offset: int) -> None:
         try:
@@ -252,13 +271,12 @@ class Consumer(driver.Consumer):
             return None
 
     def _message(self, tp: TP, batch: Batch) -> ConsumerMessage:
-        last = batch.records[-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000,
-            last.timestamp_type,
+            batch.next - 1,
+            batch.last_ms / 1000,
+            0,
             [],
             None,
             batch,  # type: ignore[arg-type]  # Faust hands it through

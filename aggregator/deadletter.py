@@ -17,6 +17,8 @@ from schemas.settings import TopicsSettings
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 500
+Letter = tuple[KafkaRecord, Refusal]
+"""A record that was refused, and why."""
 
 
 def letter_key(topic: str, partition: int, offset: int) -> str:
@@ -44,7 +46,7 @@ class DeadLetters:
         }
         self._producer: Producer | None = None
 
-    def write(self, partition: int, letters: Sequence[tuple[KafkaRecord, Refusal]]) -> None:
+    def write(self, partition: int, letters: Sequence[Letter]) -> None:
         """Write letters and wait until Kafka has them.
 
         partition: of the events topic. letters: the records that were refused, and why.
@@ -53,7 +55,7 @@ class DeadLetters:
         for first in range(0, len(letters), _AT_ONCE):
             self._write(partition, letters[first : first + _AT_ONCE])
 
-    def _write(self, partition: int, letters: Sequence[tuple[KafkaRecord, Refusal]]) -> None:
+    def _write(self, partition: int, letters: Sequence[Letter]) -> None:
         producer = self._producer or Producer(self._config)
         self._producer = None  # kept only where all went well: a failed one may be failed for good
         failed: list[KafkaError] = []

@@ -8,6 +8,7 @@ Redis that has gone back in time shows itself as a fence below `prev`, also with
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from aggregator.facts import Facts
@@ -20,45 +21,105 @@ Events = list[tuple[int, Facts]]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Span:
     """The events of one lane in offsets [prev, end) of one partition."""
 
-    lane: int
     partition: int
     prev: int
     end: int
     events: Events
 
-    def from_fence(self, fence: int) -> "Call | None":
-        """What is left of the call for a lane that is counted up to `fence`; none where nothing is."""
+    def from_fence(self, fence: int) -> "Span | None":
+        """What is left of it for a lane that is counted up to `fence`; none where nothing is."""
         if fence >= self.end:
             return None
-        rest = [event for event in self.events if event[0] >= fence]
-        return Call(self.lane, self.partition, fence, self.end, rest)
+        return Span(self.partition, fence, self.end, [event for event in self.events if event[0] >= fence])
+
+    def cut(self, most: int) -> "Iterator[Span]":
+        """Parts of it of at most `most` facts, cut between offsets: an event is never split."""
+        prev, first, facts = self.prev, 0, 0
+        for index, (offset, each) in enumerate(self.events):
+            more = len(each.recipients)
+            if facts + more > most and index > first:
+                yield Span(self.partition, prev, offset, self.events[first:index])
+                prev, first, facts = offset, index, 0
+            facts += more
+        yield Span(self.partition, prev, self.end, self.events[first:])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call counts in a lane: a span of each partition that has any events for it."""
+
+    lane: int
+    spans: Sequence[Span]
+
+    @property
+    def moves(self) -> list[tuple[int, int, int, int]]:
+        """The fences that it moves: (partition, prev, end, -1 for no complete-through)."""
+        return [(span.partition, span.prev, span.end, -1) for span in self.spans]
+
+    @property
+    def facts(self) -> list[Facts]:
+        """Its events."""
+        return [facts for span in self.spans for _, facts in span.events]
+
+    def from_fence(self, partition: int, fence: int) -> "Call | None":
+        """What is left of it for a lane that is counted up to a fence; none where nothing is."""
+        left = [each.from_fence(fence) if each.partition == partition else each for each in self.spans]
+        spans = [each for each in left if each is not None]
+        return Call(self.lane, spans) if spans else None
+
+
+class Backlog:
+    """What is read and not yet handed over, by lane.
+
+    Many reads become few calls, of all partitions together: a call costs for each counter that it touches,
+    and what happens at one time touches the same ones, in whichever partition it is told.
+    """
+
+    def __init__(self) -> None:
+        self.spans: dict[int, dict[int, Span]] = {}
+        """By lane and partition."""
+
+    def add(self, lane: int, span: Span) -> None:
+        """Take a span over, which begins where the one before of this lane and partition ended."""
+        of_lane = self.spans.setdefault(lane, {})
+        had = of_lane.get(span.partition)
+        if had is not None:
+            had.events.extend(span.events)
+            span = Span(span.partition, had.prev, span.end, had.events)
+        of_lane[span.partition] = span
+
+    def calls(self, facts_a_call: int = FACTS_A_CALL) -> Iterator[Call]:
+        """The calls that count it, each of at most so many facts, or of one event of each partition."""
+        for lane, of_lane in self.spans.items():
+            share = facts_a_call // len(of_lane)
+            parts = zip_longest(*[span.cut(share) for span in of_lane.values()])
+            for spans in parts:
+                yield Call(lane, [span for span in spans if span is not None])
 
 
 class Partition:
     """What is read of a partition, and what that makes of its lanes' fences."""
 
-    def __init__(self, partition: int, fences: Sequence[int], facts_a_call: int = FACTS_A_CALL) -> None:
+    def __init__(self, partition: int, fences: Sequence[int]) -> None:
         """Begin at the fences.
 
-        partition: its number. fences: of each lane. facts_a_call: at most so many, see `cut`.
+        partition: its number. fences: of each lane.
         """
         self.partition = partition
         self.position = min(fences)
         """The offset to read next."""
         self._prev = list(fences)
-        self._facts_a_call = facts_a_call
 
-    def read(self, by_lane: dict[int, Events], end: int) -> list[Call]:
+    def read(self, by_lane: dict[int, Events], end: int, backlog: Backlog) -> None:
         """Take in a batch that begins at `position`.
 
         by_lane: the events of the batch that state facts. end: the offset after the batch.
-        Returns: the calls that count it, in order. Lanes without events have none; `moves` takes them along.
+        backlog: is given what counts them. Lanes without events get nothing; `move` takes them along.
         """
         self.position = end
-        calls: list[Call] = []
         for lane, events in by_lane.items():
             prev = self._prev[lane]
             if prev >= end:
@@ -66,30 +127,16 @@ class Partition:
             # Events below `prev` are counted: the lane was ahead of the one that the reading began at.
             new = events if events[0][0] >= prev else [event for event in events if event[0] >= prev]
             if new:
-                calls.extend(cut(lane, self.partition, prev, end, new, facts_a_call=self._facts_a_call))
+                backlog.add(lane, Span(self.partition, prev, end, new))
                 self._prev[lane] = end
-        return calls
 
     def move(self, lane: int, through_ms: int) -> tuple[int, int, int, int]:
         """The move (prev, end) that takes a lane along to the position without events.
 
-        through_ms: complete-through in ms, or -1 for none.
+        It must reach Redis after all that the backlog was given before. through_ms: complete-through in ms,
+        or -1 for none.
         """
         prev = self._prev[lane]
         end = max(prev, self.position)
         self._prev[lane] = end
         return self.partition, prev, end, through_ms
-
-
-def cut(
-    lane: int, partition: int, prev: int, end: int, events: Events, *, facts_a_call: int = FACTS_A_CALL
-) -> Iterator[Call]:
-    """Calls of at most `facts_a_call` facts, cut between offsets: an event is never split."""
-    first = facts = 0
-    for index, (offset, each) in enumerate(events):
-        more = len(each.recipients)
-        if facts + more > facts_a_call and index > first:
-            yield Call(lane, partition, prev, offset, events[first:index])
-            prev, first, facts = offset, index, 0
-        facts += more
-    yield Call(lane, partition, prev, end, events[first:])

@@ -38,10 +38,15 @@ class KafkaRecord(Protocol):
 
 @dataclass(slots=True)
 class Reading:
-    """What a batch says. `outcomes` counts records, by the outcome's name; `counted` stands for facts."""
+    """What a batch says.
+
+    by_lane: the events that state facts. letters: what was refused, and why. unreadable: which of the records
+    (from 0) were. outcomes: counts records by the outcome's name; `counted` stands for facts.
+    """
 
     by_lane: dict[int, Events] = field(default_factory=dict)
     letters: list[tuple[KafkaRecord, Refusal]] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
@@ -54,7 +59,7 @@ def read_batch(reader: Reader, lanes: int, records: Iterable[KafkaRecord]) -> Re
     by_lane, outcomes = reading.by_lane, reading.outcomes
     places: dict[Scopes, Events] = {}
     read = reader.read
-    for record in records:
+    for number, record in enumerate(records):
         outcome = read(record.value, record.timestamp)
         if type(outcome) is Facts:
             events = places.get(outcome.scopes)
@@ -65,6 +70,8 @@ def read_batch(reader: Reader, lanes: int, records: Iterable[KafkaRecord]) -> Re
         elif isinstance(outcome, Refusal):
             reading.letters.append((record, outcome))
             outcomes[outcome] += 1
+            if outcome is Refusal.UNREADABLE:
+                reading.unreadable.append(number)
         else:
             outcomes[str(outcome)] += 1
     outcomes["counted"] = sum(map(len, by_lane.values()))

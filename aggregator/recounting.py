@@ -9,27 +9,39 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
 from aggregator.applying import apply_moves
 from aggregator.bulk import BulkReader
 from aggregator.config import AggregatorSettings
-from aggregator.deadletter import DeadLetters
+from aggregator.deadletter import DeadLetters, Letter
 from aggregator.errors import RolledBackError
-from aggregator.facts import Reader, Refusal
-from aggregator.fences import Call, Events, Partition, cut
-from aggregator.reading import KafkaRecord, read_batch
+from aggregator.facts import Reader
+from aggregator.fences import Backlog, Events, Partition, Span
+from aggregator.reading import read_batch
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
 from aggregator.turns import FACTS_A_CALL, apply_in_turns
 from schemas.counters import Generation
 
-IN_FLIGHT: Final = 3
-"""Batches that are read and not applied yet: what bounds the memory."""
+AT_ONCE: Final = 40_000
+"""About so many records are read before they are counted together: the more, the fewer calls they take."""
+
+IN_FLIGHT: Final = 2
+"""So often as many are read and not applied yet: what bounds the memory."""
 
 BEGINS_MAX: Final = 10
-Refused = list[tuple[KafkaRecord, Refusal]]
+
+
+@dataclass(slots=True)
+class _Read:
+    """What is read and will be counted together."""
+
+    backlog: Backlog = field(default_factory=Backlog)
+    letters: defaultdict[int, list[Letter]] = field(default_factory=lambda: defaultdict(list))
+    records: int = 0
 
 
 def count_until(
@@ -70,31 +82,41 @@ def _count_once(
 ) -> None:
     store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
 
-    def apply(number: int, refused: Refused, calls: list[Call]) -> None:
-        letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
-        apply_in_turns(store, generation, calls, turn)
+    def apply(read: _Read) -> None:
+        for number, refused in read.letters.items():
+            letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
+        apply_in_turns(store, generation, read.backlog.calls(FACTS_A_CALL), turn)
 
     store.open()
     fences = store.fences(generation)
-    partitions = {
-        number: Partition(number, [lane.get(number, 0) for lane in fences], FACTS_A_CALL) for number in stop
-    }
+    partitions = {number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in stop}
     waiting: deque[Future[None]] = deque()
+
+    def hand_over(read: _Read) -> None:
+        waiting.append(thread.submit(apply, read))
+        if len(waiting) > IN_FLIGHT:
+            waiting.popleft().result()
+        for number, partition in partitions.items():
+            progress(number, partition.position)
+
     with BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
         start = {number: partition.position for number, partition in partitions.items()}
+        read = _Read()
         for number, rows in bulk.until(start, stop):
             if not rows:
                 continue
             reading = read_batch(reader, generation.lanes, rows)
-            calls = partitions[number].read(reading.by_lane, rows[-1].offset + 1)
-            waiting.append(thread.submit(apply, number, reading.letters, calls))
-            if len(waiting) > IN_FLIGHT:
-                waiting.popleft().result()
-            progress(number, partitions[number].position)
+            partitions[number].read(reading.by_lane, rows[-1].offset + 1, read.backlog)
+            read.letters[number] += reading.letters
+            read.records += len(rows)
+            if read.records >= AT_ONCE:
+                hand_over(read)
+                read = _Read()
+        hand_over(read)
         for job in waiting:
             job.result()
     for number, partition in partitions.items():
-        partition.read({}, max(partition.position, stop[number]))
+        partition.read({}, max(partition.position, stop[number]), Backlog())
     moves = [[each.move(lane, -1) for each in partitions.values()] for lane in range(generation.lanes)]
     apply_moves(store, generation, [LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
     store.close()
@@ -123,7 +145,7 @@ class Tail:
         self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
         self._letters = DeadLetters(settings)
         self._lettered = dict(lettered)
-        self._refused: defaultdict[int, Refused] = defaultdict(list)
+        self._refused: defaultdict[int, list[Letter]] = defaultdict(list)
         self._bulk = BulkReader(settings)
         self._bulk.assign({number: min(lane[number] for lane in self.fences) for number in lettered})
 
@@ -173,9 +195,11 @@ class Tail:
             pending = self._pending[lane, number]
             events = [each for each in pending if each[0] < end]
             del pending[: len(events)]
-            calls = list(cut(lane, number, fence, end, events, facts_a_call=FACTS_A_CALL)) if events else []
-            apply_in_turns(self._store, self._generation, calls, nullcontext())
-            move = LaneCall(lane, pack([(number, end if calls else fence, end, -1)])[0])
+            backlog = Backlog()
+            if events:
+                backlog.add(lane, Span(number, fence, end, events))
+            apply_in_turns(self._store, self._generation, backlog.calls(FACTS_A_CALL), nullcontext())
+            move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
             self.fences[lane][number] = end
 

@@ -41,8 +41,8 @@ _LONGEST: Final = 2048
 assert HOURS + HORIZON_MS // 3_600_000 + 1 < _LONGEST, "the horizon fits a digit"
 
 _Plane = list[tuple[int, int, int]]
-_Columns = tuple[list[bytes], list[int], list[int], list[int]]
-"""Of entries: ids, spreads, states, and what they count for."""
+_Row = tuple[int, bytes, str, int, int]
+"""An entry: spread, id, state, plane (from 1), and what it counts for."""
 
 
 def _planes() -> tuple[_Plane, _Plane]:
@@ -124,7 +124,7 @@ class _Tenant:
     def __init__(self) -> None:
         self.sequences: dict[str, int] = {}
         self.templates: dict[str, int] = {}
-        self.days: dict[int, tuple[_Columns, _Columns]] = {}
+        self.days: dict[int, list[_Row]] = {}
         self.counts: dict[int, dict[bytes, bytes]] = {}
 
     def add(self, scopes: Scopes, day: int, entries: _Entries) -> int:
@@ -138,18 +138,12 @@ class _Tenant:
         if template is not None:
             pair += self.templates.setdefault(template, len(self.templates) + 1)
             fields.append(template_scope(template))
-        planes = self.days.get(day)
-        if planes is None:
-            planes = self.days[day] = (([], [], [], []), ([], [], [], []))
+        rows = self.days.setdefault(day, [])
         counted: dict[int, bytes] = {}
         for (message_id, recipient), state in entries.items():
             plane = 1 if recipient is None else 0
-            ids, spreads, states, pairs = planes[plane]
             entry_id, spread = identity(message_id, sequence, template, recipient)
-            ids.append(entry_id)
-            spreads.append(spread)
-            states.append(state)
-            pairs.append(pair)
+            rows.append((spread, entry_id, str(state), plane + 1, pair))
             for after, cells in _counts_of(plane, state):
                 counted[after] = counted.get(after, b"") + cells
         for after, cells in counted.items():
@@ -166,7 +160,7 @@ class _Tenant:
             safe_id(tenant),
             list(self.sequences),
             list(self.templates),
-            [[day, *planes] for day, planes in self.days.items()],
+            [[day, *zip(*sorted(rows), strict=True)] for day, rows in self.days.items()],
             [
                 [day, list(tails), [_shortened(tail) for tail in tails.values()]]
                 for day, tails in self.counts.items()

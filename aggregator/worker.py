@@ -3,7 +3,8 @@
 Begin: drop what is in flight, read the fences of all lanes, seek each partition to its least one. It follows
 every assignment and every doubt: an error of any kind, a lost answer, a fence that stands where it should
 not. As the fences say exactly what is counted, beginning is always right and costs only time.
-Batch: read it, fold it, hand it to Redis from a thread of its own while the next one is read.
+Batch: read it. Whenever the Redis thread has nothing to do, it is handed all that was read meanwhile, which
+it folds and counts while the next ones are read: so calls grow with the backlog, and are small without one.
 Tick: each second, lanes without events are moved along, so that silence cannot hide a rollback; the tick
 also stores up to when a partition is complete and tells Kafka how far we are.
 
@@ -12,6 +13,7 @@ Kafka's committed offsets decide nothing here.
 
 import asyncio
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,8 +23,9 @@ import structlog
 from faust.types import TP
 
 from aggregator import meters
-from aggregator.applying import Applied, Applier, Packed, packed
+from aggregator.applying import Applied, Applier
 from aggregator.batches import Batch, Consumer
+from aggregator.deadletter import Letter
 from aggregator.errors import (
     GoneError,
     KafkaUnavailableError,
@@ -31,9 +34,10 @@ from aggregator.errors import (
     PostponedError,
     RolledBackError,
 )
-from aggregator.facts import Reader, Refusal
-from aggregator.fences import Partition
+from aggregator.facts import Reader
+from aggregator.fences import Backlog, Partition
 from aggregator.reading import FloodWatch, Reading, read_batch
+from aggregator.record_batches import unpacked
 from aggregator.store import LaneCall
 from aggregator.tally import pack
 from aggregator.times import DAY_MS
@@ -50,6 +54,34 @@ STALLED_TICKS: Final = 3
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
+
+
+class _Pending:
+    """What is read and waits for the Redis thread."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.backlog = Backlog()
+        self.letters: defaultdict[int, list[Letter]] = defaultdict(list)
+        self.outcomes: Counter[str] = Counter()
+
+    def add(self, batch: Batch, reading: Reading) -> None:
+        """Take in a batch, whose events the backlog has."""
+        self.batches.append(batch)
+        if reading.letters:
+            self.letters[batch.partition] += reading.letters
+        self.outcomes.update(reading.outcomes)
+
+    def meter(self, applied: Applied) -> None:
+        """It is counted."""
+        for outcome, number in self.outcomes.items():
+            meters.RECORDS.labels(outcome).inc(number)
+        for letters in self.letters.values():
+            for _, reason in letters:
+                meters.DEAD_LETTERS.labels(reason).inc()
+        meters.FACTS.labels("new").inc(applied.new)
+        meters.FACTS.labels("repeated").inc(applied.repeated)
+        meters.REFOLDS.inc(applied.refolds)
 
 
 class Worker:
@@ -81,6 +113,8 @@ class Worker:
         self._still: dict[int, tuple[int, int]] = {}
         self._complete: dict[int, int] = {}
         self._jobs = 0
+        self._pending = _Pending()
+        self._failed_epoch = -1
         self._above_since: float | None = None
         self._due = asyncio.Event()
         self._said: tuple[str, float] = ("", 0.0)
@@ -121,6 +155,7 @@ class Worker:
         self._probes = {}
         self._still = {}
         self._complete = {}
+        self._pending = _Pending()
         meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
         meters.LAG_SECONDS.clear()
         self._not_ready(why)
@@ -193,7 +228,7 @@ class Worker:
     # Batch
 
     async def take(self, batch: Batch) -> None:
-        """Count a batch; returns when it is handed over to the Redis thread.
+        """Read a batch and see to it that it is counted.
 
         batch: as the driver delivered it.
         """
@@ -207,6 +242,7 @@ class Worker:
                 self._driver().release(batch)
                 if batch.epoch == self._driver().epoch and not self.leaving.done():
                     self.begin_is_due("agent", "a batch was not handed over")
+        await asyncio.sleep(0)  # let the loop hear of what the thread has done
 
     def _take(self, batch: Batch) -> bool:
         partition, generation = self._partitions.get(batch.partition), self._generation
@@ -216,27 +252,33 @@ class Worker:
             self.begin_is_due("lost batch", f"at {partition.position}, batch begins after {batch.after}")
             return False
         self._warn_if_behind(batch)
-        reading = read_batch(self._reader, generation.lanes, batch.records)
-        if self._is_flood(batch, reading):
+        reading = read_batch(self._reader, generation.lanes, unpacked(batch.packed))
+        if self._flood.is_flood(reading.outcomes.total(), reading.unreadable):
             self._leave(
                 FLOOD_STATUS, "more than half of the last 1,000 records could not be read: a bad deploy?"
             )
             return False
-        calls = [packed(call) for call in partition.read(reading.by_lane, batch.next)]
-        job = asyncio.get_running_loop().run_in_executor(
-            self._thread, self._apply, batch, generation, reading, calls
-        )
-        self._jobs += 1
-        job.add_done_callback(partial(self._applied, batch, reading, time.monotonic()))
+        partition.read(reading.by_lane, batch.next, self._pending.backlog)
+        self._pending.add(batch, reading)
+        if self._jobs == 0:
+            self._hand_over(generation)
         return True
 
-    def _is_flood(self, batch: Batch, reading: Reading) -> bool:
-        unreadable = {r.offset for r, reason in reading.letters if reason is Refusal.UNREADABLE}
-        places = [i for i, r in enumerate(batch.records) if r.offset in unreadable] if unreadable else []
-        return self._flood.is_flood(len(batch.records), places)
+    def _hand_over(self, generation: Generation) -> None:
+        """Give the Redis thread all that was read since it was last given something."""
+        pending, self._pending = self._pending, _Pending()
+        if not pending.batches:
+            return
+        epoch = self._driver().epoch
+        count = partial(
+            self._applier.count, generation, list(pending.letters.items()), pending.backlog.calls()
+        )
+        job = asyncio.get_running_loop().run_in_executor(self._thread, self._in_order, epoch, count)
+        self._jobs += 1
+        job.add_done_callback(partial(self._applied, pending, epoch, time.monotonic()))
 
     def _warn_if_behind(self, batch: Batch) -> None:
-        behind_ms = self._clock_ms() - batch.records[-1].timestamp
+        behind_ms = self._clock_ms() - batch.last_ms
         now = time.monotonic()
         if behind_ms > BEHIND_WARNING_MS and now - self._warned_at >= REMINDER_S:
             self._warned_at = now
@@ -246,37 +288,38 @@ class Worker:
                 days=behind_ms // DAY_MS,
             )
 
-    def _apply(
-        self, batch: Batch, generation: Generation, reading: Reading, calls: list[Packed]
-    ) -> Applied | None:
-        """In the thread: count the batch; none where it was dropped meanwhile."""
-        if batch.epoch != self._driver().epoch:
+    def _in_order(self, epoch: int, function: Callable[[], _T]) -> _T | None:
+        """In the thread: do it, where the begin it belongs to still holds and all before it was done.
+
+        After a failure no fence may move until the next begin, not even one that could: it might pass a
+        record whose dead letter Kafka has not taken.
+        Returns: none where it was not done.
+        """
+        if epoch != self._driver().epoch or epoch == self._failed_epoch:
             return None
-        return self._applier.count(generation, batch.partition, reading.letters, calls)
+        try:
+            return function()
+        except Exception:
+            self._failed_epoch = epoch
+            raise
 
     def _applied(
-        self, batch: Batch, reading: Reading, since: float, job: "asyncio.Future[Applied | None]"
+        self, pending: "_Pending", epoch: int, since: float, job: "asyncio.Future[Applied | None]"
     ) -> None:
-        """On the loop: what became of a batch."""
+        """On the loop: what became of what was handed over."""
         self._jobs -= 1
-        self._driver().release(batch)
+        for batch in pending.batches:
+            self._driver().release(batch)
         if job.cancelled():
             return
         error = job.exception()
         if error is not None:
-            self._failed(error, batch.epoch)
-            return
-        applied = job.result()
-        if applied is None:
-            return
-        meters.APPLY_SECONDS.observe(time.monotonic() - since)
-        for outcome, number in reading.outcomes.items():
-            meters.RECORDS.labels(outcome).inc(number)
-        for _, reason in reading.letters:
-            meters.DEAD_LETTERS.labels(reason).inc()
-        meters.FACTS.labels("new").inc(applied.new)
-        meters.FACTS.labels("repeated").inc(applied.repeated)
-        meters.REFOLDS.inc(applied.refolds)
+            self._failed(error, epoch)
+        elif (applied := job.result()) is not None:
+            meters.APPLY_SECONDS.observe(time.monotonic() - since)
+            pending.meter(applied)
+        if self._jobs == 0 and self._generation is not None:
+            self._hand_over(self._generation)
 
     def _failed(self, error: BaseException, epoch: int) -> None:
         """A call did not come through: begin, once for all that fail with it."""
@@ -325,12 +368,13 @@ class Worker:
             throughs[tp.partition] = self._through(tp.partition, asked_ms, end, position)
             meters.LAG_RECORDS.labels(tp.partition).set(end - position)
         positions = {tp: self._partitions[tp.partition].position for tp in ranges}
+        self._hand_over(generation)  # moves come after what was read before them
         moves = {
             lane: [self._partitions[number].move(lane, through) for number, through in throughs.items()]
             for lane in range(generation.lanes)
         }
         calls = [LaneCall(lane, pack(each)[0]) for lane, each in moves.items() if each]
-        await self._in_thread(self._move, epoch, generation, calls)
+        await self._in_thread(self._in_order, epoch, partial(self._applier.move, generation, calls))
         if positions and consumer.epoch == epoch:
             try:
                 await consumer.commit_hint(positions)
@@ -361,11 +405,6 @@ class Worker:
             age_ms = self._clock_ms() - self._complete[partition]
             meters.LAG_SECONDS.labels(partition).set(max(0, age_ms) / 1000)
         return through
-
-    def _move(self, epoch: int, generation: Generation, calls: list[LaneCall]) -> None:
-        """In the thread: is the generation still the one, and do its lanes stand where we think?"""
-        if epoch == self._driver().epoch:
-            self._applier.move(generation, calls)
 
     # Small things
 

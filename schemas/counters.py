@@ -30,7 +30,7 @@ from schemas.kinds import KINDS
 
 GENERATION_KEY: Final = "ses-metrics:generation"
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Version of this layout. A program meets another one only by refusing it."""
 
 LANES: Final = 16

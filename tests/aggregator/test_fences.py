@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.facts import Facts, Scopes
-from aggregator.fences import FACTS_A_CALL, Call, Events, Partition
+from aggregator.fences import FACTS_A_CALL, Backlog, Call, Events, Partition, Span
 
 LANES = 3
 NUMBER = 5
@@ -45,16 +45,21 @@ def logs(draw: st.DrawFn) -> Log:
     return fences, batches, draw(st.lists(st.integers(0, 5), max_size=3))
 
 
-def replay(
-    log: Log,
-) -> tuple[Partition, dict[int, list[Call | tuple[int, int]]]]:
-    """Read the batches, ticking in between; the calls and moves of each lane, in order."""
+Step = Call | tuple[int, int]
+"""A call, or the move of a tick: (prev, end)."""
+
+
+def replay(log: Log, facts_a_call: int = FACTS_A_CALL) -> tuple[Partition, dict[int, list[Step]]]:
+    """Read the batches; ticks in between hand over all that was read. Each lane's steps, in order."""
     fences, batches, ticks = log
-    partition = Partition(NUMBER, fences)
-    steps: dict[int, list[Call | tuple[int, int]]] = {lane: [] for lane in range(LANES)}
+    partition, backlog = Partition(NUMBER, fences), Backlog()
+    steps: dict[int, list[Step]] = {lane: [] for lane in range(LANES)}
     for index, (by_lane, end) in enumerate(batches):
-        for call in partition.read(by_lane, end):
-            steps[call.lane].append(call)
+        partition.read({lane: list(events) for lane, events in by_lane.items()}, end, backlog)
+        if index in ticks or index == len(batches) - 1:
+            for call in backlog.calls(facts_a_call):
+                steps[call.lane].append(call)
+            backlog = Backlog()
         if index in ticks:
             for lane in range(LANES):
                 number, prev, to, through = partition.move(lane, 77)
@@ -63,85 +68,120 @@ def replay(
     return partition, steps
 
 
-def bounds(step: Call | tuple[int, int]) -> tuple[int, int]:
-    return (step.prev, step.end) if isinstance(step, Call) else step
+def span(step: Call) -> Span:
+    """The one span of a call where there is one partition."""
+    (only,) = step.spans
+    assert (only.partition, step.moves) == (NUMBER, [(NUMBER, only.prev, only.end, -1)])
+    assert step.facts == [facts for _, facts in only.events]
+    return only
+
+
+def bounds(step: Step) -> tuple[int, int]:
+    return (span(step).prev, span(step).end) if isinstance(step, Call) else step
+
+
+def calls(steps: dict[int, list[Step]]) -> list[Call]:
+    return [step for of_lane in steps.values() for step in of_lane if isinstance(step, Call)]
 
 
 @given(logs())
-def test_the_steps_of_a_lane_are_without_gap_or_overlap(
-    log: Log,
-) -> None:
+def test_the_steps_of_a_lane_are_without_gap_or_overlap(log: Log) -> None:
     """Each begins where the one before ended, the first at the lane's fence, and none goes down."""
     partition, steps = replay(log)
     for lane, of_lane in steps.items():
         spans = [(log[0][lane], log[0][lane]), *map(bounds, of_lane)]
         assert all(before[1] == after[0] for before, after in pairwise(spans))
         assert all(prev <= end for prev, end in spans)
-        assert all(step.prev < step.end for step in of_lane if isinstance(step, Call)), "a call moves"
+        assert all(span(step).prev < span(step).end for step in of_lane if isinstance(step, Call))
         _, prev, end, _ = partition.move(lane, -1)
         assert prev == spans[-1][1]
         assert end == max(log[0][lane], partition.position), "a move ends where the reading stands"
         assert partition.move(lane, -1) == (NUMBER, end, end, -1), "and a second one changes nothing"
 
 
-@given(logs())
-def test_each_event_at_or_above_its_lanes_fence_is_in_one_call(
-    log: Log,
-) -> None:
+@given(logs(), st.sampled_from([1, 2, FACTS_A_CALL]))
+def test_each_event_at_or_above_its_lanes_fence_is_in_one_call(log: Log, facts_a_call: int) -> None:
     """None is lost, split, repeated or reordered, and none below the fence is counted again."""
     fences, batches, _ = log
-    partition, steps = replay(log)
+    partition, steps = replay(log, facts_a_call)
     assert partition.position == (batches[-1][1] if batches else min(fences))
     for lane, of_lane in steps.items():
-        called = [event for step in of_lane if isinstance(step, Call) for event in step.events]
+        called = [event for step in of_lane if isinstance(step, Call) for event in span(step).events]
         read = [event for by_lane, _ in batches for event in by_lane.get(lane, [])]
         assert called == [event for event in read if event[0] >= fences[lane]]
-        for step in of_lane:
-            if isinstance(step, Call):
-                assert (step.lane, step.partition) == (lane, NUMBER)
-                assert step.events, "only moves are empty"
-                assert all(step.prev <= offset < step.end for offset, _ in step.events)
+    for call in calls(steps):
+        assert span(call).events, "only moves are empty"
+        assert all(span(call).prev <= offset < span(call).end for offset, _ in span(call).events)
 
 
-@given(logs())
-def test_a_call_holds_no_more_facts_than_it_may_unless_one_event_does(
-    log: Log,
-) -> None:
-    """And a batch is not cut where both halves would fit into one call."""
-    partition, fences = Partition(NUMBER, log[0]), log[0]
-    for by_lane, end in log[1]:
-        assert partition.position >= min(fences)
-        calls = partition.read(by_lane, end)
-        for call in calls:
-            assert (
-                sum(len(each.recipients) for _, each in call.events) <= FACTS_A_CALL or len(call.events) == 1
-            )
-        for before, after in pairwise(calls):
-            if before.lane == after.lane:
-                held = sum(len(each.recipients) for _, each in before.events)
-                assert held + len(after.events[0][1].recipients) > FACTS_A_CALL
+@given(logs(), st.sampled_from([1, 3, FACTS_A_CALL]))
+def test_a_call_holds_no_more_facts_than_it_may_unless_one_event_does(log: Log, most: int) -> None:
+    """And a backlog is not cut where both halves would fit into one call."""
+    _, steps = replay((log[0], log[1], []), most)
+    for of_lane in steps.values():
+        for call in calls({0: of_lane}):
+            assert sum(len(each.recipients) for each in call.facts) <= most or len(call.facts) == 1
+        for before, after in pairwise(calls({0: of_lane})):
+            held = sum(len(each.recipients) for each in before.facts)
+            assert held + len(after.facts[0].recipients) > most
 
 
 @given(logs(), st.integers(0, 60))
 def test_what_is_left_of_a_call_is_what_lies_at_or_above_the_fence(log: Log, fence: int) -> None:
     """A lane found further on takes the rest from there, whole events; nothing where it is past the end."""
-    _, steps = replay(log)
-    for call in (step for of_lane in steps.values() for step in of_lane if isinstance(step, Call)):
-        rest = call.from_fence(max(fence, call.prev))
-        if fence >= call.end:
+    for call in calls(replay(log)[1]):
+        whole = span(call)
+        rest = call.from_fence(NUMBER, max(fence, whole.prev))
+        if fence >= whole.end:
             assert rest is None
         else:
             assert rest is not None
-            assert (rest.lane, rest.partition, rest.end) == (call.lane, call.partition, call.end)
-            assert rest.prev == max(fence, call.prev)
-            assert rest.events == [event for event in call.events if event[0] >= fence]
+            left = span(rest)
+            assert (rest.lane, left.end, left.prev) == (call.lane, whole.end, max(fence, whole.prev))
+            assert left.events == [event for event in whole.events if event[0] >= fence]
+
+
+@given(st.lists(logs(), min_size=2, max_size=4), st.sampled_from([1, 4, 100, FACTS_A_CALL]))
+def test_partitions_are_counted_together(several: list[Log], most: int) -> None:
+    """A lane's calls hold spans of every partition, in order; together they are what each has alone."""
+    backlog = Backlog()
+    alone: dict[tuple[int, int], list[int]] = {}
+    for number, (fences, batches, _) in enumerate(several):
+        partition = Partition(number, fences)
+        for by_lane, end in batches:
+            for lane, events in by_lane.items():
+                alone.setdefault((lane, number), []).extend(o for o, _ in events if o >= fences[lane])
+            partition.read({lane: list(events) for lane, events in by_lane.items()}, end, backlog)
+    together: dict[tuple[int, int], list[int]] = {}
+    stands: dict[tuple[int, int], int] = {}
+    for call in backlog.calls(most):
+        numbers = [each.partition for each in call.spans]
+        assert numbers == sorted(set(numbers)), "a partition once"
+        share = most // sum(lane == call.lane and bool(offsets) for (lane, _), offsets in alone.items())
+        for each in call.spans:
+            assert len(each.events) == 1 or sum(len(of.recipients) for _, of in each.events) <= share
+            at = call.lane, each.partition
+            assert each.prev == stands.get(at, several[each.partition][0][call.lane])
+            stands[at] = each.end
+            together.setdefault(at, []).extend(offset for offset, _ in each.events)
+    assert together == {at: offsets for at, offsets in alone.items() if offsets}
+
+
+def test_a_call_without_one_partition_keeps_the_others() -> None:
+    """A fence that stands further on in one partition takes nothing from the others."""
+    one, other = Span(0, 2, 9, [(2, facts(2, 1))]), Span(1, 4, 7, [(5, facts(5, 1))])
+    call = Call(3, [one, other])
+    assert call.from_fence(0, 9) == Call(3, [other])
+    assert call.from_fence(1, 6) == Call(3, [one, Span(1, 6, 7, [])])
+    assert Call(3, [one]).from_fence(0, 9) is None
 
 
 def test_thousands_of_small_events_are_cut_into_even_calls() -> None:
     """A backlog becomes calls of the size that Redis takes in some milliseconds."""
-    backlog = [(offset, facts(offset, 1)) for offset in range(10, 10 + 2 * FACTS_A_CALL + 1)]
-    calls = Partition(0, [4]).read({0: backlog}, 20_000)
-    assert [(call.prev, call.end, len(call.events)) for call in calls] == [
+    backlog = Backlog()
+    events = [(offset, facts(offset, 1)) for offset in range(10, 10 + 2 * FACTS_A_CALL + 1)]
+    Partition(NUMBER, [4]).read({0: events}, 20_000, backlog)
+    assert [(*bounds(call), len(call.facts)) for call in backlog.calls()] == [
         (4, 10 + FACTS_A_CALL, FACTS_A_CALL),
         (10 + FACTS_A_CALL, 10 + 2 * FACTS_A_CALL, FACTS_A_CALL),
         (10 + 2 * FACTS_A_CALL, 20_000, 1),
@@ -153,7 +193,7 @@ def test_reading_begins_at_the_least_fence() -> None:
     partition = Partition(0, [7, 3, 5])
     assert partition.position == 3
     assert [partition.move(lane, -1)[1:3] for lane in range(3)] == [(7, 7), (3, 3), (5, 5)]
-    assert partition.read({0: [(3, facts(3, 1))], 1: [(4, facts(4, 1))]}, 6) == [
-        Call(1, 0, 3, 6, [(4, facts(4, 1))])
-    ]
+    backlog = Backlog()
+    partition.read({0: [(3, facts(3, 1))], 1: [(4, facts(4, 1))]}, 6, backlog)
+    assert list(backlog.calls()) == [Call(1, [Span(0, 3, 6, [(4, facts(4, 1))])])]
     assert [partition.move(lane, -1)[1:3] for lane in range(3)] == [(7, 7), (6, 6), (5, 6)]

@@ -25,7 +25,7 @@ from aggregator.applying import Packed, apply_calls, apply_moves, packed
 from aggregator.bulk import Row
 from aggregator.errors import GoneError, RolledBackError
 from aggregator.facts import Reader
-from aggregator.fences import Partition
+from aggregator.fences import Backlog, Partition
 from aggregator.reading import read_batch
 from aggregator.rules import Rules
 from aggregator.store import LaneCall, Store
@@ -41,6 +41,9 @@ from tests.pipeline.log import Outgoing
 LANES: Final = 2
 PARTITIONS: Final = 2
 WORKERS: Final = 2
+FACTS_A_CALL: Final = 4
+"""Of a call that is cut: there are never many."""
+
 TENANTS: Final = ("alder", "birch", "cedar")
 RULES: Final = Rules("tenant", "sequence", "template", None)
 SENT_MS: Final = time.time_ns() // 1_000_000 // DAY * DAY - 2 * DAY
@@ -76,6 +79,7 @@ class ModelWorker:
         self._generation = generation
         self._reader = Reader(RULES)
         self.partitions: dict[int, Partition] = {}
+        self.backlog = Backlog()
         self.flight: list[list[Packed] | list[LaneCall]] = []
 
     def close(self) -> None:
@@ -83,7 +87,7 @@ class ModelWorker:
 
     def forget(self) -> None:
         """It dies, or has to begin again."""
-        self.partitions, self.flight = {}, []
+        self.partitions, self.backlog, self.flight = {}, Backlog(), []
 
     def begin(self) -> None:
         """Begin at the fences; where a lane is gone, at nothing."""
@@ -95,12 +99,18 @@ class ModelWorker:
         self.partitions = {p: Partition(p, [lane.get(p, 0) for lane in fences]) for p in range(PARTITIONS)}
 
     def read(self, partition: Partition, rows: list[Row]) -> None:
-        """Take in a batch; its calls wait."""
+        """Take in a batch, which joins those that were read before."""
         by_lane = read_batch(self._reader, LANES, rows).by_lane
-        self.flight.append([packed(call) for call in partition.read(by_lane, rows[-1].offset + 1)])
+        partition.read(by_lane, rows[-1].offset + 1, self.backlog)
+
+    def hand_over(self) -> None:
+        """What was read becomes calls, small ones, which wait behind the others."""
+        self.flight.append([packed(call) for call in self.backlog.calls(FACTS_A_CALL)])
+        self.backlog = Backlog()
 
     def tick(self) -> None:
         """Move all lanes along; the calls wait behind the others."""
+        self.hand_over()
         moves = [[each.move(lane, -1) for each in self.partitions.values()] for lane in range(LANES)]
         self.flight.append([LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
 
@@ -176,7 +186,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, partition=partitions, number=st.integers(1, 8))
     def read(self, worker: int, partition: int, number: int) -> None:
-        """Read a batch where the worker stands; it waits in flight."""
+        """Read a batch where the worker stands."""
         model = self.workers[worker]
         if not model.partitions:
             model.begin()
@@ -191,8 +201,14 @@ class Machine(RuleBasedStateMachine):
         self.produce(new, partition)
         self.read(worker, partition, len(self.log[partition]))
         model = self.workers[worker]
+        model.hand_over()
         while model.flight:
             model.call()
+
+    @rule(worker=workers)
+    def hand_over(self, worker: int) -> None:
+        """All that was read and not handed over becomes calls, of several batches and partitions."""
+        self.workers[worker].hand_over()
 
     @rule(worker=workers)
     def tick(self, worker: int) -> None:

@@ -86,20 +86,21 @@ def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Fact
             for recipient in e.recipients
         }
         found: dict[tuple[Any, ...], dict[int, int]] = {}
-        for day, *planes in blocks:
-            for plane, (ids, spreads, states, pairs) in enumerate(planes):
-                for entry_id, spread, state, pair in zip(ids, spreads, states, pairs, strict=True):
-                    sequence = sequences[pair // 65_536 - 1].decode() if pair // 65_536 else None
-                    template = templates[pair % 65_536 - 1].decode() if pair % 65_536 else None
-                    known = (day, entry_id, spread)
-                    assert known not in found, "an id stands in one place of a day"
-                    assert scopes_of[known] == (sequence, template, bool(plane))
-                    assert state <= 2**53
-                    found[known] = {
-                        kind: state // divisor % size - 1
-                        for kind, divisor, size in digits[plane]
-                        if state // divisor % size
-                    }
+        for day, *columns in blocks:
+            assert list(columns[0]) == sorted(columns[0]), "by rising spread"
+            for spread, entry_id, text, plane, pair in zip(*columns, strict=True):
+                sequence = sequences[pair // 65_536 - 1].decode() if pair // 65_536 else None
+                template = templates[pair % 65_536 - 1].decode() if pair % 65_536 else None
+                known = (day, entry_id, spread)
+                assert known not in found, "an id stands in one place of a day"
+                assert scopes_of[known] == (sequence, template, plane == 2)
+                state = int(text)
+                assert state <= 2**53
+                found[known] = {
+                    kind: state // divisor % size - 1
+                    for kind, divisor, size in digits[plane - 1]
+                    if state // divisor % size
+                }
         assert len(blocks) == len({block[0] for block in blocks}), "a day stands once"
         expected: dict[tuple[Any, ...], dict[int, int]] = {}
         for e in of:
@@ -132,9 +133,8 @@ def test_neither_order_nor_duplicates_change_what_a_call_says(events: list[Facts
         states = {
             (name, day, entry): state
             for name, _, _, blocks, _ in parts
-            for day, *planes in blocks
-            for ids, _, each, _ in planes
-            for entry, state in zip(ids, each, strict=True)
+            for day, *columns in blocks
+            for _, entry, state, _, _ in zip(*columns, strict=True)
         }
         return number, counts, states
 

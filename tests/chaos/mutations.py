@@ -51,8 +51,8 @@ MUTATIONS = (
         (
             Edit(
                 "fences.py",
-                "                self._prev[lane] = end\n        return calls",
-                "        return calls",
+                "                self._prev[lane] = end\n\n",
+                "\n",
             ),
             Edit(
                 "fences.py",
@@ -61,12 +61,13 @@ MUTATIONS = (
             ),
             Edit(
                 "worker.py",
-                "        meters.APPLY_SECONDS.observe",
-                "        answered = self._partitions.get(batch.partition)\n"
-                "        if answered is not None and batch.epoch == self._driver().epoch:\n"
-                "            for lane in reading.by_lane:\n"
-                "                answered._prev[lane] = max(answered._prev[lane], batch.next)\n"
-                "        meters.APPLY_SECONDS.observe",
+                "            meters.APPLY_SECONDS.observe",
+                "            for lane, spans in pending.backlog.spans.items():\n"
+                "                for number, span in spans.items():\n"
+                "                    answered = self._partitions.get(number)\n"
+                "                    if answered is not None and epoch == self._driver().epoch:\n"
+                "                        answered._prev[lane] = max(answered._prev[lane], span.end)\n"
+                "            meters.APPLY_SECONDS.observe",
             ),
         ),
         "test_targeted.py::test_a_rollback_while_an_answer_is_on_its_way",
@@ -112,7 +113,7 @@ MUTATIONS = (
             Edit(
                 "apply.lua",
                 "if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
-                "if not head[1] then put('HSET', lane, 'generation', ARGV[1], 'rules', ARGV[2])\n"
+                "if not head[1] then write('HSET', lane, {'generation', ARGV[1], 'rules', ARGV[2]})\n"
                 "elseif head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
             ),
         ),
@@ -124,10 +125,12 @@ MUTATIONS = (
         (
             Edit(
                 "applying.py",
-                "        self._letters.write(partition, letters)\n"
-                "        return apply_calls(self._store, generation, calls)",
-                "        applied = apply_calls(self._store, generation, calls)\n"
-                "        self._letters.write(partition, letters)\n        return applied",
+                "        for partition, of_partition in letters:\n"
+                "            self._letters.write(partition, of_partition)\n"
+                "        return apply_calls(self._store, generation, map(packed, calls))",
+                "        applied = apply_calls(self._store, generation, map(packed, calls))\n"
+                "        for partition, of_partition in letters:\n"
+                "            self._letters.write(partition, of_partition)\n        return applied",
             ),
         ),
         "test_targeted.py::test_killed_between_a_dead_letter_and_its_fence[after]",
