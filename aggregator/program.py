@@ -37,8 +37,8 @@ STOP_WITHIN_S: Final = 15.0
 """Faust waits up to a minute for a broker that is down; what is not applied is read again anyway."""
 
 COLLECT_AFTER: Final = 100_000
-"""Look for cycles after so many new objects (Python: after 700). Events are tens of thousands of objects without
-any cycle that live for a moment; looking through them again and again took a tenth of the time."""
+"""Look for cycles after so many new objects (Python's own: 700). Events are tens of thousands of objects that
+live for a moment and are in no cycle; they need not be looked through again and again."""
 
 
 def now_ms() -> int:

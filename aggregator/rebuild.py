@@ -25,6 +25,7 @@ from aggregator.lease import Lease
 from aggregator.planning import Plan, Planner, RebuildRefusedError, beyond_zero
 from aggregator.recounting import Tail
 from aggregator.shares import count_shares
+from aggregator.turns import ALONE, GIVING_WAY
 from schemas.counters import LANES, LAYOUT, Generation, unsafe_id
 
 log = structlog.get_logger(__name__)
@@ -149,6 +150,7 @@ class Rebuild:
             stop=plan.stop,
             lettered=lettered,
             processes=self._processes,
+            pace=ALONE if plan.live is None else GIVING_WAY,
             watch=watch,
         )
         self._progress("counting", plan.records, plan.records)

@@ -23,7 +23,7 @@ from aggregator.fences import Backlog, Events, Partition, Span
 from aggregator.reading import read_batch
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
-from aggregator.turns import FACTS_A_CALL, apply_in_turns
+from aggregator.turns import GIVING_WAY, Pace
 from schemas.counters import Generation
 
 AT_ONCE: Final = 40_000
@@ -51,6 +51,7 @@ def count_until(
     *,
     lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
+    pace: Pace,
     turn: AbstractContextManager[object],
 ) -> None:
     """Count partitions up to given offsets.
@@ -58,12 +59,14 @@ def count_until(
     generation: to count into. stop: the offset to end at, for each partition to count.
     lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is handed over.
-    turn: entered for each call (`turns`).
+    pace, turn: as in `turns`.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
     """
     for attempt in range(1, BEGINS_MAX + 1):
         try:
-            _count_once(settings, generation, stop, lettered=lettered, progress=progress, turn=turn)
+            _count_once(
+                settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn
+            )
         except RolledBackError:
             if attempt == BEGINS_MAX:
                 raise
@@ -78,6 +81,7 @@ def _count_once(
     *,
     lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
+    pace: Pace,
     turn: AbstractContextManager[object],
 ) -> None:
     store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
@@ -85,7 +89,7 @@ def _count_once(
     def apply(read: _Read) -> None:
         for number, refused in read.letters.items():
             letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
-        apply_in_turns(store, generation, read.backlog.calls(FACTS_A_CALL), turn)
+        pace.apply(store, generation, read.backlog, turn)
 
     store.open()
     fences = store.fences(generation)
@@ -198,7 +202,7 @@ class Tail:
             backlog = Backlog()
             if events:
                 backlog.add(lane, Span(number, fence, end, events))
-            apply_in_turns(self._store, self._generation, backlog.calls(FACTS_A_CALL), nullcontext())
+            GIVING_WAY.apply(self._store, self._generation, backlog, nullcontext())
             move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
             self.fences[lane][number] = end

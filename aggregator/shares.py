@@ -8,7 +8,7 @@ from typing import Any
 from aggregator.config import AggregatorSettings
 from aggregator.planning import RebuildRefusedError
 from aggregator.recounting import count_until
-from aggregator.turns import give_way
+from aggregator.turns import Pace, give_way
 from schemas.counters import Generation
 
 _LOOK_S = 0.2
@@ -22,12 +22,13 @@ def count_shares(
     stop: Mapping[int, int],
     lettered: Mapping[int, int],
     processes: int,
+    pace: Pace,
     watch: Callable[[int], None],
 ) -> None:
     """Count partitions from the generation's own fences up to `stop`.
 
     start: where the generation began, for the progress. lettered: for each partition, the offset below which
-    dead letters are written already. processes: at most so many. watch: called several
+    dead letters are written already. processes: at most so many. pace: of each. watch: called several
     times a second with the number of records that are passed; what it raises ends the counting.
     Raises: RebuildRefusedError where a process failed.
     """
@@ -43,6 +44,7 @@ def count_shares(
             kwargs={
                 "stop": {number: stop[number] for number in share},
                 "lettered": dict(lettered),
+                "pace": pace,
                 "turn": turn,
                 "reached": reached,
                 "numbers": numbers,
@@ -73,15 +75,17 @@ def _count(
     *,
     stop: Mapping[int, int],
     lettered: Mapping[int, int],
+    pace: Pace,
     turn: AbstractContextManager[object],
     reached: Any,
     numbers: list[int],
 ) -> None:
     """In a process of its own: count some partitions."""
-    give_way()
+    if pace.idle:
+        give_way()
     place = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:
         reached[place[number]] = offset
 
-    count_until(settings, generation, stop, lettered=lettered, progress=progress, turn=turn)
+    count_until(settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn)
