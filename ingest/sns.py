@@ -74,8 +74,7 @@ def parse(body: bytes) -> Envelope:
         missing or no string, a line break where SNS sends none, an unknown type.
     """
     try:
-        decoded = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-        envelope = msgspec.convert(decoded, Envelope)
+        envelope = msgspec.convert(_JSON.decode(body.decode()), Envelope)
         _check(envelope)
     except UnicodeError:
         raise NotAnEnvelope("invalid_envelope", "The body is no SNS envelope: it is not UTF-8.") from None
@@ -107,6 +106,9 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant)
 
 
 def _wire_fields(envelope: Envelope) -> dict[str, str]:
