@@ -3,11 +3,13 @@
 Law: `publish` returns only when Kafka has the record on all in-sync replicas, and says within
 `ANSWER_SECONDS` that it has not. A record that arrives after that all the same is a duplicate of the one
 that SNS delivers again, which changes no number. librdkafka calls back on our polling thread; results cross
-to the event loop by `call_soon_threadsafe` alone.
+to the event loop in one queue, and one wake-up serves all that Kafka has acknowledged together (waking the
+loop costs more than the work that it then does for a record).
 """
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -66,14 +68,16 @@ class KafkaPublisher(Publisher):
         }
         self._last_error = "no answer"
         self._failing = False
+        self._reports: deque[tuple[asyncio.Future[KafkaError | None], KafkaError | None]] = deque()
         self._broken = threading.Event()
         self._stopping = threading.Event()
         self._checking = asyncio.Lock()
         self._checked: tuple[float, str | None] | None = None
         self._producer = Producer(self._config)
-        self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
 
     async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._poller = threading.Thread(target=self._poll, args=(loop,), name="kafka-poll", daemon=True)
         self._poller.start()
         return self
 
@@ -89,15 +93,10 @@ class KafkaPublisher(Publisher):
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
-        loop = asyncio.get_running_loop()
-        delivered: asyncio.Future[KafkaError | None] = loop.create_future()
-
-        def settle(error: KafkaError | None) -> None:
-            if not delivered.done():
-                delivered.set_result(error)
+        delivered: asyncio.Future[KafkaError | None] = asyncio.get_running_loop().create_future()
 
         def delivery_report(error: KafkaError | None, _: object) -> None:
-            loop.call_soon_threadsafe(settle, error)
+            self._reports.append((delivered, error))
 
         try:
             self._producer.produce(
@@ -150,12 +149,21 @@ class KafkaPublisher(Publisher):
         if error.fatal():
             self._broken.set()
 
-    def _poll(self) -> None:
+    def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
         """The polling thread: serve librdkafka's callbacks until told to stop."""
         while not self._stopping.is_set():
             if self._broken.is_set():
                 self._renew()
             self._producer.poll(0.1)
+            if self._reports:
+                loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        """On the event loop: tell each record that was reported what became of it."""
+        while self._reports:
+            delivered, error = self._reports.popleft()
+            if not delivered.done():
+                delivered.set_result(error)
 
     def _renew(self) -> None:
         """Replace a producer that librdkafka calls fatally broken: it refuses every further record.
