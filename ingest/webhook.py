@@ -93,15 +93,14 @@ async def _read(headers: Mapping[str, str], receive: Receive) -> bytes:
     A body that has its declared length is complete: the server is not asked again for an end that holds
     nothing, as each time that it is asked two threads have to be woken.
     """
-    length = headers.get("content-length", "")
-    declared = int(length[:20]) if length.isdecimal() else None
-    if declared is not None and declared > BODY_MAX_BYTES:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > BODY_MAX_BYTES:
         raise TooLarge("too_large", f"The body is larger than {BODY_MAX_BYTES} bytes.")
     body = bytearray()
     more = True
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            while more and len(body) != declared:
+            while more and str(len(body)) != declared:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
