@@ -57,7 +57,7 @@ class KafkaPublisher(Publisher):
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "lz4",
-            "linger.ms": 5,
+            "linger.ms": 2,
             "message.max.bytes": EVENT_MAX_BYTES,
             "message.timeout.ms": MESSAGE_TIMEOUT_MS,
             "queue.buffering.max.kbytes": 131_072,
@@ -68,7 +68,7 @@ class KafkaPublisher(Publisher):
         }
         self._last_error = "no answer"
         self._failing = False
-        self._reports: deque[tuple[asyncio.Future[KafkaError | None], KafkaError | None]] = deque()
+        self._reports: deque[tuple[asyncio.Future[str | None], str | None]] = deque()
         self._broken = threading.Event()
         self._stopping = threading.Event()
         self._checking = asyncio.Lock()
@@ -93,10 +93,11 @@ class KafkaPublisher(Publisher):
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
-        delivered: asyncio.Future[KafkaError | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        delivered: asyncio.Future[str | None] = loop.create_future()
 
         def delivery_report(error: KafkaError | None, _: object) -> None:
-            self._reports.append((delivered, error))
+            self._reports.append((delivered, None if error is None else error.str()))
 
         try:
             self._producer.produce(
@@ -106,14 +107,15 @@ class KafkaPublisher(Publisher):
                 headers=list(record.headers),
                 on_delivery=delivery_report,
             )
-            async with asyncio.timeout(ANSWER_SECONDS):
-                error = await delivered
         except (BufferError, KafkaException) as failure:
             raise self._failed(str(failure)) from failure
-        except TimeoutError as failure:
-            raise self._failed("no acknowledgement in time") from failure
+        limit = loop.call_later(ANSWER_SECONDS, _tell, delivered, "no acknowledgement in time")
+        try:
+            error = await delivered
+        finally:
+            limit.cancel()
         if error is not None:
-            raise self._failed(error.str())
+            raise self._failed(error)
         if self._failing:
             self._failing = False
             log.info("kafka takes records again", topic=self._topic)
@@ -159,11 +161,9 @@ class KafkaPublisher(Publisher):
                 loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
-        """On the event loop: tell each record that was reported what became of it."""
+        """On the event loop: pass the reports so far on to those who wait for them."""
         while self._reports:
-            delivered, error = self._reports.popleft()
-            if not delivered.done():
-                delivered.set_result(error)
+            _tell(*self._reports.popleft())
 
     def _renew(self) -> None:
         """Replace a producer that librdkafka calls fatally broken: it refuses every further record.
@@ -176,3 +176,9 @@ class KafkaPublisher(Publisher):
         self._producer.flush(1)
         self._broken.clear()
         self._producer = Producer(self._config)
+
+
+def _tell(delivered: "asyncio.Future[str | None]", error: str | None) -> None:
+    """Say what became of a record (why it failed, or nothing) to who waits for it, unless that was said."""
+    if not delivered.done():
+        delivered.set_result(error)
