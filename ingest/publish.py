@@ -90,6 +90,7 @@ class KafkaPublisher(Publisher):
         await asyncio.to_thread(self._producer.flush, ANSWER_SECONDS)
         self._stopping.set()
         await asyncio.to_thread(self._poller.join)
+        self._settle()
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
