@@ -3,11 +3,13 @@
 Law: `publish` returns only when Kafka has the record on all in-sync replicas, and says within
 `ANSWER_SECONDS` that it has not. A record that arrives after that all the same is a duplicate of the one
 that SNS delivers again, which changes no number. librdkafka calls back on our polling thread; results cross
-to the event loop by `call_soon_threadsafe` alone.
+to the event loop in one queue, and one wake-up serves all that Kafka has acknowledged together (waking the
+loop costs more than the work that it then does for a record).
 """
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -55,7 +57,7 @@ class KafkaPublisher(Publisher):
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "lz4",
-            "linger.ms": 5,
+            "linger.ms": 2,
             "message.max.bytes": EVENT_MAX_BYTES,
             "message.timeout.ms": MESSAGE_TIMEOUT_MS,
             "queue.buffering.max.kbytes": 131_072,
@@ -66,14 +68,16 @@ class KafkaPublisher(Publisher):
         }
         self._last_error = "no answer"
         self._failing = False
+        self._reports: deque[tuple[asyncio.Future[str | None], str | None]] = deque()
         self._broken = threading.Event()
         self._stopping = threading.Event()
         self._checking = asyncio.Lock()
         self._checked: tuple[float, str | None] | None = None
         self._producer = Producer(self._config)
-        self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
 
     async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._poller = threading.Thread(target=self._poll, args=(loop,), name="kafka-poll", daemon=True)
         self._poller.start()
         return self
 
@@ -86,18 +90,15 @@ class KafkaPublisher(Publisher):
         await asyncio.to_thread(self._producer.flush, ANSWER_SECONDS)
         self._stopping.set()
         await asyncio.to_thread(self._poller.join)
+        self._settle()
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
         loop = asyncio.get_running_loop()
-        delivered: asyncio.Future[KafkaError | None] = loop.create_future()
-
-        def settle(error: KafkaError | None) -> None:
-            if not delivered.done():
-                delivered.set_result(error)
+        delivered: asyncio.Future[str | None] = loop.create_future()
 
         def delivery_report(error: KafkaError | None, _: object) -> None:
-            loop.call_soon_threadsafe(settle, error)
+            self._reports.append((delivered, None if error is None else error.str()))
 
         try:
             self._producer.produce(
@@ -107,14 +108,15 @@ class KafkaPublisher(Publisher):
                 headers=list(record.headers),
                 on_delivery=delivery_report,
             )
-            async with asyncio.timeout(ANSWER_SECONDS):
-                error = await delivered
         except (BufferError, KafkaException) as failure:
             raise self._failed(str(failure)) from failure
-        except TimeoutError as failure:
-            raise self._failed("no acknowledgement in time") from failure
+        limit = loop.call_later(ANSWER_SECONDS, _tell, delivered, "no acknowledgement in time")
+        try:
+            error = await delivered
+        finally:
+            limit.cancel()
         if error is not None:
-            raise self._failed(error.str())
+            raise self._failed(error)
         if self._failing:
             self._failing = False
             log.info("kafka takes records again", topic=self._topic)
@@ -150,12 +152,19 @@ class KafkaPublisher(Publisher):
         if error.fatal():
             self._broken.set()
 
-    def _poll(self) -> None:
+    def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
         """The polling thread: serve librdkafka's callbacks until told to stop."""
         while not self._stopping.is_set():
             if self._broken.is_set():
                 self._renew()
             self._producer.poll(0.1)
+            if self._reports:
+                loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        """On the event loop: pass the reports so far on to those who wait for them."""
+        while self._reports:
+            _tell(*self._reports.popleft())
 
     def _renew(self) -> None:
         """Replace a producer that librdkafka calls fatally broken: it refuses every further record.
@@ -168,3 +177,9 @@ class KafkaPublisher(Publisher):
         self._producer.flush(1)
         self._broken.clear()
         self._producer = Producer(self._config)
+
+
+def _tell(delivered: "asyncio.Future[str | None]", error: str | None) -> None:
+    """Say what became of a record (why it failed, or nothing) to who waits for it, unless that was said."""
+    if not delivered.done():
+        delivered.set_result(error)

@@ -52,6 +52,9 @@ class Verified(Envelope, frozen=True, kw_only=True):
 CertificateUrl = NewType("CertificateUrl", str)
 """A SigningCertURL that has passed every rule: it may be fetched, its last part is a safe file name."""
 
+_ATTRIBUTES: Final = {field.encode_name: field.name for field in msgspec.structs.fields(Envelope)}
+"""The fields of an envelope, by their names in SNS's JSON."""
+
 _CONFIRMATION: Final = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED: Final = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -74,8 +77,7 @@ def parse(body: bytes) -> Envelope:
         missing or no string, a line break where SNS sends none, an unknown type.
     """
     try:
-        decoded = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-        envelope = msgspec.convert(decoded, Envelope)
+        envelope = msgspec.convert(_JSON.decode(body.decode()), Envelope)
         _check(envelope)
     except UnicodeError:
         raise NotAnEnvelope("invalid_envelope", "The body is no SNS envelope: it is not UTF-8.") from None
@@ -90,10 +92,12 @@ def parse(body: bytes) -> Envelope:
 
 def _check(envelope: Envelope) -> None:
     """Judge what types can't say. Raises: ValueError (UnicodeError for half of a surrogate pair)."""
-    for name, value in _wire_fields(envelope).items():
-        value.encode()
-        if name != "Message" and "\n" in value:
-            raise ValueError(f"a line break in {name}")
+    for name, attribute in _ATTRIBUTES.items():
+        value = getattr(envelope, attribute)
+        if value is not None:
+            value.encode()
+            if "\n" in value and name != "Message":
+                raise ValueError(f"a line break in {name}")
     if envelope.type != "Notification" and (envelope.token is None or envelope.subscribe_url is None):
         raise ValueError(f"{envelope.type} without Token or SubscribeURL")
 
@@ -109,10 +113,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _wire_fields(envelope: Envelope) -> dict[str, str]:
-    """The fields that the envelope has, by their names in SNS's JSON."""
-    fields: dict[str, str | None] = msgspec.to_builtins(envelope)
-    return {name: value for name, value in fields.items() if value is not None}
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant)
 
 
 def region_of(topic_arn: str) -> str:
@@ -154,8 +155,8 @@ def certificate_url(envelope: Envelope, listed: AbstractSet[str]) -> Certificate
 
 def string_to_sign(envelope: Envelope) -> bytes:
     """What SNS signs: for each signed field that the envelope has, its name and its value on lines."""
-    fields = _wire_fields(envelope)
-    return "".join(f"{n}\n{fields[n]}\n" for n in _SIGNED[envelope.type] if n in fields).encode()
+    fields = [(name, getattr(envelope, _ATTRIBUTES[name])) for name in _SIGNED[envelope.type]]
+    return "".join([f"{name}\n{value}\n" for name, value in fields if value is not None]).encode()
 
 
 def verify(envelope: Envelope, key: RSAPublicKey) -> Verified:

@@ -27,6 +27,8 @@ LOADED: Final = 1_000
 """Events that the topic has before; they are of no importance."""
 MESSAGES: Final = 2_000
 CONNECTIONS: Final = 16
+WARMING_S: Final = 10
+"""At full speed before anything is measured: a Kafka that has just started is busy compiling itself."""
 SECONDS: Final = 5
 RATE: Final = 500
 
@@ -54,7 +56,7 @@ def webhook(bench: Bench) -> list[Figure]:
         posts = signed(ingest.url, signer, records(happenings(POSTED, MESSAGES)))
         nothing = [replace(post, url=f"{empty.url}/empty") for post in posts]
         for warming in (posts, nothing):
-            attack(warming, rate=RATE, seconds=2)
+            attack(warming, seconds=WARMING_S, connections=CONNECTIONS)
         for number in range(bench.rounds):
             bench.say(f"the webhook, round {number + 1} of {bench.rounds}")
             of_empty = attack(nothing, seconds=SECONDS, connections=CONNECTIONS)

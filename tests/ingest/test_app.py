@@ -167,6 +167,31 @@ def test_a_body_without_a_true_length_is_read_no_further_than_it_may_be_long(
     assert sum(asked) == BODY_MAX_BYTES + len(chunk)
 
 
+def test_a_body_that_has_its_declared_length_is_complete(signer: Signer, certificates: Path) -> None:
+    """However many pieces it comes in, the server is not asked for more than it has announced."""
+    body = json.dumps(signer.notification(TOPIC, event("mail-1"))).encode()
+    pieces = [body[:1], body[1:700], b"", body[700:]]
+    answered = list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": True}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/webhooks/sns",
+        "query_string": b"",
+        "headers": [(b"content-length", str(len(body)).encode())],
+    }
+    program = ingest(certificates)
+    asyncio.run(program.app()(scope, receive, send))
+    assert answered[0]["status"] == 200
+    assert [record.key for record in program.recorder.records] == [b"mail-1"]
+
+
 def test_a_client_that_leaves_is_met_quietly(certificates: Path) -> None:
     answered = list[Any]()
 

@@ -1,8 +1,11 @@
 """The true program and a real Kafka."""
 
 import asyncio
+import itertools
 import json
+import random
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from ingest.problems import TryAgain
 from ingest.publish import KafkaPublisher
 from ingest.record import EventRecord
 from schemas.settings import EventsSettings
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, TopicConfig
 from tests import services
 from tests.ingest.program import Program, program
 from tests.ingest.support import TOPIC, event
@@ -135,6 +138,70 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
 
     asyncio.run(use())
     assert [message.value() for message in records(kafka_bootstrap, topic)] == [b"before", b"after"]
+
+
+def in_partition(partition: int, number: int) -> bytes:
+    """The key of that number among those that belong to a partition, as Kafka's clients in C spread keys."""
+    keys = (b"mail-%d" % n for n in itertools.count())
+    return next(
+        itertools.islice((k for k in keys if zlib.crc32(k) % EVENTS.partitions == partition), number, None)
+    )
+
+
+def test_of_many_in_flight_each_is_told_of_itself(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """A record that Kafka refuses fails alone, whatever is acknowledged in the same moment."""
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=f"{topic_prefix}small")
+    small = TopicConfig(EVENTS.partitions, {**EVENTS.config, "max.message.bytes": "50000"})
+    services.create_topics(kafka_bootstrap, {settings.events_topic: small})
+    taken = [EventRecord(in_partition(n % 3, n), b"%d" % n, ()) for n in range(90)]
+    refused = [EventRecord(in_partition(3, n), random.randbytes(100_000), ()) for n in range(3)]
+    sent = [*taken[:30], refused[0], *taken[30:50], refused[1], refused[2], *taken[50:]]
+
+    async def use() -> list[BaseException | None]:
+        async with KafkaPublisher(settings) as publisher:
+            return await asyncio.gather(*map(publisher.publish, sent), return_exceptions=True)
+
+    answers = asyncio.run(use())
+    assert [isinstance(answer, TryAgain) for answer in answers] == [record in refused for record in sent]
+    assert [answer for answer in answers if not isinstance(answer, TryAgain)] == [None] * len(taken)
+    found = sorted(
+        (message.key(), message.value()) for message in records(kafka_bootstrap, settings.events_topic)
+    )
+    assert found == sorted((record.key, record.value) for record in taken)
+
+
+def test_an_answer_that_was_given_is_not_changed_by_a_late_report(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gave up has been told so; the others, before and after, learn of their own records."""
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
+
+    async def use() -> None:
+        async with KafkaPublisher(settings) as publisher:
+            await publisher.publish(EventRecord(b"k", b"before", ()))
+            with monkeypatch.context() as impatient:
+                impatient.setattr("ingest.publish.ANSWER_SECONDS", 0.0)
+                with pytest.raises(TryAgain):
+                    await publisher.publish(EventRecord(b"k", b"given up", ()))
+            await publisher.publish(EventRecord(b"k", b"after", ()))
+
+    asyncio.run(use())
+    found = [message.value() for message in records(kafka_bootstrap, topic)]
+    assert found == [b"before", b"given up", b"after"]
+
+
+def test_what_is_in_flight_at_the_end_is_still_told(kafka_bootstrap: str, topic: str) -> None:
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
+
+    async def use() -> list[None]:
+        async with KafkaPublisher(settings) as publisher:
+            sent = [EventRecord(b"k", b"%d" % number, ()) for number in range(500)]
+            waiting = asyncio.gather(*map(publisher.publish, sent))
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(waiting, timeout=0.1)
+
+    assert asyncio.run(use()) == [None] * 500
+    assert [message.value() for message in records(kafka_bootstrap, topic)] == [b"%d" % n for n in range(500)]
 
 
 def test_an_outage_is_503_in_time_and_ends_with_it(
