@@ -77,7 +77,7 @@ class Applier:
         """
         for partition, of_partition in letters:
             self._letters.write(partition, of_partition)
-        return apply_calls(self._store, generation, map(packed, calls))
+        return apply_calls(self._store, generation, calls)
 
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
         """Move fences without events, where the generation is still the live one of this log.

@@ -23,7 +23,7 @@ import structlog
 from faust.types import TP
 
 from aggregator import meters
-from aggregator.applying import Applied, Applier
+from aggregator.applying import Applied, Applier, packed
 from aggregator.batches import Batch, Consumer
 from aggregator.deadletter import Letter
 from aggregator.errors import (
@@ -271,7 +271,7 @@ class Worker:
             return
         epoch = self._driver().epoch
         count = partial(
-            self._applier.count, generation, list(pending.letters.items()), pending.backlog.calls()
+            self._applier.count, generation, list(pending.letters.items()), list(map(packed, pending.backlog.calls()))
         )
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._in_order, epoch, count)
         self._jobs += 1
