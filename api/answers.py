@@ -4,16 +4,34 @@ The page's fields are always there and always the same. What was asked for beyon
 taken away. `groups` and `others` add up to `totals`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
-from api.freshness import status_of
+import msgspec
+
+from api.cells import Counts
+from api.freshness import Status, status_of
 from api.instants import format_instant
 from api.questions import Question
 from api.rates import change_of, rates_of
 from api.rollup import Days, Series, add_up, total_of
 from schemas.kinds import FIELDS
+
+Point: Final = msgspec.defstruct(
+    "Point",
+    [
+        ("timestamp", str),
+        *((field, int) for field in FIELDS),
+        ("rates", dict[str, float | None] | msgspec.UnsetType, msgspec.UNSET),
+        ("status", Status | msgspec.UnsetType, msgspec.UNSET),
+    ],
+    gc=False,
+)
+"""One period of an answer; rates and status only where they were asked for. There may be thousands."""
+
+STARTS_KEPT: Final = 20_000
+"""Starts of points that are kept in writing: the hours of two years."""
 
 GroupTotals = Mapping[str, Sequence[int]]
 """For each id its totals in the order of KINDS."""
@@ -51,11 +69,11 @@ def metrics_body(
         body["change"] = change_of(series.totals, before)
     if groups is not None:
         body |= _groups(groups, series.totals, question.groups, with_rates=with_rates)
-    body["timeseries"] = list(_points(question, series, through_ms))
+    body["timeseries"] = _points(question, series, through_ms)
     return body
 
 
-def group_totals(question: Question, groups: Mapping[str, Days]) -> dict[str, list[int]]:
+def group_totals(question: Question, groups: Mapping[str, Days]) -> dict[str, Counts]:
     """The totals of each group in the range of the question."""
     return {group: total_of(question.asked, days) for group, days in groups.items()}
 
@@ -68,16 +86,22 @@ def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
     return {"rates": rates_of(counts)} if wanted else {}
 
 
-def _points(question: Question, series: Series, through_ms: int | None) -> Iterable[dict[str, Any]]:
-    with_rates, with_status = "rates" in question.include, "status" in question.include
-    starts = [start for start, _ in series.points]
-    following = [start for _, start in pairwise(starts)]
-    ends = [*following, question.asked.end_ms]
-    for (start, counts), end in zip(series.points, ends, strict=True):
-        point = {"timestamp": format_instant(start), **_counts(counts), **_rates(counts, wanted=with_rates)}
-        if with_status:
-            point["status"] = status_of(end, through_ms)
-        yield point
+def _points(question: Question, series: Series, through_ms: int | None) -> list[Any]:
+    points: list[Any] = [Point(_start(start), *counts) for start, counts in series.points]
+    if "rates" in question.include:
+        for point, (_, counts) in zip(points, series.points, strict=True):
+            point.rates = rates_of(counts)
+    if "status" in question.include:
+        starts = [start for start, _ in series.points]
+        ends = [*starts[1:], question.asked.end_ms]
+        for point, end in zip(points, ends, strict=True):
+            point.status = status_of(end, through_ms)
+    return points
+
+
+@lru_cache(maxsize=STARTS_KEPT)
+def _start(ms: int) -> str:
+    return format_instant(ms)
 
 
 def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:

@@ -41,11 +41,13 @@ def _start_of_month(month: int) -> int:
     return (date(month // 12, month % 12 + 1, 1).toordinal() - EPOCH_DAY) * HOURS
 
 
+# Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
+HOUR: Final = Period("hour", 24, lambda hour: hour, lambda index: index, local=False)
+
 PERIODS: Final[Mapping[str, Period]] = {
     period.name: period
     for period in (
-        # Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
-        Period("hour", 24, lambda hour: hour, lambda index: index, local=False),
+        HOUR,
         Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS),
         Period(
             "week", 12, lambda hour: (hour // HOURS + MONDAY) // 7, lambda index: (index * 7 - MONDAY) * HOURS

@@ -24,6 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
+from api.cells import Cells, unpack_cells
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
 from api.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
 from schemas.counters import (
@@ -35,7 +36,6 @@ from schemas.counters import (
     safe_id,
     sequence_scope,
     template_scope,
-    unpack_bag,
 )
 from schemas.settings import RedisSettings
 
@@ -94,14 +94,14 @@ class Counters:
     """One read of a lane.
 
     known: whether a fact was ever counted for the scope; days: for each day since 1970 that has any,
-    the counts by cell; partitions: for each known partition the time (ms) up to which it is counted, None
+    its counts; partitions: for each known partition the time (ms) up to which it is counted, None
     where it has none yet; groups: for each id of the groups that were wanted, its days.
     """
 
     known: bool
-    days: dict[int, list[int]]
+    days: dict[int, Cells]
     partitions: dict[int, int | None]
-    groups: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    groups: dict[str, dict[int, Cells]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,6 @@ def _partitions(fields: list[bytes]) -> dict[int, int | None]:
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
 
 
-def _bag(bag: bytes) -> list[int]:
-    counts = unpack_bag(bag)
-    if min(counts) < 0:
-        raise ValueError("damaged counter: below zero")
-    return counts
-
-
 def _counters(reply: list[Any]) -> Counters:
     """Decode the reply of `read.lua`.
 
@@ -159,12 +152,12 @@ def _counters(reply: list[Any]) -> Counters:
             f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
             "from",
         )
-    groups: dict[str, dict[int, list[int]]] = {}
+    groups: dict[str, dict[int, Cells]] = {}
     for day, scopes in _pairs(by_day):
         for scope, bag in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = _bag(bag)
+            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_cells(bag)
     return Counters(
-        known == 1, {int(day): _bag(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
+        known == 1, {int(day): unpack_cells(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
     )
 
 

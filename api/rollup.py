@@ -10,22 +10,25 @@ day may have 23 or 25 hours.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from api.cells import Cells, Counts
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE, ApiError
 from api.instants import FIRST_MS, LAST_MS, parse_instant
-from api.periods import DEFAULT_PERIOD, PERIODS, Period
+from api.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
 from api.zones import HOUR_MS, UTC, Zone
 from schemas.counters import HOURS
 from schemas.kinds import KINDS
 
 MAX_POINTS: Final = 10_000
 
-Days = Mapping[int, Sequence[int]]
-"""For each day (since 1970) that has counters, its counts by cell (`schemas.counters.CELLS`)."""
+Days = Mapping[int, Cells]
+"""For each day (since 1970) that has counters, its counts."""
+
+ZEROS: Final[Counts] = (0,) * len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class Range:
 class Series:
     """An answer: for each point its start (ms) and its counts in the order of KINDS; and their sum."""
 
-    points: list[tuple[int, list[int]]]
-    totals: list[int]
+    points: list[tuple[int, Counts]]
+    totals: Counts
 
 
 def _clock(period: Period, zone: Zone) -> Zone:
@@ -84,6 +87,8 @@ def _index_of(period: Period, ms: int, zone: Zone) -> int:
 
 def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> tuple[int, ...]:
     """The hours at which points start. Raises: ApiError UNSUPPORTED_TIMEZONE; ValueError, OverflowError."""
+    if zone is UTC:
+        return tuple(map(period.start_of, indices))
     all_ms = [_start_ms(period, index, zone) for index in indices]
     if not zone.is_on_whole_hours(max(all_ms[0], FIRST_MS), last_ms):
         raise ApiError(
@@ -172,35 +177,37 @@ def range_before(asked: Range) -> Range:
     return Range(asked.period, starts[0] * HOUR_MS, to_ms, indices, starts, asked.zone)
 
 
-def _add(sums: list[int], cells: Sequence[int], first: int, stop: int) -> None:
-    """Add the hours from `first` up to `stop` (0 to 24) of a day."""
-    kinds = len(KINDS)
-    for kind in range(kinds):
-        sums[kind] += sum(cells[first * kinds + kind : stop * kinds : kinds])
+def _add(counts: Iterable[Counts]) -> Counts:
+    """The sum of counts, at least one."""
+    return tuple(map(sum, zip(*counts, strict=True)))
 
 
 def add_up(asked: Range, days: Days) -> Series:
     """The points of a range: one for each period of it, zeros where nothing was counted."""
     hours, starts = asked.hours, asked.starts
-    sums = [[0] * len(KINDS) for _ in starts]
+    sums = [ZEROS] * len(starts)
     for day, cells in days.items():
         midnight = day * HOURS
         hour, stop = max(hours.start, midnight), min(hours.stop, midnight + HOURS)
         at = bisect_right(starts, hour) - 1
+        if asked.period is HOUR and hour < stop:
+            sums[at : at + stop - hour] = cells.by_hour(hour - midnight, stop - midnight)
+            continue
         while hour < stop:
             end = min(stop, starts[at + 1]) if at + 1 < len(starts) else stop
-            _add(sums[at], cells, hour - midnight, end - midnight)
+            counts = cells.sum(hour - midnight, end - midnight)
+            sums[at] = counts if sums[at] is ZEROS else _add((sums[at], counts))
             hour, at = end, at + 1
     points = [(start * HOUR_MS, counts) for start, counts in zip(starts, sums, strict=True)]
-    return Series(points, [sum(column) for column in zip(*sums, strict=True)])
+    return Series(points, _add(sums))
 
 
-def total_of(asked: Range, days: Days) -> list[int]:
+def total_of(asked: Range, days: Days) -> Counts:
     """The totals of a range alone."""
-    sums = [0] * len(KINDS)
+    sums = [ZEROS]
     for day, cells in days.items():
         midnight = day * HOURS
         first, stop = max(asked.hours.start, midnight), min(asked.hours.stop, midnight + HOURS)
         if first < stop:
-            _add(sums, cells, first - midnight, stop - midnight)
-    return sums
+            sums.append(cells.sum(first - midnight, stop - midnight))
+    return _add(sums)

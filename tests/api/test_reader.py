@@ -68,8 +68,12 @@ def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: 
     writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
     writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
     found = read(tenant_counters)
-    assert {day: cells[CELL] for day, cells in found.days.items()} == {DAY - 2: 300, DAY: 300, DAY + 2: 300}
-    assert all(sum(cells) == 300 for cells in found.days.values())
+    assert {day: cells.counts[CELL] for day, cells in found.days.items()} == {
+        DAY - 2: 300,
+        DAY: 300,
+        DAY + 2: 300,
+    }
+    assert all(sum(cells.counts) == sum(cells.total) == 300 for cells in found.days.values())
     assert found.partitions == {0: 1_700_000_000_000, 12: 1}
     assert found.known
 
@@ -84,7 +88,7 @@ def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Ru
     writer.write([Counted(HOUR, "sent")])
     for _ in range(2):
         writer.client.script_flush()
-        assert read(tenant_counters).days[DAY][CELL] == 1
+        assert read(tenant_counters).days[DAY].counts[CELL] == 1
 
 
 def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run) -> None:
@@ -115,13 +119,13 @@ def test_a_generation_that_goes_live_in_between_is_read_instead(
     later.write([Counted(HOUR, "sent", 2)])
 
     async def across_the_switch(reader: Reader) -> Counters:
-        assert (await tenant_counters(reader)).days[DAY][CELL] == 1
+        assert (await tenant_counters(reader)).days[DAY].counts[CELL] == 1
         if gone:
             writer.client.delete(writer.lane())
         later.go_live()
         return await tenant_counters(reader)
 
-    assert read(across_the_switch).days[DAY][CELL] == 2
+    assert read(across_the_switch).days[DAY].counts[CELL] == 2
 
 
 def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -> None:
@@ -138,7 +142,9 @@ def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -
         asked = [reader.counters(name, Scope.tenant(), DAYS) for name in (*tenants, "damaged", "broken")]
         live = asyncio.create_task(reader.live())
         *found, damaged, broken = await asyncio.gather(*asked, return_exceptions=True)
-        assert [each.days[DAY][CELL] for each in found if isinstance(each, Counters)] == list(range(1, 21))
+        assert [each.days[DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
+            range(1, 21)
+        )
         assert [each.code for each in (damaged, broken) if isinstance(each, ApiError)] == [UNAVAILABLE] * 2
         assert await live == writer.generation
         return await tenant_counters(reader)
@@ -155,11 +161,11 @@ def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> 
         first, second = (asyncio.create_task(tenant_counters(reader)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
-        assert (await second).days[DAY][CELL] == 7
+        assert (await second).days[DAY].counts[CELL] == 7
         assert first.cancelled()
         return await tenant_counters(reader)
 
-    assert read(one_gives_up).days[DAY][CELL] == 7
+    assert read(one_gives_up).days[DAY].counts[CELL] == 7
 
 
 def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read: Run) -> None:
