@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from api.cells import Counts
+from api.cells import NOTHING, Cells, Counts
 from api.freshness import Status, status_of
 from api.instants import format_instant
+from api.periods import HOUR
 from api.questions import Question
 from api.rates import change_of, rates_of
-from api.rollup import Days, Series, add_up, total_of
+from api.rollup import Days, Range, Series, add_up, total_of
+from api.zones import HOUR_MS
+from schemas.counters import HOURS
 from schemas.kinds import FIELDS
 
 Point: Final = msgspec.defstruct(
@@ -33,6 +36,9 @@ Point: Final = msgspec.defstruct(
 STARTS_KEPT: Final = 20_000
 """Starts of points that are kept in writing: the hours of two years."""
 
+DAYS_KEPT: Final = 8_192
+"""Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
+
 GroupTotals = Mapping[str, Sequence[int]]
 """For each id its totals in the order of KINDS."""
 
@@ -45,7 +51,11 @@ def metrics_body(
     days: the counters of its scope; groups: the totals of each group where they were asked for;
     through_ms: up to when everything is counted.
     """
-    series = add_up(question.asked, days)
+    if question.asked.period is HOUR and not question.include:
+        totals, points = total_of(question.asked, days), _plain_hours(question.asked, days)
+    else:
+        series = add_up(question.asked, days)
+        totals, points = series.totals, _points(question, series, through_ms)
     with_rates = "rates" in question.include
     body: dict[str, Any] = {
         "period": question.asked.period.name,
@@ -55,9 +65,9 @@ def metrics_body(
     }
     if question.timezone is not None:
         body["timezone"] = question.timezone
-    body["totals"] = _counts(series.totals)
+    body["totals"] = _counts(totals)
     if with_rates:
-        body["rates"] = rates_of(series.totals)
+        body["rates"] = rates_of(totals)
     if question.previous is not None:
         before = total_of(question.previous, days)
         body["previous"] = {
@@ -66,10 +76,10 @@ def metrics_body(
             "totals": _counts(before),
             **_rates(before, wanted=with_rates),
         }
-        body["change"] = change_of(series.totals, before)
+        body["change"] = change_of(totals, before)
     if groups is not None:
-        body |= _groups(groups, series.totals, question.groups, with_rates=with_rates)
-    body["timeseries"] = _points(question, series, through_ms)
+        body |= _groups(groups, totals, question.groups, with_rates=with_rates)
+    body["timeseries"] = points
     return body
 
 
@@ -86,17 +96,40 @@ def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
     return {"rates": rates_of(counts)} if wanted else {}
 
 
-def _points(question: Question, series: Series, through_ms: int | None) -> list[Any]:
+def _points(question: Question, series: Series, through_ms: int | None) -> msgspec.Raw:
     points: list[Any] = [Point(_start(start), *counts) for start, counts in series.points]
     if "rates" in question.include:
         for point, (_, counts) in zip(points, series.points, strict=True):
             point.rates = rates_of(counts)
     if "status" in question.include:
-        starts = [start for start, _ in series.points]
-        ends = [*starts[1:], question.asked.end_ms]
+        ends = [*(start for start, _ in series.points[1:]), question.asked.end_ms]
         for point, end in zip(points, ends, strict=True):
             point.status = status_of(end, through_ms)
-    return points
+    return msgspec.Raw(msgspec.json.encode(points))
+
+
+def _plain_hours(asked: Range, days: Days) -> msgspec.Raw:
+    """What `_points` makes of hours without more. They may be thousands, and most were asked for before."""
+    hours, first_hour = asked.hours, asked.starts[0]
+    parts = []
+    if first_hour < hours.start:  # its point is there, and it does not count
+        parts.append(_hours_of_day(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
+    for day in asked.days:
+        midnight = day * HOURS
+        first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
+        if first < stop:
+            parts.append(_hours_of_day(day, days.get(day, NOTHING), first, stop))
+    return msgspec.Raw(b"[%b]" % b",".join(parts))
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _hours_of_day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+    """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
+    starts = range((day * HOURS + first) * HOUR_MS, (day * HOURS + stop) * HOUR_MS, HOUR_MS)
+    points = [
+        Point(_start(ms), *counts) for ms, counts in zip(starts, cells.by_hour(first, stop), strict=True)
+    ]
+    return msgspec.json.encode(points)[1:-1]
 
 
 @lru_cache(maxsize=STARTS_KEPT)

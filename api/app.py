@@ -1,10 +1,10 @@
 """The HTTP side: the metrics routes, their documentation, the page, health, and the program's own metrics."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Path, Request, Response
@@ -13,6 +13,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from api import docs, openapi, page
 from api.config import ApiSettings, rate_limit_of
@@ -60,15 +62,15 @@ class MetricsRoute(APIRoute):
     judged by the service in its own order; the endpoint's signature is there for the documentation.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request of this route."""
-
-        async def answer(request: Request) -> Response:
-            credentials = await BEARER(request)
-            response: Response = await self.endpoint(request, credentials=credentials, **request.path_params)
-            return response
-
-        return answer
+    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Answer a request; one of another method is refused by the framework."""
+        if scope["method"] != "GET":
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        credentials = await BEARER(request)
+        response = await self.endpoint(request, credentials=credentials, **request.path_params)
+        await response(scope, receive, send)
 
 
 def now_ms() -> int:
@@ -108,9 +110,9 @@ def create_app(
     app.add_middleware(MeterRequests, meters=meters)
     app.add_middleware(NameRequests)
     refuse_as_problems(app)
+    _add_metrics(app, service)  # before all others: routes are tried one after the other
     docs.add_to(app)
     page.add_to(app)
-    _add_metrics(app, service)
     _add_health(app, reader, key_source, meters)
     return app
 

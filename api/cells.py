@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from schemas.counters import HOURS, unpack_bag
+from schemas.counters import CELLS, HOURS, unpack_bag
 from schemas.kinds import KINDS
 
 Counts: TypeAlias = tuple[int, ...]
@@ -22,8 +22,8 @@ BAGS_KEPT = 16_384
 _KINDS = len(KINDS)
 
 
-class Cells(msgspec.Struct, frozen=True, gc=False):
-    """The counts of a day: by cell (`schemas.counters.CELLS`), and its total."""
+class Cells(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """The counts of a day: by cell (`schemas.counters.CELLS`), and its total. Equal to itself alone."""
 
     counts: tuple[int, ...]
     total: Counts
@@ -37,9 +37,17 @@ class Cells(msgspec.Struct, frozen=True, gc=False):
         return self.total if stop - first == HOURS else _sum(self.counts, first, stop)
 
 
+def _sum(counts: Sequence[int], first: int, stop: int) -> Counts:
+    return tuple(sum(counts[first * _KINDS + kind : stop * _KINDS : _KINDS]) for kind in range(_KINDS))
+
+
 def cells_of(counts: Sequence[int]) -> Cells:
     """A day of those counts by cell."""
     return Cells(tuple(counts), _sum(counts, 0, HOURS))
+
+
+NOTHING = cells_of([0] * CELLS)
+"""A day on which nothing was counted."""
 
 
 @lru_cache(maxsize=BAGS_KEPT)
@@ -49,7 +57,3 @@ def unpack_cells(bag: bytes) -> Cells:
     if min(counts) < 0:
         raise ValueError("damaged counter: below zero")
     return cells_of(counts)
-
-
-def _sum(counts: Sequence[int], first: int, stop: int) -> Counts:
-    return tuple(sum(counts[first * _KINDS + kind : stop * _KINDS : _KINDS]) for kind in range(_KINDS))

@@ -10,7 +10,7 @@ day may have 23 or 25 hours.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -43,7 +43,7 @@ class Range:
     from_ms: int
     to_ms: int
     indices: range
-    starts: tuple[int, ...]
+    starts: Sequence[int]
     zone: Zone = UTC
 
     @property
@@ -85,10 +85,10 @@ def _index_of(period: Period, ms: int, zone: Zone) -> int:
     return period.index_of(_clock(period, zone).to_local(ms) // HOUR_MS)
 
 
-def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> tuple[int, ...]:
+def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> Sequence[int]:
     """The hours at which points start. Raises: ApiError UNSUPPORTED_TIMEZONE; ValueError, OverflowError."""
-    if zone is UTC:
-        return tuple(map(period.start_of, indices))
+    if zone is UTC and period.hours is not None:
+        return range(period.start_of(indices.start), period.start_of(indices.stop), period.hours)
     all_ms = [_start_ms(period, index, zone) for index in indices]
     if not zone.is_on_whole_hours(max(all_ms[0], FIRST_MS), last_ms):
         raise ApiError(
@@ -171,7 +171,7 @@ def range_before(asked: Range) -> Range:
     try:
         starts = _starts(asked.period, indices, asked.zone, to_ms)
     except (ValueError, OverflowError):
-        starts = ()
+        starts = range(0)
     if not starts or starts[0] * HOUR_MS < FIRST_MS:
         raise ApiError(INVALID_RANGE, "The span before this range begins before the year 1.", "from")
     return Range(asked.period, starts[0] * HOUR_MS, to_ms, indices, starts, asked.zone)
@@ -184,17 +184,17 @@ def _add(counts: Iterable[Counts]) -> Counts:
 
 def add_up(asked: Range, days: Days) -> Series:
     """The points of a range: one for each period of it, zeros where nothing was counted."""
-    hours, starts = asked.hours, asked.starts
+    starts = tuple(asked.starts)
+    ends = (*starts[1:], asked.hours.stop)
     sums = [ZEROS] * len(starts)
-    for day, cells in days.items():
-        midnight = day * HOURS
-        hour, stop = max(hours.start, midnight), min(hours.stop, midnight + HOURS)
-        at = bisect_right(starts, hour) - 1
-        if asked.period is HOUR and hour < stop:
-            sums[at : at + stop - hour] = cells.by_hour(hour - midnight, stop - midnight)
+    for midnight, cells, first, stop in _counting(asked, days):
+        at = bisect_right(starts, first) - 1
+        if asked.period is HOUR:
+            sums[at : at + stop - first] = cells.by_hour(first - midnight, stop - midnight)
             continue
+        hour = first
         while hour < stop:
-            end = min(stop, starts[at + 1]) if at + 1 < len(starts) else stop
+            end = min(stop, ends[at])
             counts = cells.sum(hour - midnight, end - midnight)
             sums[at] = counts if sums[at] is ZEROS else _add((sums[at], counts))
             hour, at = end, at + 1
@@ -204,10 +204,17 @@ def add_up(asked: Range, days: Days) -> Series:
 
 def total_of(asked: Range, days: Days) -> Counts:
     """The totals of a range alone."""
-    sums = [ZEROS]
+    counting = _counting(asked, days)
+    return _add((ZEROS, *(cells.sum(first - start, stop - start) for start, cells, first, stop in counting)))
+
+
+def _counting(asked: Range, days: Days) -> Iterator[tuple[int, Cells, int, int]]:
+    """The days with hours that count: the hour at which the day starts, its counts, first such hour, end."""
+    first, end = asked.hours.start, asked.hours.stop
     for day, cells in days.items():
         midnight = day * HOURS
-        first, stop = max(asked.hours.start, midnight), min(asked.hours.stop, midnight + HOURS)
-        if first < stop:
-            sums.append(cells.sum(first - midnight, stop - midnight))
-    return _add(sums)
+        following = midnight + HOURS
+        if first <= midnight and following <= end:
+            yield midnight, cells, midnight, following
+        elif midnight < end and first < following:
+            yield midnight, cells, max(first, midnight), min(end, following)

@@ -7,7 +7,7 @@ therefore still reads its lane: that the counters are gone is told before a wron
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from fastapi import Request, Response
@@ -68,7 +68,7 @@ class Service:
         asker = await self._asker(key)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == Scope.tenant() else SCOPE_PARAMETERS
-        asked = _understand(lambda: read_question(request.query_params.multi_items(), known, now_ms))
+        asked = _understand(lambda: read_question(_query(request), known, now_ms))
         days, group_by = (asked.days, asked.group_by) if isinstance(asked, Question) else (range(0), None)
         with self._meters.redis_seconds.time():
             counters = await self._reader.counters(
@@ -87,7 +87,7 @@ class Service:
     async def ids(self, request: Request, key: str | None, kind: str) -> Response:
         """A page of the known ids of a kind, `sequence` or `template`."""
         asker = await self._asker(key)
-        asked = _understand(lambda: read_page(request.query_params.multi_items(), PAGE_PARAMETERS))
+        asked = _understand(lambda: read_page(_query(request), PAGE_PARAMETERS))
         with self._meters.redis_seconds.time():
             known = await self._reader.known_ids(asker.tenant, kind, lambda: self._count(request, asker))
         if isinstance(asked, ApiError):
@@ -130,6 +130,11 @@ class Service:
 
     def _count(self, request: Request, asker: ApiKeyRecord) -> None:
         request.state.headers = self._limit.count(asker.id)
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    """Names and values in the order of the query string."""
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def _understand(read: Callable[[], Understood]) -> Understood | ApiError:
