@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from api.cells import NOTHING, Cells, Counts
+from api.cells import BAGS_KEPT, NOTHING, Cells, Counts
 from api.freshness import Status, status_of
 from api.instants import format_instant
-from api.periods import HOUR
+from api.periods import DAY, HOUR
 from api.questions import Question
 from api.rates import change_of, rates_of
 from api.rollup import Days, Range, Series, add_up, total_of
-from api.zones import HOUR_MS
+from api.zones import HOUR_MS, UTC
 from schemas.counters import HOURS
 from schemas.kinds import FIELDS
 
@@ -32,9 +32,6 @@ Point: Final = msgspec.defstruct(
     gc=False,
 )
 """One period of an answer; rates and status only where they were asked for. There may be thousands."""
-
-STARTS_KEPT: Final = 20_000
-"""Starts of points that are kept in writing: the hours of two years."""
 
 DAYS_KEPT: Final = 8_192
 """Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
@@ -51,8 +48,8 @@ def metrics_body(
     days: the counters of its scope; groups: the totals of each group where they were asked for;
     through_ms: up to when everything is counted.
     """
-    if question.asked.period is HOUR and not question.include:
-        totals, points = total_of(question.asked, days), _plain_hours(question.asked, days)
+    if _are_kept(question):
+        totals, points = total_of(question.asked, days), _kept_points(question.asked, days)
     else:
         series = add_up(question.asked, days)
         totals, points = series.totals, _points(question, series, through_ms)
@@ -97,7 +94,7 @@ def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
 
 
 def _points(question: Question, series: Series, through_ms: int | None) -> msgspec.Raw:
-    points: list[Any] = [Point(_start(start), *counts) for start, counts in series.points]
+    points: list[Any] = [Point(format_instant(start), *counts) for start, counts in series.points]
     if "rates" in question.include:
         for point, (_, counts) in zip(points, series.points, strict=True):
             point.rates = rates_of(counts)
@@ -108,33 +105,38 @@ def _points(question: Question, series: Series, through_ms: int | None) -> msgsp
     return msgspec.Raw(msgspec.json.encode(points))
 
 
-def _plain_hours(asked: Range, days: Days) -> msgspec.Raw:
-    """What `_points` makes of hours without more. They may be thousands, and most were asked for before."""
+def _are_kept(question: Question) -> bool:
+    """Whether each point is of one day of UTC and says nothing but its counts."""
+    asked = question.asked
+    return not question.include and (asked.period is HOUR or (asked.period is DAY and asked.zone is UTC))
+
+
+def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
+    """What `_points` makes of such a range: it may be long, and most of it was asked for before."""
     hours, first_hour = asked.hours, asked.starts[0]
+    write = _day if asked.period is DAY else _hours_of_day
     parts = []
-    if first_hour < hours.start:  # its point is there, and it does not count
-        parts.append(_hours_of_day(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
-    for day in asked.days:
+    if asked.period is HOUR and first_hour < hours.start:  # the point of an hour that does not count
+        parts.append(write(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
+    for day in range(first_hour // HOURS, asked.starts[-1] // HOURS + 1):
         midnight = day * HOURS
         first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
-        if first < stop:
-            parts.append(_hours_of_day(day, days.get(day, NOTHING), first, stop))
-    return msgspec.Raw(b"[%b]" % b",".join(parts))
+        parts.append(write(day, days.get(day, NOTHING), first, stop))
+    return msgspec.Raw(b"[%b]" % b",".join(filter(None, parts)))
 
 
 @lru_cache(maxsize=DAYS_KEPT)
 def _hours_of_day(day: int, cells: Cells, first: int, stop: int) -> bytes:
     """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
-    starts = range((day * HOURS + first) * HOUR_MS, (day * HOURS + stop) * HOUR_MS, HOUR_MS)
-    points = [
-        Point(_start(ms), *counts) for ms, counts in zip(starts, cells.by_hour(first, stop), strict=True)
-    ]
+    counted = enumerate(cells.by_hour(first, stop), day * HOURS + first)
+    points = [Point(format_instant(hour * HOUR_MS), *counts) for hour, counts in counted]
     return msgspec.json.encode(points)[1:-1]
 
 
-@lru_cache(maxsize=STARTS_KEPT)
-def _start(ms: int) -> str:
-    return format_instant(ms)
+@lru_cache(maxsize=BAGS_KEPT)
+def _day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+    """The point of a day of which the hours from `first` up to `stop` (0 to 24) count."""
+    return msgspec.json.encode(Point(format_instant(day * HOURS * HOUR_MS), *cells.sum(first, stop)))
 
 
 def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:

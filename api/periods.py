@@ -45,12 +45,13 @@ def _start_of_month(month: int) -> int:
 
 # Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
 HOUR: Final = Period("hour", 24, lambda hour: hour, lambda index: index, 1, local=False)
+DAY: Final = Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS, HOURS)
 
 PERIODS: Final[Mapping[str, Period]] = {
     period.name: period
     for period in (
         HOUR,
-        Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS, HOURS),
+        DAY,
         Period(
             "week",
             12,
