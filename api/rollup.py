@@ -2,7 +2,8 @@
 
 The contract: an hour counts when `from` <= its start <= `to`. Points run from the period that holds
 `from` to the one that holds `to`, both included, even where no hour of it counts; a point is named by
-its period's start, also before `from`. Totals are the sum of the points, never counted apart.
+its period's start, also before `from`. Totals are the sum of the points, which is that of all hours that
+count.
 
 Hours and days of the counters are UTC's and numbered from 1970 on (below zero before). A range knows the
 hours at which its points start: in UTC by reckoning, in another zone by that zone's clocks, so that a
