@@ -4,14 +4,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from api import docs, openapi, page
 from api.config import ApiSettings, rate_limit_of
@@ -43,8 +46,31 @@ class WholeRest(Convertor[str]):
 
 register_url_convertor("whole", WholeRest())
 
+BEARER: Final = HTTPBearer(
+    auto_error=False, description="An API key, as `python -m api keys create` prints it."
+)
+
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 SequenceId = Annotated[str, Path(description="The sequence ID.", examples=["onboarding"])]
 TemplateId = Annotated[str, Path(description="The template ID.", examples=["welcome-email"])]
+
+
+class MetricsRoute(APIRoute):
+    """A route whose endpoint is called at once, with the request, its credentials and its id if it has one.
+
+    The framework would ask each time what the endpoint wants, and cost more than the answer. What is asked is
+    judged by the service in its own order; the endpoint's signature is there for the documentation.
+    """
+
+    async def handle(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Answer a request; one of another method is refused by the framework."""
+        if scope["method"] != "GET":
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        credentials = await BEARER(request)
+        response = await self.endpoint(request, credentials=credentials, **request.path_params)
+        await response(scope, receive, send)
 
 
 def now_ms() -> int:
@@ -84,50 +110,52 @@ def create_app(
     app.add_middleware(MeterRequests, meters=meters)
     app.add_middleware(NameRequests)
     refuse_as_problems(app)
+    _add_metrics(app, service)  # before all others: routes are tried one after the other
     docs.add_to(app)
     page.add_to(app)
-    _add_metrics(app, service)
     _add_health(app, reader, key_source, meters)
     return app
 
 
 def _add_metrics(app: FastAPI, service: Service) -> None:
-    bearer = HTTPBearer(auto_error=False, description="An API key, as `python -m api keys create` prints it.")
-
-    def presented(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> str | None:
-        return credentials.credentials if credentials else None
-
-    Key = Annotated[str | None, Depends(presented)]  # noqa: N806 - a type
     tenant = openapi.operation("get", Metrics, TENANT_PARAMETERS, openapi.METRICS_EXAMPLE)
     sequence = openapi.operation("sequence", Metrics, SCOPE_PARAMETERS, openapi.METRICS_EXAMPLE, has_id=True)
     template = openapi.operation("template", Metrics, SCOPE_PARAMETERS, openapi.METRICS_EXAMPLE, has_id=True)
     sequences = openapi.operation("sequences", KnownIds, PAGE_PARAMETERS, openapi.IDS_EXAMPLE)
     templates = openapi.operation("templates", KnownIds, PAGE_PARAMETERS, openapi.IDS_EXAMPLE)
 
-    @app.get("/api/metrics", **tenant)
-    async def get_metrics(request: Request, key: Key) -> Any:
+    async def get_metrics(request: Request, credentials: Credentials) -> Response:
         """The numbers of the whole tenant."""
-        return await service.metrics(request, key, Scope.tenant())
+        return await service.metrics(request, _key(credentials), Scope.tenant())
 
-    @app.get("/api/metrics/sequences", **sequences)
-    async def get_sequences(request: Request, key: Key) -> Any:
+    async def get_sequences(request: Request, credentials: Credentials) -> Response:
         """The known sequences: those for which something was counted, in the order of their bytes."""
-        return await service.ids(request, key, "sequence")
+        return await service.ids(request, _key(credentials), "sequence")
 
-    @app.get("/api/metrics/templates", **templates)
-    async def get_templates(request: Request, key: Key) -> Any:
+    async def get_templates(request: Request, credentials: Credentials) -> Response:
         """The known templates: those for which something was counted, in the order of their bytes."""
-        return await service.ids(request, key, "template")
+        return await service.ids(request, _key(credentials), "template")
 
-    @app.get("/api/metrics/sequences/{id:whole}", **sequence)
-    async def get_sequence_metrics(request: Request, id: SequenceId, key: Key) -> Any:  # noqa: A002
+    async def get_sequence_metrics(request: Request, id: SequenceId, credentials: Credentials) -> Response:  # noqa: A002
         """The numbers of one sequence."""
-        return await service.metrics(request, key, Scope.sequence(id))
+        return await service.metrics(request, _key(credentials), Scope.sequence(id))
 
-    @app.get("/api/metrics/templates/{id:whole}", **template)
-    async def get_template_metrics(request: Request, id: TemplateId, key: Key) -> Any:  # noqa: A002
+    async def get_template_metrics(request: Request, id: TemplateId, credentials: Credentials) -> Response:  # noqa: A002
         """The numbers of one template, over all sequences and single mails."""
-        return await service.metrics(request, key, Scope.template(id))
+        return await service.metrics(request, _key(credentials), Scope.template(id))
+
+    for path, endpoint, told in (
+        ("/api/metrics", get_metrics, tenant),
+        ("/api/metrics/sequences", get_sequences, sequences),
+        ("/api/metrics/templates", get_templates, templates),
+        ("/api/metrics/sequences/{id:whole}", get_sequence_metrics, sequence),
+        ("/api/metrics/templates/{id:whole}", get_template_metrics, template),
+    ):
+        app.router.add_api_route(path, endpoint, route_class_override=MetricsRoute, **told)
+
+
+def _key(credentials: Credentials) -> str | None:
+    return credentials.credentials if credentials else None
 
 
 def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
 from api.zones import DAY_MS, EPOCH, UTC, Zone
@@ -9,6 +10,9 @@ from api.zones import DAY_MS, EPOCH, UTC, Zone
 EPOCH_DAY: Final = EPOCH.toordinal()
 FIRST_MS: Final = (date.min.toordinal() - EPOCH_DAY) * DAY_MS
 LAST_MS: Final = (date.max.toordinal() - EPOCH_DAY + 1) * DAY_MS - 1
+
+INSTANTS_KEPT: Final = 20_000
+"""Times that are kept in writing, as answers tell the same ones again and again: the hours of two years."""
 
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
@@ -47,6 +51,7 @@ def parse_instant(text: str, *, end_of_day: bool, zone: Zone = UTC) -> int:
     return _in_range(ms)
 
 
+@lru_cache(maxsize=INSTANTS_KEPT)
 def format_instant(ms: int) -> str:
     """A time as the API writes it: `2025-09-01T00:00:00.000Z`."""
     return (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") + "Z"

@@ -22,13 +22,15 @@ class Period:
 
     name: its word in the API; default_points: how many come back where `from` is left out;
     index_of: the number of the period that holds an hour; start_of: the first hour of a period
-    (ValueError before the year 1 and after 9999); local: whether it follows the clocks of a place.
+    (ValueError before the year 1 and after 9999); hours: how long each is where no clock is ever put forward,
+    None where that differs; local: whether it follows the clocks of a place.
     """
 
     name: str
     default_points: int
     index_of: Callable[[int], int]
     start_of: Callable[[int], int]
+    hours: int | None
     local: bool = True
 
 
@@ -41,16 +43,23 @@ def _start_of_month(month: int) -> int:
     return (date(month // 12, month % 12 + 1, 1).toordinal() - EPOCH_DAY) * HOURS
 
 
+# Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
+HOUR: Final = Period("hour", 24, lambda hour: hour, lambda index: index, 1, local=False)
+DAY: Final = Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS, HOURS)
+
 PERIODS: Final[Mapping[str, Period]] = {
     period.name: period
     for period in (
-        # Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
-        Period("hour", 24, lambda hour: hour, lambda index: index, local=False),
-        Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS),
+        HOUR,
+        DAY,
         Period(
-            "week", 12, lambda hour: (hour // HOURS + MONDAY) // 7, lambda index: (index * 7 - MONDAY) * HOURS
+            "week",
+            12,
+            lambda hour: (hour // HOURS + MONDAY) // 7,
+            lambda index: (index * 7 - MONDAY) * HOURS,
+            7 * HOURS,
         ),
-        Period("month", 12, _month_of, _start_of_month),
+        Period("month", 12, _month_of, _start_of_month, None),
     )
 }
 

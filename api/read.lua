@@ -38,17 +38,24 @@ for at = 1, #fields, 2 do
   end
 end
 
--- The days that exist, not the days asked for: a range of centuries costs no more than the data.
-local bags, days = {}, {}
-for _, day in ipairs(redis.call('SMEMBERS', lane .. ':d:' .. tenant)) do
-  local number = tonumber(day)
-  if first <= number and number <= last then
-    days[#days + 1] = day
-    local bag = redis.call('HGET', lane .. ':c:' .. tenant .. ':' .. day, scope)
-    if bag then
-      bags[#bags + 1] = day
-      bags[#bags + 1] = bag
-    end
+-- A range of centuries costs no more than the data: of a long one the days that exist are looked through.
+local days = {}
+if last - first < redis.call('SCARD', lane .. ':d:' .. tenant) then
+  for day = first, last do days[#days + 1] = day end
+else
+  for _, day in ipairs(redis.call('SMEMBERS', lane .. ':d:' .. tenant)) do
+    local number = tonumber(day)
+    if first <= number and number <= last then days[#days + 1] = number end
+  end
+end
+
+local counters = lane .. ':c:' .. tenant .. ':'
+local bags = {}
+for _, day in ipairs(days) do
+  local bag = redis.call('HGET', counters .. day, scope)
+  if bag then
+    bags[#bags + 1] = day
+    bags[#bags + 1] = bag
   end
 end
 
@@ -56,14 +63,14 @@ local groups = {}
 if group ~= '' then
   local size = 0
   for _, day in ipairs(days) do
-    size = size + redis.call('HLEN', lane .. ':c:' .. tenant .. ':' .. day)
+    size = size + redis.call('HLEN', counters .. day)
   end
   if size > most then
     groups = false
   else
     for _, day in ipairs(days) do
       local found = {}
-      local scopes = redis.call('HGETALL', lane .. ':c:' .. tenant .. ':' .. day)
+      local scopes = redis.call('HGETALL', counters .. day)
       for at = 1, #scopes, 2 do
         if string.sub(scopes[at], 1, 1) == group then
           found[#found + 1] = scopes[at]

@@ -1,13 +1,16 @@
 """Reads counters from Redis. What cannot be read for certain is unavailable; it is never a zero.
 
 Redis is a view that may be wiped, rolled back or rebuilt under us. So each answer reads the name of the
-live generation first, and then, in one atomic read of the tenant's lane (`read.lua`), the lane's own
-name together with the numbers: they are used only where both names agree. The known ids are read likewise
-(`ids.lua`).
+live generation, and in one atomic read of the tenant's lane (`read.lua`) the lane's own name together
+with the numbers: they are used only where both names agree. The known ids are read likewise (`ids.lua`).
+
+Both go in one round trip: the lane is that of the generation that was live when we last looked. Where that
+is no longer the live one, its numbers are dropped and the lane of the live one is read. (A name goes live
+once: what was live before the lane was read and is live at the time of the request was so in between.)
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -19,11 +22,12 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError
 
+from api.cells import Cells, unpack_cells
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
+from api.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
 from schemas.counters import (
-    GENERATION_KEY,
     LAYOUT,
     TENANT_SCOPE,
     Generation,
@@ -32,7 +36,6 @@ from schemas.counters import (
     safe_id,
     sequence_scope,
     template_scope,
-    unpack_bag,
 )
 from schemas.settings import RedisSettings
 
@@ -57,11 +60,9 @@ GROUP_FIELDS: Final[Mapping[str, bytes]] = {"sequence": sequence_scope(""), "tem
 MAX_GROUP_FIELDS: Final = 50_000
 """Scopes of days that one answer may look through for its groups: more would hold up Redis and us."""
 
-REDIS_ERRORS: Final = (RedisError, RedisClusterException)
-"""All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""
-
 TIMEOUT_S: Final = 2.0
-CONNECTIONS: Final = 64
+ATTEMPTS: Final = 3
+"""Reads of a lane for one answer: the generation may change between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ class Counters:
     """One read of a lane.
 
     known: whether a fact was ever counted for the scope; days: for each day since 1970 that has any,
-    the counts by cell; partitions: for each known partition the time (ms) up to which it is counted, None
+    its counts; partitions: for each known partition the time (ms) up to which it is counted, None
     where it has none yet; groups: for each id of the groups that were wanted, its days.
     """
 
     known: bool
-    days: dict[int, list[int]]
+    days: dict[int, Cells]
     partitions: dict[int, int | None]
-    groups: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+    groups: dict[str, dict[int, Cells]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def connect(settings: RedisSettings) -> "Redis | RedisCluster":
     url, others = settings.redis_nodes
     if settings.redis_cluster:
         nodes = [ClusterNode(host, port) for host, port in others]
-        return RedisCluster.from_url(url, startup_nodes=nodes, max_connections=CONNECTIONS, **options)
-    pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT_S, **options)
+        return RedisCluster.from_url(url, startup_nodes=nodes, max_connections=AT_ONCE, **options)
+    pool = BlockingConnectionPool.from_url(url, max_connections=AT_ONCE, timeout=TIMEOUT_S, **options)
     return Redis.from_pool(pool)
 
 
@@ -137,13 +138,6 @@ def _partitions(fields: list[bytes]) -> dict[int, int | None]:
     """For each partition with a fence or a time, its time."""
     times = {bytes(name): int(value) for name, value in _pairs(fields)}
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
-
-
-def _bag(bag: bytes) -> list[int]:
-    counts = unpack_bag(bag)
-    if min(counts) < 0:
-        raise ValueError("damaged counter: below zero")
-    return counts
 
 
 def _counters(reply: list[Any]) -> Counters:
@@ -158,52 +152,54 @@ def _counters(reply: list[Any]) -> Counters:
             f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
             "from",
         )
-    groups: dict[str, dict[int, list[int]]] = {}
+    groups: dict[str, dict[int, Cells]] = {}
     for day, scopes in _pairs(by_day):
         for scope, bag in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = _bag(bag)
+            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_cells(bag)
     return Counters(
-        known == 1, {int(day): _bag(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
+        known == 1, {int(day): unpack_cells(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
     )
+
+
+def _nothing() -> None:
+    """Nobody to judge."""
 
 
 class Reader:
     """Reads on behalf of the routes.
 
-    All reads raise ApiError UNAVAILABLE where no sure answer is to be had: the client comes again.
+    All reads raise ApiError UNAVAILABLE where no sure answer is to be had: the client comes again. Where they
+    take `on_live`, it is called once, as soon as there is a live generation and before anything that is said
+    of its lane; what it raises ends the read.
     """
 
     def __init__(self, client: "Redis | RedisCluster") -> None:
         self._client = client
+        self._trips = RoundTrips(client)
+        self._last_live: Generation | None = None
         self._trouble = ""
 
     async def live(self) -> Generation:
         """The record of the live generation."""
-        try:
-            raw = await self._client.get(GENERATION_KEY)
-        except REDIS_ERRORS as error:
-            raise self._unavailable("Redis cannot be read.", error) from error
-        if raw is None:
-            raise self._unavailable("There is no live generation of counters.")
-        try:
-            generation = msgspec.json.decode(raw, type=Generation)
-        except msgspec.MsgspecError as error:
-            raise self._unavailable("The record of the live generation cannot be read.", error) from error
-        if generation.layout != LAYOUT or generation.lanes < 1:
-            raise self._unavailable("The live generation has a layout that this version does not know.")
-        return generation
+        raw, _ = await self._ask()
+        return self._live(raw)
 
     async def counters(
-        self, live: Generation, tenant: str, scope: Scope, days: range, group_by: str | None = None
+        self,
+        tenant: str,
+        scope: Scope,
+        days: range,
+        group_by: str | None = None,
+        on_live: Callable[[], None] = _nothing,
     ) -> Counters:
-        """The counters of a scope on some days, where the tenant's lane is still of the live generation.
+        """The counters of a scope on some days, from the tenant's lane of the live generation.
 
         group_by: `sequence` or `template` for the counters of each of them too.
         Raises: ApiError RANGE_TOO_LARGE where those are too many.
         """
         group = b"" if group_by is None else GROUP_FIELDS[group_by]
         scoped = (scope.field, scope.known_set, scope.id, days.start, days.stop - 1, group, MAX_GROUP_FIELDS)
-        reply = await self._read(READ, live, tenant, scoped)
+        reply = await self._read(READ, tenant, scoped, on_live)
         try:
             # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
             counters = await to_thread.run_sync(_counters, reply) if group else _counters(reply)
@@ -212,9 +208,9 @@ class Reader:
         self._well()
         return counters
 
-    async def known_ids(self, live: Generation, tenant: str, kind: str) -> KnownIds:
+    async def known_ids(self, tenant: str, kind: str, on_live: Callable[[], None] = _nothing) -> KnownIds:
         """The ids of a tenant's sequences or templates. kind: `sequence` or `template`."""
-        fields, ids = await self._read(IDS, live, tenant, (KNOWN_SETS[kind],))
+        fields, ids = await self._read(IDS, tenant, (KNOWN_SETS[kind],), on_live)
         try:
             known = KnownIds(list(ids), _partitions(fields))
         except ValueError as error:
@@ -227,33 +223,46 @@ class Reader:
         await self._client.aclose()
 
     async def _read(
-        self, script: Script, live: Generation, tenant: str, scoped: tuple[str | bytes | int, ...]
+        self, script: Script, tenant: str, scoped: Command, on_live: Callable[[], None]
     ) -> list[Any]:
-        """Call a script on the tenant's lane.
+        """Call a script on the tenant's lane of the live generation."""
+        held = self._last_live or await self.live()
+        for attempt in range(ATTEMPTS):
+            lane = lane_key(held.name, lane_of(tenant, held.lanes))
+            arguments = (1, lane, held.name, safe_id(tenant), *scoped)
+            raw, reply = await self._ask("EVALSHA_RO", script.sha, *arguments)
+            if isinstance(reply, NoScriptError):
+                raw, reply = await self._ask("EVAL_RO", script.text, *arguments)
+            live = self._live(raw)
+            if attempt == 0:
+                on_live()
+            if isinstance(reply, REDIS_ERRORS):
+                raise self._unavailable("Redis cannot be read.", reply) from reply
+            if reply is not None and live == held:
+                return cast("list[Any]", reply)
+            held = live
+        raise self._unavailable("The counters are not those of the live generation.")
 
-        A lane of another name may mean that a new generation went live since `live` was read: then the
-        record is read once more, and after that no more.
-        """
-        reply = await self._call(script, live, tenant, scoped)
-        if reply is None:
-            reply = await self._call(script, await self.live(), tenant, scoped)
-        if reply is None:
-            raise self._unavailable("The counters are not those of the live generation.")
-        return reply
-
-    async def _call(
-        self, script: Script, generation: Generation, tenant: str, scoped: tuple[str | bytes | int, ...]
-    ) -> list[Any] | None:
-        lane = lane_key(generation.name, lane_of(tenant, generation.lanes))
-        arguments = (lane, generation.name, safe_id(tenant), *scoped)
+    async def _ask(self, *command: str | bytes | int) -> Reply:
         try:
-            try:
-                reply = await self._client.evalsha_ro(script.sha, 1, *arguments)
-            except NoScriptError:
-                reply = await self._client.eval_ro(script.text, 1, *arguments)
+            return await self._trips.ask(command)
         except REDIS_ERRORS as error:
             raise self._unavailable("Redis cannot be read.", error) from error
-        return cast("list[Any] | None", reply)
+
+    def _live(self, raw: Any) -> Generation:
+        """The live generation of a record as it was read."""
+        if isinstance(raw, REDIS_ERRORS):
+            raise self._unavailable("Redis cannot be read.", raw) from raw
+        if raw is None:
+            raise self._unavailable("There is no live generation of counters.")
+        try:
+            generation = msgspec.json.decode(raw, type=Generation)
+        except msgspec.MsgspecError as error:
+            raise self._unavailable("The record of the live generation cannot be read.", error) from error
+        if generation.layout != LAYOUT or generation.lanes < 1:
+            raise self._unavailable("The live generation has a layout that this version does not know.")
+        self._last_live = generation
+        return generation
 
     def _unavailable(self, reason: str, error: Exception | None = None) -> ApiError:
         """The error to raise; logged when the trouble is a new one, not for each request that meets it."""

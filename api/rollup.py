@@ -2,7 +2,8 @@
 
 The contract: an hour counts when `from` <= its start <= `to`. Points run from the period that holds
 `from` to the one that holds `to`, both included, even where no hour of it counts; a point is named by
-its period's start, also before `from`. Totals are the sum of the points, never counted apart.
+its period's start, also before `from`. Totals are the sum of the points, which is that of all hours that
+count.
 
 Hours and days of the counters are UTC's and numbered from 1970 on (below zero before). A range knows the
 hours at which its points start: in UTC by reckoning, in another zone by that zone's clocks, so that a
@@ -10,22 +11,25 @@ day may have 23 or 25 hours.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from api.cells import Cells, Counts
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE, ApiError
 from api.instants import FIRST_MS, LAST_MS, parse_instant
-from api.periods import DEFAULT_PERIOD, PERIODS, Period
+from api.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
 from api.zones import HOUR_MS, UTC, Zone
 from schemas.counters import HOURS
 from schemas.kinds import KINDS
 
 MAX_POINTS: Final = 10_000
 
-Days = Mapping[int, Sequence[int]]
-"""For each day (since 1970) that has counters, its counts by cell (`schemas.counters.CELLS`)."""
+Days = Mapping[int, Cells]
+"""For each day (since 1970) that has counters, its counts."""
+
+ZEROS: Final[Counts] = (0,) * len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Range:
     from_ms: int
     to_ms: int
     indices: range
-    starts: tuple[int, ...]
+    starts: Sequence[int]
     zone: Zone = UTC
 
     @property
@@ -66,8 +70,8 @@ class Range:
 class Series:
     """An answer: for each point its start (ms) and its counts in the order of KINDS; and their sum."""
 
-    points: list[tuple[int, list[int]]]
-    totals: list[int]
+    points: list[tuple[int, Counts]]
+    totals: Counts
 
 
 def _clock(period: Period, zone: Zone) -> Zone:
@@ -82,8 +86,10 @@ def _index_of(period: Period, ms: int, zone: Zone) -> int:
     return period.index_of(_clock(period, zone).to_local(ms) // HOUR_MS)
 
 
-def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> tuple[int, ...]:
+def _starts(period: Period, indices: range, zone: Zone, last_ms: int) -> Sequence[int]:
     """The hours at which points start. Raises: ApiError UNSUPPORTED_TIMEZONE; ValueError, OverflowError."""
+    if zone is UTC and period.hours is not None:
+        return range(period.start_of(indices.start), period.start_of(indices.stop), period.hours)
     all_ms = [_start_ms(period, index, zone) for index in indices]
     if not zone.is_on_whole_hours(max(all_ms[0], FIRST_MS), last_ms):
         raise ApiError(
@@ -166,41 +172,50 @@ def range_before(asked: Range) -> Range:
     try:
         starts = _starts(asked.period, indices, asked.zone, to_ms)
     except (ValueError, OverflowError):
-        starts = ()
+        starts = range(0)
     if not starts or starts[0] * HOUR_MS < FIRST_MS:
         raise ApiError(INVALID_RANGE, "The span before this range begins before the year 1.", "from")
     return Range(asked.period, starts[0] * HOUR_MS, to_ms, indices, starts, asked.zone)
 
 
-def _add(sums: list[int], cells: Sequence[int], first: int, stop: int) -> None:
-    """Add the hours from `first` up to `stop` (0 to 24) of a day."""
-    kinds = len(KINDS)
-    for kind in range(kinds):
-        sums[kind] += sum(cells[first * kinds + kind : stop * kinds : kinds])
+def _add(counts: Iterable[Counts]) -> Counts:
+    """The sum of counts, at least one."""
+    return tuple(map(sum, zip(*counts, strict=True)))
 
 
 def add_up(asked: Range, days: Days) -> Series:
     """The points of a range: one for each period of it, zeros where nothing was counted."""
-    hours, starts = asked.hours, asked.starts
-    sums = [[0] * len(KINDS) for _ in starts]
-    for day, cells in days.items():
-        midnight = day * HOURS
-        hour, stop = max(hours.start, midnight), min(hours.stop, midnight + HOURS)
-        at = bisect_right(starts, hour) - 1
+    starts = tuple(asked.starts)
+    ends = (*starts[1:], asked.hours.stop)
+    sums = [ZEROS] * len(starts)
+    for midnight, cells, first, stop in _counting(asked, days):
+        at = bisect_right(starts, first) - 1
+        if asked.period is HOUR:
+            sums[at : at + stop - first] = cells.by_hour(first - midnight, stop - midnight)
+            continue
+        hour = first
         while hour < stop:
-            end = min(stop, starts[at + 1]) if at + 1 < len(starts) else stop
-            _add(sums[at], cells, hour - midnight, end - midnight)
+            end = min(stop, ends[at])
+            counts = cells.sum(hour - midnight, end - midnight)
+            sums[at] = counts if sums[at] is ZEROS else _add((sums[at], counts))
             hour, at = end, at + 1
     points = [(start * HOUR_MS, counts) for start, counts in zip(starts, sums, strict=True)]
-    return Series(points, [sum(column) for column in zip(*sums, strict=True)])
+    return Series(points, _add(sums))
 
 
-def total_of(asked: Range, days: Days) -> list[int]:
+def total_of(asked: Range, days: Days) -> Counts:
     """The totals of a range alone."""
-    sums = [0] * len(KINDS)
+    counting = _counting(asked, days)
+    return _add((ZEROS, *(cells.sum(first - start, stop - start) for start, cells, first, stop in counting)))
+
+
+def _counting(asked: Range, days: Days) -> Iterator[tuple[int, Cells, int, int]]:
+    """The days with hours that count: the hour at which the day starts, its counts, first such hour, end."""
+    first, end = asked.hours.start, asked.hours.stop
     for day, cells in days.items():
         midnight = day * HOURS
-        first, stop = max(asked.hours.start, midnight), min(asked.hours.stop, midnight + HOURS)
-        if first < stop:
-            _add(sums, cells, first - midnight, stop - midnight)
-    return sums
+        following = midnight + HOURS
+        if first <= midnight and following <= end:
+            yield midnight, cells, midnight, following
+        elif midnight < end and first < following:
+            yield midnight, cells, max(first, midnight), min(end, following)

@@ -6,9 +6,8 @@ therefore still reads its lane: that the counters are gone is told before a wron
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from fastapi import Request, Response
@@ -24,7 +23,7 @@ from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
 from api.questions import Question, read_page, read_question
 from api.rate_limit import RateLimit
 from api.reader import Reader, Scope
-from schemas.counters import Generation
+from schemas.keys import ApiKeyRecord
 
 Understood = TypeVar("Understood")
 
@@ -52,14 +51,6 @@ class Keys(Protocol):
         """A key was used. Never blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, and of which counters."""
-
-    tenant: str
-    live: Generation
-
-
 class Service:
     """Answers requests from the counters of one Redis."""
 
@@ -74,13 +65,15 @@ class Service:
 
     async def metrics(self, request: Request, key: str | None, scope: Scope) -> Response:
         """The numbers of a scope."""
-        asker = await self._asker(request, key)
+        asker = await self._asker(key)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == Scope.tenant() else SCOPE_PARAMETERS
-        asked = _understand(lambda: read_question(request.query_params.multi_items(), known, now_ms))
+        asked = _understand(lambda: read_question(_query(request), known, now_ms))
         days, group_by = (asked.days, asked.group_by) if isinstance(asked, Question) else (range(0), None)
         with self._meters.redis_seconds.time():
-            counters = await self._reader.counters(asker.live, asker.tenant, scope, days, group_by)
+            counters = await self._reader.counters(
+                asker.tenant, scope, days, group_by, lambda: self._count(request, asker)
+            )
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
@@ -93,10 +86,10 @@ class Service:
 
     async def ids(self, request: Request, key: str | None, kind: str) -> Response:
         """A page of the known ids of a kind, `sequence` or `template`."""
-        asker = await self._asker(request, key)
-        asked = _understand(lambda: read_page(request.query_params.multi_items(), PAGE_PARAMETERS))
+        asker = await self._asker(key)
+        asked = _understand(lambda: read_page(_query(request), PAGE_PARAMETERS))
         with self._meters.redis_seconds.time():
-            known = await self._reader.known_ids(asker.live, asker.tenant, kind)
+            known = await self._reader.known_ids(asker.tenant, kind, lambda: self._count(request, asker))
         if isinstance(asked, ApiError):
             raise asked
         ids, next_cursor = page_of(known.ids, asked.after, asked.limit)
@@ -110,10 +103,21 @@ class Service:
         keeps = polling.cache_control(now_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
 
-    async def _asker(self, request: Request, key: str | None) -> Asker:
-        """Judge who asks. Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED."""
-        with self._meters.redis_seconds.time():
-            live = await self._reader.live()
+    async def _asker(self, key: str | None) -> ApiKeyRecord:
+        """Judge who asks. The request is counted later, when it is known that it can be answered at all.
+
+        Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED.
+        """
+        try:
+            record = self._record_of(key)
+            self._limit.check(record.id)
+        except ApiError:
+            with self._meters.redis_seconds.time():
+                await self._reader.live()  # that there are no counters is told first
+            raise
+        return record
+
+    def _record_of(self, key: str | None) -> ApiKeyRecord:
         table = self._keys.table  # before `loaded`: a table that is being read anew is another one
         if not self._keys.loaded:
             raise ApiError(UNAVAILABLE, "The API keys are not read yet. Try again later.")
@@ -122,8 +126,15 @@ class Service:
         if record is None:
             raise ApiError(UNAUTHORIZED, "Send a valid API key in the header `Authorization: Bearer <key>`.")
         self._keys.note_use(record.id, now_ms)
-        request.state.headers = self._limit.count(record.id)
-        return Asker(record.tenant, live)
+        return record
+
+    def _count(self, request: Request, asker: ApiKeyRecord) -> None:
+        request.state.headers = self._limit.count(asker.id)
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    """Names and values in the order of the query string."""
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def _understand(read: Callable[[], Understood]) -> Understood | ApiError:

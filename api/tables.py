@@ -9,6 +9,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 MEDIA_TYPE: Final = "text/csv; charset=utf-8; header=present"
 
 
@@ -25,7 +27,7 @@ def wants_csv(accept: str | None) -> bool:
 def metrics_csv(body: Mapping[str, Any]) -> str:
     """The points of a body, or its groups and others where it has them."""
     if "groups" not in body:
-        return _write([_flat(point) for point in body["timeseries"]])
+        return _write([_flat(point) for point in msgspec.json.decode(body["timeseries"])])
     rows = [_flat({"row": "group", **group}) for group in body["groups"]]
     return _write([*rows, _flat({"row": "others", "id": "", **body["others"]})], ("row", "id"))
 

@@ -52,7 +52,7 @@ Run = Callable[[Callable[[Reader], Awaitable[Counters]]], Counters]
 
 
 async def tenant_counters(reader: Reader) -> Counters:
-    return await reader.counters(await reader.live(), "acme", Scope.tenant(), DAYS)
+    return await reader.counters("acme", Scope.tenant(), DAYS)
 
 
 def refuses(run: Run, job: Callable[[Reader], Awaitable[Counters]] = tenant_counters) -> str:
@@ -68,13 +68,17 @@ def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: 
     writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
     writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
     found = read(tenant_counters)
-    assert {day: cells[CELL] for day, cells in found.days.items()} == {DAY - 2: 300, DAY: 300, DAY + 2: 300}
-    assert all(sum(cells) == 300 for cells in found.days.values())
+    assert {day: cells.counts[CELL] for day, cells in found.days.items()} == {
+        DAY - 2: 300,
+        DAY: 300,
+        DAY + 2: 300,
+    }
+    assert all(sum(cells.counts) == sum(cells.total) == 300 for cells in found.days.values())
     assert found.partitions == {0: 1_700_000_000_000, 12: 1}
     assert found.known
 
     async def unknown(reader: Reader) -> Counters:
-        return await reader.counters(await reader.live(), "acme", Scope.template("a"), DAYS)
+        return await reader.counters("acme", Scope.template("a"), DAYS)
 
     assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
 
@@ -84,7 +88,7 @@ def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Ru
     writer.write([Counted(HOUR, "sent")])
     for _ in range(2):
         writer.client.script_flush()
-        assert read(tenant_counters).days[DAY][CELL] == 1
+        assert read(tenant_counters).days[DAY].counts[CELL] == 1
 
 
 def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run) -> None:
@@ -102,18 +106,66 @@ def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run)
     assert "live generation" in refuses(read)
 
 
-def test_a_generation_that_goes_live_in_between_is_read_instead(writer: Writer, read: Run) -> None:
-    """After the live record was read, a switch: the numbers of the new generation, none of the old."""
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_generation_that_goes_live_in_between_is_read_instead(
+    writer: Writer, read: Run, gone: bool
+) -> None:
+    """After the live record was read, a switch: the numbers of the new generation, none of the old.
+
+    Whether the old lane is gone already or stands there as it was.
+    """
     writer.write([Counted(HOUR, "sent", 1)])
     later = Writer(writer.client, "g2", lanes=7)
     later.write([Counted(HOUR, "sent", 2)])
-    writer.client.delete(writer.lane())
-    later.go_live()
 
-    async def with_the_old_record(reader: Reader) -> Counters:
-        return await reader.counters(writer.generation, "acme", Scope.tenant(), DAYS)
+    async def across_the_switch(reader: Reader) -> Counters:
+        assert (await tenant_counters(reader)).days[DAY].counts[CELL] == 1
+        if gone:
+            writer.client.delete(writer.lane())
+        later.go_live()
+        return await tenant_counters(reader)
 
-    assert read(with_the_old_record).days[DAY][CELL] == 2
+    assert read(across_the_switch).days[DAY].counts[CELL] == 2
+
+
+def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -> None:
+    """Reads that share round trips: each has its own numbers, also where its neighbour's read fails."""
+    tenants = [f"tenant {number}" for number in range(20)]
+    writer.write(Counted(HOUR, "sent", number + 1, tenant=name) for number, name in enumerate(tenants))
+    writer.client.hset(writer.day_key(DAY, "damaged"), counters.TENANT_SCOPE, b"\x00")
+    writer.client.sadd(f"{writer.lane('damaged')}:d:damaged", DAY)
+    writer.client.sadd(f"{writer.lane('broken')}:d:broken", DAY)
+    writer.client.set(writer.day_key(DAY, "broken"), "x")
+
+    async def at_once(reader: Reader) -> Counters:
+        await reader.live()
+        asked = [reader.counters(name, Scope.tenant(), DAYS) for name in (*tenants, "damaged", "broken")]
+        live = asyncio.create_task(reader.live())
+        *found, damaged, broken = await asyncio.gather(*asked, return_exceptions=True)
+        assert [each.days[DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
+            range(1, 21)
+        )
+        assert [each.code for each in (damaged, broken) if isinstance(each, ApiError)] == [UNAVAILABLE] * 2
+        assert await live == writer.generation
+        return await tenant_counters(reader)
+
+    assert read(at_once).days == {}
+
+
+def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> None:
+    """A request that is given up while it reads: the others are answered, and so are the next ones."""
+    writer.write([Counted(HOUR, "sent", 7)])
+
+    async def one_gives_up(reader: Reader) -> Counters:
+        await reader.live()
+        first, second = (asyncio.create_task(tenant_counters(reader)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).days[DAY].counts[CELL] == 7
+        assert first.cancelled()
+        return await tenant_counters(reader)
+
+    assert read(one_gives_up).days[DAY].counts[CELL] == 7
 
 
 def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read: Run) -> None:

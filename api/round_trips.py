@@ -1,0 +1,77 @@
+"""Reads that share their way to Redis: who asks while others are on their way goes with the next round trip.
+
+A round trip costs us far more than a command in it, so that many who ask at once are answered at the price
+of few. The record of the live generation comes with each one. It is read after all who go with it had
+asked, so each of them has it as it was during the request.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import RedisClusterException, RedisError
+
+from schemas.counters import GENERATION_KEY
+
+REDIS_ERRORS: Final = (RedisError, RedisClusterException)
+"""All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""
+
+AT_ONCE: Final = 2
+"""Round trips under way: Redis works on one while we take the other apart. It does one thing at a time."""
+
+Command: TypeAlias = Sequence[str | bytes | int]
+Reply: TypeAlias = tuple[Any, Any]
+"""The record of the live generation, and the reply to the command: what Redis said, or its error."""
+
+
+class RoundTrips:
+    """All reads of one application."""
+
+    def __init__(self, client: "Redis | RedisCluster") -> None:
+        self._client = client
+        self._waiting: list[tuple[Command, asyncio.Future[Reply]]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def ask(self, command: Command = ()) -> Reply:
+        """Read the record of the live generation, and what a command says that writes nothing.
+
+        command: its name, keys and arguments; none: the record alone.
+        Raises: one of REDIS_ERRORS where Redis cannot be reached.
+        """
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, reply))
+        if len(self._under_way) < AT_ONCE:
+            trip = asyncio.create_task(self._travel())
+            self._under_way.add(trip)
+        return await reply
+
+    async def _travel(self) -> None:
+        """Go, again and again, while anybody waits."""
+        try:
+            while self._waiting:
+                asked, self._waiting = self._waiting, []
+                await self._take(asked)
+        finally:
+            self._under_way -= {
+                asyncio.current_task()
+            }  # at once: who asks next must not wait for a trip that ended
+
+    async def _take(self, asked: Sequence[tuple[Command, asyncio.Future[Reply]]]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.execute_command("GET", GENERATION_KEY)
+        for command, _ in asked:
+            if command:
+                pipeline.execute_command(*command)
+        try:
+            live, *answers = await pipeline.execute(raise_on_error=False)
+        except Exception as error:  # noqa: BLE001 - it is for those who wait
+            for _, reply in asked:
+                if not reply.done():
+                    reply.set_exception(error)
+            return
+        left = iter(answers)
+        for command, reply in asked:
+            answer = next(left) if command else None
+            if not reply.done():  # whoever asked may be gone
+                reply.set_result((live, answer))
