@@ -68,11 +68,11 @@ class Applier:
         self,
         generation: Generation,
         letters: Iterable[tuple[int, Sequence[Letter]]],
-        calls: Iterable[Call],
+        calls: Iterable[Packed],
     ) -> Applied:
         """Write dead letters, wait for Kafka's acknowledgement, then count.
 
-        letters: by partition. calls: are packed one by one, while Redis has the one before behind it.
+        letters: by partition.
         Raises: PostponedError of any kind; any of the calls may or may not have been done.
         """
         for partition, of_partition in letters:

@@ -5,7 +5,6 @@ the consumer group, so that the partitions go to those who can.
 """
 
 import asyncio
-import gc
 import os
 import signal
 import tempfile
@@ -36,10 +35,6 @@ RETRY_S: Final = 1.0
 STOP_WITHIN_S: Final = 15.0
 """Faust waits up to a minute for a broker that is down; what is not applied is read again anyway."""
 
-COLLECT_AFTER: Final = 100_000
-"""Look for cycles after so many new objects (Python's own: 700). Events are tens of thousands of objects that
-live for a moment and are in no cycle; they need not be looked through again and again."""
-
 
 def now_ms() -> int:
     """The clock of the process, in ms since 1970."""
@@ -66,8 +61,6 @@ class Program:
 
         Returns: the exit status: 0, 1 for a port that is taken, 3 for a flood of unreadable records.
         """
-        gc.freeze()  # what is imported stays for the life of the process
-        gc.set_threshold(COLLECT_AFTER)
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, self._stop.set)

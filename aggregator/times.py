@@ -14,7 +14,7 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 _TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d+))? ?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII
 )
-_MINUTE: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):", re.ASCII)
+_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):", re.ASCII)
 
 
 def parse_ms(text: Any) -> int | None:
@@ -23,9 +23,9 @@ def parse_ms(text: Any) -> int | None:
     text: any JSON value.
     Returns: milliseconds since 1970-01-01T00:00Z (negative before), or none where it is no such time.
     """
-    try:  # what SES sends nearly always: `2025-09-01T10:20:`, `30.`, `123Z`
-        minute_ms: int = _MINUTES[text[:17]]
-        return minute_ms + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:]]
+    try:  # what SES sends nearly always: `2025-09-01T10:`, `20:`, `30.`, `123Z`
+        hour_ms: int = _HOURS[text[:14]]
+        return hour_ms + _MINUTES[text[14:17]] + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:]]
     except (KeyError, TypeError):
         return _parse_any_ms(text) if type(text) is str else None
 
@@ -47,22 +47,26 @@ def _parse_any_ms(text: str) -> int | None:
     return ms - offset if sign == "+" else ms + offset
 
 
-class _Minutes(dict[str, int]):
-    """The start of each minute that was asked for, in ms: by the text up to the colon before the seconds."""
+class _Hours(dict[str, int]):
+    """The start of each hour that was asked for, in ms: by the text up to the colon before the minutes.
+
+    So few that they stay at hand, while the minutes of some weeks would not.
+    """
 
     def __missing__(self, text: str) -> int:
-        match = _MINUTE.fullmatch(text)
-        minute = _minute_of(*match.groups()) if match else None
-        if minute is None:
+        match = _HOUR.fullmatch(text)
+        hour = _minute_of(match[1], match[2], "00") if match else None
+        if hour is None:
             raise KeyError(text)
-        if len(self) >= _MINUTES_KEPT:
+        if len(self) >= _HOURS_KEPT:
             self.clear()
-        self[text] = minute
-        return minute
+        self[text] = hour
+        return hour
 
 
-_MINUTES_KEPT: Final = 65_536
-_MINUTES: Final = _Minutes()
+_HOURS_KEPT: Final = 65_536
+_HOURS: Final = _Hours()
+_MINUTES: Final = {f"{minute:02}:": minute * 60_000 for minute in range(60)}
 _SECONDS: Final = {f"{second:02}.": second * 1000 for second in range(60)}
 _MILLISECONDS: Final = {f"{ms:03}Z": ms for ms in range(1000)}
 

@@ -3,8 +3,8 @@
 Begin: drop what is in flight, read the fences of all lanes, seek each partition to its least one. It follows
 every assignment and every doubt: an error of any kind, a lost answer, a fence that stands where it should
 not. As the fences say exactly what is counted, beginning is always right and costs only time.
-Batch: read it. Whenever the Redis thread has nothing to do, it is handed all that was read meanwhile, which
-it folds and counts while the next ones are read: so calls grow with the backlog, and are small without one.
+Batch: read it. Whenever the Redis thread has nothing to do, all that was read meanwhile is folded and given
+to it, and the next ones are read while it counts: so calls grow with the backlog, and are small without one.
 Tick: each second, lanes without events are moved along, so that silence cannot hide a rollback; the tick
 also stores up to when a partition is complete and tells Kafka how far we are.
 
@@ -271,7 +271,10 @@ class Worker:
             return
         epoch = self._driver().epoch
         count = partial(
-            self._applier.count, generation, list(pending.letters.items()), list(map(packed, pending.backlog.calls()))
+            self._applier.count,
+            generation,
+            list(pending.letters.items()),
+            list(map(packed, pending.backlog.calls())),
         )
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._in_order, epoch, count)
         self._jobs += 1

@@ -127,8 +127,8 @@ MUTATIONS = (
                 "applying.py",
                 "        for partition, of_partition in letters:\n"
                 "            self._letters.write(partition, of_partition)\n"
-                "        return apply_calls(self._store, generation, map(packed, calls))",
-                "        applied = apply_calls(self._store, generation, map(packed, calls))\n"
+                "        return apply_calls(self._store, generation, calls)",
+                "        applied = apply_calls(self._store, generation, calls)\n"
                 "        for partition, of_partition in letters:\n"
                 "            self._letters.write(partition, of_partition)\n        return applied",
             ),
