@@ -16,7 +16,7 @@ from aggregator.keyspace import Keyspace
 from aggregator.store import Store
 from schemas.counters import LANES, LAYOUT, Generation
 
-RECORDS_A_SECOND: Final = 20_000
+RECORDS_A_SECOND: Final = 10_000
 """Records a rebuild counts in a second beside live traffic, measured on two cores with Kafka, Redis and all
 programs on them. An idle or bigger machine is faster."""
 

@@ -25,7 +25,7 @@ from aggregator.lease import Lease
 from aggregator.planning import Plan, Planner, RebuildRefusedError, beyond_zero
 from aggregator.recounting import Tail
 from aggregator.shares import count_shares
-from aggregator.turns import ALONE, GIVING_WAY
+from aggregator.turns import ALONE, GIVING_WAY, Pace, give_way
 from schemas.counters import LANES, LAYOUT, Generation, unsafe_id
 
 log = structlog.get_logger(__name__)
@@ -126,7 +126,10 @@ class Rebuild:
         if plan.live is not None:
             report.not_compared = self._planner.incomparable(plan.live, found)
             followed = None if report.not_compared else plan.live
-        self._bulk(new, plan, self._planner.lettered(followed, found), lease)
+        pace = ALONE if plan.live is None else GIVING_WAY
+        if pace.idle:
+            give_way()
+        self._bulk(new, plan, pace, self._planner.lettered(followed, found), lease)
         with Tail(self._settings, new, self._planner.lettered(followed, found)) as tail:
             if followed is not None:
                 self._compare(followed, new, tail, report, lease)
@@ -136,7 +139,9 @@ class Rebuild:
         report.seconds = time.monotonic() - began
         return report
 
-    def _bulk(self, new: Generation, plan: Plan, lettered: Mapping[int, int], lease: Lease) -> None:
+    def _bulk(
+        self, new: Generation, plan: Plan, pace: Pace, lettered: Mapping[int, int], lease: Lease
+    ) -> None:
         """Count up to the end of the log as it was at the beginning."""
 
         def watch(done: int) -> None:
@@ -150,7 +155,7 @@ class Rebuild:
             stop=plan.stop,
             lettered=lettered,
             processes=self._processes,
-            pace=ALONE if plan.live is None else GIVING_WAY,
+            pace=pace,
             watch=watch,
         )
         self._progress("counting", plan.records, plan.records)

@@ -57,5 +57,5 @@ class Pace:
                 time.sleep(self.pause * (time.monotonic() - began))
 
 
-GIVING_WAY: Final = Pace(facts_a_call=1000, pause=1.0, idle=True)
+GIVING_WAY: Final = Pace(facts_a_call=250, pause=1.0, idle=True)
 ALONE: Final = Pace(facts_a_call=FACTS_A_CALL, pause=0.0, idle=False)
