@@ -13,7 +13,6 @@ Kafka's committed offsets decide nothing here.
 
 import asyncio
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,7 +24,6 @@ from faust.types import TP
 from aggregator import meters
 from aggregator.applying import Applied, Applier, packed
 from aggregator.batches import Batch, Consumer
-from aggregator.deadletter import Letter
 from aggregator.errors import (
     GoneError,
     KafkaUnavailableError,
@@ -35,8 +33,9 @@ from aggregator.errors import (
     RolledBackError,
 )
 from aggregator.facts import Reader
-from aggregator.fences import Backlog, Partition
-from aggregator.reading import FloodWatch, Reading, read_batch
+from aggregator.fences import Partition
+from aggregator.pending import Pending
+from aggregator.reading import FloodWatch, read_batch
 from aggregator.record_batches import unpacked
 from aggregator.store import LaneCall
 from aggregator.tally import pack
@@ -54,34 +53,6 @@ STALLED_TICKS: Final = 3
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
-
-
-class _Pending:
-    """What is read and waits for the Redis thread."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.backlog = Backlog()
-        self.letters: defaultdict[int, list[Letter]] = defaultdict(list)
-        self.outcomes: Counter[str] = Counter()
-
-    def add(self, batch: Batch, reading: Reading) -> None:
-        """Take in a batch, whose events the backlog has."""
-        self.batches.append(batch)
-        if reading.letters:
-            self.letters[batch.partition] += reading.letters
-        self.outcomes.update(reading.outcomes)
-
-    def meter(self, applied: Applied) -> None:
-        """It is counted."""
-        for outcome, number in self.outcomes.items():
-            meters.RECORDS.labels(outcome).inc(number)
-        for letters in self.letters.values():
-            for _, reason in letters:
-                meters.DEAD_LETTERS.labels(reason).inc()
-        meters.FACTS.labels("new").inc(applied.new)
-        meters.FACTS.labels("repeated").inc(applied.repeated)
-        meters.REFOLDS.inc(applied.refolds)
 
 
 class Worker:
@@ -113,7 +84,7 @@ class Worker:
         self._still: dict[int, tuple[int, int]] = {}
         self._complete: dict[int, int] = {}
         self._jobs = 0
-        self._pending = _Pending()
+        self._pending = Pending()
         self._failed_epoch = -1
         self._above_since: float | None = None
         self._due = asyncio.Event()
@@ -155,7 +126,7 @@ class Worker:
         self._probes = {}
         self._still = {}
         self._complete = {}
-        self._pending = _Pending()
+        self._pending = Pending()
         meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
         meters.LAG_SECONDS.clear()
         self._not_ready(why)
@@ -266,7 +237,7 @@ class Worker:
 
     def _hand_over(self, generation: Generation) -> None:
         """Give the Redis thread all that was read since it was last given something."""
-        pending, self._pending = self._pending, _Pending()
+        pending, self._pending = self._pending, Pending()
         if not pending.batches:
             return
         epoch = self._driver().epoch
@@ -307,7 +278,7 @@ class Worker:
             raise
 
     def _applied(
-        self, pending: "_Pending", epoch: int, since: float, job: "asyncio.Future[Applied | None]"
+        self, pending: Pending, epoch: int, since: float, job: "asyncio.Future[Applied | None]"
     ) -> None:
         """On the loop: what became of what was handed over."""
         self._jobs -= 1

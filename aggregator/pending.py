@@ -1,0 +1,42 @@
+"""What a worker has read and not yet given to the Redis thread.
+
+Law: it is handed over as a whole, dead letters first, so that no fence passes a record whose letter is not
+written; and it is metered once it is counted.
+"""
+
+from collections import Counter, defaultdict
+
+from aggregator import meters
+from aggregator.applying import Applied
+from aggregator.batches import Batch
+from aggregator.deadletter import Letter
+from aggregator.fences import Backlog
+from aggregator.reading import Reading
+
+
+class Pending:
+    """Some batches, what is to be counted of them, and what they said."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.backlog = Backlog()
+        self.letters: defaultdict[int, list[Letter]] = defaultdict(list)
+        self.outcomes: Counter[str] = Counter()
+
+    def add(self, batch: Batch, reading: Reading) -> None:
+        """Take in a batch, whose events the backlog has."""
+        self.batches.append(batch)
+        if reading.letters:
+            self.letters[batch.partition] += reading.letters
+        self.outcomes.update(reading.outcomes)
+
+    def meter(self, applied: Applied) -> None:
+        """It is counted."""
+        for outcome, number in self.outcomes.items():
+            meters.RECORDS.labels(outcome).inc(number)
+        for letters in self.letters.values():
+            for _, reason in letters:
+                meters.DEAD_LETTERS.labels(reason).inc()
+        meters.FACTS.labels("new").inc(applied.new)
+        meters.FACTS.labels("repeated").inc(applied.repeated)
+        meters.REFOLDS.inc(applied.refolds)
