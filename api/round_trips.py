@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from schemas.counters import GENERATION_KEY
 
@@ -70,8 +70,22 @@ class RoundTrips:
                 if not reply.done():
                     reply.set_exception(error)
             return
+        live = await self._or_alone(("GET", GENERATION_KEY), live)
         left = iter(answers)
         for command, reply in asked:
-            answer = next(left) if command else None
+            answer = await self._or_alone(command, next(left)) if command else None
             if not reply.done():  # whoever asked may be gone
                 reply.set_result((live, answer))
+
+    async def _or_alone(self, command: Command, answer: Any) -> Any:
+        """The answer of a command, asked again by itself where it is an error.
+
+        In a cluster a shard may have failed over: the client then looks for it anew, which it does for a
+        command and not for one of many.
+        """
+        if not isinstance(answer, REDIS_ERRORS) or isinstance(answer, NoScriptError):
+            return answer
+        try:
+            return await self._client.execute_command(*command)
+        except REDIS_ERRORS as error:
+            return error
