@@ -96,7 +96,7 @@ class Reader:
         )
         self._tags: Any = tags
         self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
-        # Mails have few different tags, so they are judged once: a quarter of the cost of an event.
+        # Many mails have the same tags, which are judged once; their events then share one object.
         self._scopes_of_known = lru_cache(_SCOPES_KEPT)(self._scopes_of)
         self._scopes_without_tags = self._scopes_of(tags())
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from deploy.signing import Signer, type_of_version
 from ingest import problems
 from ingest.webhook import BODY_MAX_BYTES, SES_TEST_MESSAGE
-from tests.ingest.support import SNS_HOST, TOPIC, Answer, SnsStandIn, event, ingest
+from tests.ingest.support import SNS_HOST, TOPIC, Answer, Ingest, SnsStandIn, event, ingest
 
 ARN_IN_QUERY = TOPIC.replace(":", "%3A")
 
@@ -140,17 +141,11 @@ def test_a_body_of_1_mib_is_taken_and_one_byte_more_is_413(signer: Signer, certi
     assert len(program.recorder.records) == 1
 
 
-@pytest.mark.parametrize("headers", [[], [(b"content-length", b"10")], [(b"content-length", b"-1")]])
-def test_a_body_without_a_true_length_is_read_no_further_than_it_may_be_long(
-    certificates: Path, headers: list[tuple[bytes, bytes]]
-) -> None:
-    """Neither an absent nor a false Content-Length makes the program read on."""
-    chunk = b" " * 65_536
-    asked, answered = list[int](), list[Any]()
-
-    async def receive() -> dict[str, Any]:
-        asked.append(len(chunk))
-        return {"type": "http.request", "body": chunk, "more_body": True}
+def asgi_status(
+    program: Ingest, headers: list[tuple[bytes, bytes]], receive: Callable[[], Awaitable[dict[str, Any]]]
+) -> int:
+    """The status that the webhook answers to a request that no HTTP client would send."""
+    answered = list[Any]()
 
     async def send(message: Any) -> None:
         answered.append(message)
@@ -162,8 +157,24 @@ def test_a_body_without_a_true_length_is_read_no_further_than_it_may_be_long(
         "query_string": b"",
         "headers": headers,
     }
-    asyncio.run(ingest(certificates).app()(scope, receive, send))
-    assert answered[0]["status"] == 413
+    asyncio.run(program.app()(scope, receive, send))
+    status: int = answered[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"10")], [(b"content-length", b"-1")]])
+def test_a_body_without_a_true_length_is_read_no_further_than_it_may_be_long(
+    certificates: Path, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Neither an absent nor a false Content-Length makes the program read on."""
+    chunk = b" " * 65_536
+    asked = list[int]()
+
+    async def receive() -> dict[str, Any]:
+        asked.append(len(chunk))
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    assert asgi_status(ingest(certificates), headers, receive) == 413
     assert sum(asked) == BODY_MAX_BYTES + len(chunk)
 
 
@@ -171,39 +182,22 @@ def test_a_body_that_has_its_declared_length_is_complete(signer: Signer, certifi
     """However many pieces it comes in, the server is not asked for more than it has announced."""
     body = json.dumps(signer.notification(TOPIC, event("mail-1"))).encode()
     pieces = [body[:1], body[1:700], b"", body[700:]]
-    answered = list[Any]()
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": pieces.pop(0), "more_body": True}
 
-    async def send(message: Any) -> None:
-        answered.append(message)
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/webhooks/sns",
-        "query_string": b"",
-        "headers": [(b"content-length", str(len(body)).encode())],
-    }
     program = ingest(certificates)
-    asyncio.run(program.app()(scope, receive, send))
-    assert answered[0]["status"] == 200
+    declared = [(b"content-length", str(len(body)).encode())]
+    assert asgi_status(program, declared, receive) == 200
     assert [record.key for record in program.recorder.records] == [b"mail-1"]
 
 
 def test_a_client_that_leaves_is_met_quietly(certificates: Path) -> None:
-    answered = list[Any]()
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:
-        answered.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/webhooks/sns", "query_string": b"", "headers": []}
-    asyncio.run(ingest(certificates).app()(scope, receive, send))
-    assert answered[0]["status"] == 503
+    assert asgi_status(ingest(certificates), [], receive) == 503
 
 
 def test_when_kafka_fails_sns_is_told_to_try_again(signer: Signer, certificates: Path) -> None:
