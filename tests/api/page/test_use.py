@@ -15,6 +15,8 @@ FOCUSED = """() => {
   return { label: label.trim().split("\\n")[0], isVisible };
 }"""
 LIGHT, DARK = "light", "dark"
+DRAWN = "document.querySelector('#counts canvas').toDataURL()"
+"""The picture of a chart, which is another one where its colours are others."""
 NARROW = """() => {
   const wide = [...document.querySelectorAll("body *")].filter((element) => {
     const { right } = element.getBoundingClientRect();
@@ -141,16 +143,16 @@ def test_light_and_dark(running: Running, tabs: Tabs) -> None:
     tab = enter(tabs.open(color_scheme="dark", viewport={"width": 1280, "height": 1000}), running.key)
     assert ground(tab) == DARK
     tab.shoot("dark")
-    dark = drawn(tab)
+    dark = str(tab.page.evaluate(DRAWN))
     tab.page.emulate_media(color_scheme="light")
     assert ground(tab) == LIGHT
-    assert drawn(tab) != dark
+    await_drawing(tab, "!==", dark)
     button = tab.page.locator("#theme")
     for theme, expected in (("light", LIGHT), ("dark", DARK)):
         button.click()
         expect(button).to_have_text(f"Theme: {theme}")
         assert ground(tab) == expected
-    assert drawn(tab) == dark
+    await_drawing(tab, "===", dark)
     tab.page.reload()
     settled(tab)
     assert ground(tab) == DARK
@@ -160,6 +162,6 @@ def test_light_and_dark(running: Running, tabs: Tabs) -> None:
     assert totals(tab)["sent"].startswith("2,85")
 
 
-def drawn(tab: Tab) -> str:
-    """The picture of a chart, which is another one where its colours are others."""
-    return str(tab.page.evaluate("document.querySelector('#counts canvas').toDataURL()"))
+def await_drawing(tab: Tab, compared: str, picture: str) -> None:
+    """Wait until a chart equals (`===`) a picture or not (`!==`): it hears of new colours later than CSS."""
+    tab.page.wait_for_function(f"(picture) => {DRAWN} {compared} picture", arg=picture)
