@@ -126,9 +126,10 @@ class Rebuild:
         if plan.live is not None:
             report.not_compared = self._planner.incomparable(plan.live, found)
             followed = None if report.not_compared else plan.live
-        pace = ALONE if plan.live is None else GIVING_WAY
-        if pace.idle:
-            give_way()
+        pace = ALONE
+        if plan.live is not None:
+            pace = GIVING_WAY
+            give_way()  # before the counting processes start: they inherit it
         self._bulk(new, plan, pace, self._planner.lettered(followed, found), lease)
         with Tail(self._settings, new, self._planner.lettered(followed, found)) as tail:
             if followed is not None:

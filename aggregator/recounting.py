@@ -8,7 +8,7 @@ worker is known to have passed: the others were written when those were counted 
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +23,7 @@ from aggregator.fences import Backlog, Events, Partition, Span
 from aggregator.reading import read_batch
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
-from aggregator.turns import GIVING_WAY, Pace
+from aggregator.turns import GIVING_WAY, Caller, Pace
 from schemas.counters import Generation
 
 AT_ONCE: Final = 40_000
@@ -85,11 +85,12 @@ def _count_once(
     turn: AbstractContextManager[object],
 ) -> None:
     store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
+    caller = Caller(store, generation, pace, turn)
 
     def apply(read: _Read) -> None:
         for number, refused in read.letters.items():
             letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
-        pace.apply(store, generation, read.backlog, turn)
+        caller.count(read.backlog)
 
     store.open()
     fences = store.fences(generation)
@@ -144,6 +145,7 @@ class Tail:
         self._reader = Reader(settings.rules)
         self._store = Store(settings)
         self._store.open()
+        self._caller = Caller(self._store, generation, GIVING_WAY, None)
         stored = self._store.fences(generation)
         self.fences = [{number: lane.get(number, 0) for number in lettered} for lane in stored]
         self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
@@ -202,7 +204,7 @@ class Tail:
             backlog = Backlog()
             if events:
                 backlog.add(lane, Span(number, fence, end, events))
-            GIVING_WAY.apply(self._store, self._generation, backlog, nullcontext())
+            self._caller.count(backlog)
             move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
             self.fences[lane][number] = end

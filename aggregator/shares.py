@@ -8,7 +8,7 @@ from typing import Any
 from aggregator.config import AggregatorSettings
 from aggregator.planning import RebuildRefusedError
 from aggregator.recounting import count_until
-from aggregator.turns import Pace, give_way
+from aggregator.turns import Pace
 from schemas.counters import Generation
 
 _LOOK_S = 0.2
@@ -81,8 +81,6 @@ def _count(
     numbers: list[int],
 ) -> None:
     """In a process of its own: count some partitions."""
-    if pace.idle:
-        give_way()
     place = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:
