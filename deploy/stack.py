@@ -25,7 +25,7 @@ from typing import IO
 import httpx
 
 from deploy.kafka import Kafka
-from deploy.kafka_jars import fetch_jars
+from deploy.kafka_jars import KAFKA
 from deploy.processes import Child, StackError, Waiting, free_port, port_is_free, say
 from deploy.valkey import Valkey
 
@@ -240,7 +240,7 @@ def supervise(serve: Callable[[Stack], None], settings: Mapping[str, str], local
         with sole_stack(local):
             (local / "stack.json").unlink(missing_ok=True)  # left by a stack that was killed
             stack = Stack(local, settings, flag)
-            fetch_jars()
+            KAFKA.fetch()
             flag.heed_signals()
             try:
                 stack.start()

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka import Kafka, new_cluster_id
-from deploy.kafka_jars import fetch_jars
+from deploy.kafka_jars import KAFKA
 from deploy.processes import Waiting, free_port
 from tests.services import LIMIT_S
 
@@ -73,7 +73,7 @@ class KafkaCluster:
 @contextmanager
 def kafka_cluster() -> Iterator[KafkaCluster]:
     """A running cluster with no data, gone at the end."""
-    fetch_jars()
+    KAFKA.fetch()
     with tempfile.TemporaryDirectory(prefix="ses-metrics-kafkas-") as directory:
         cluster = KafkaCluster(Path(directory))
         try:

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy import topics
 from deploy.kafka import Kafka
-from deploy.kafka_jars import fetch_jars
+from deploy.kafka_jars import KAFKA
 from deploy.processes import Waiting, free_port
 from deploy.valkey import Valkey
 from schemas.topics import TopicConfig
@@ -74,7 +74,7 @@ def engine_trouble() -> str | None:
 @contextmanager
 def kafka_server() -> Iterator[Kafka]:
     """A running embedded Kafka with new data, stopped at the end."""
-    fetch_jars()
+    KAFKA.fetch()
     with tempfile.TemporaryDirectory(prefix="ses-metrics-kafka-") as directory:
         kafka = Kafka(Path(directory), port=free_port(), controller_port=free_port())
         try:

@@ -27,6 +27,7 @@ class Peer:
     Redis. guarantees: what it does and does not guarantee, in a sentence or two. documentation: which of its
     own documents it follows, by name. counts: whether it does the job; not: it reads and does nothing with
     each event. inexact: why its totals may differ from the expected ones; empty where they must be equal.
+    warms_up: whether it gets faster as it runs, as a JVM does: a short topic would say little of it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Peer:
     documentation: str = ""
     counts: bool = True
     inexact: str = ""
+    warms_up: bool = False
 
 
 def read_last_line(output: str) -> Told:

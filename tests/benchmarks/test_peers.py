@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.jars import Jars
 from schemas.kinds import FIELDS
 from tests.benchmarks.events import records
 from tests.benchmarks.peers import table, work
@@ -37,10 +38,13 @@ def test_each_peer_is_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
         return Path("python")
 
     monkeypatch.setattr(table, "environment", environment)
+    monkeypatch.setattr(Jars, "fetch", lambda _: None)
     here = Path(table.__file__).parent
     for peer in table.PEERS:
-        module = peer.command("h:1", "t", "redis://h")[2]
-        assert (here / f"{module.rpartition('.')[2]}.py").is_file()
+        command = peer.command("h:1", "t", "redis://h")
+        module = command[2].rpartition(".")[2]
+        program = Path(command[3]) if command[0] == "java" else here / f"{module}.py"
+        assert program.is_file()
         assert peer.guarantees
         assert peer.documentation
     assert len({peer.name for peer in table.PEERS}) == len(table.PEERS)

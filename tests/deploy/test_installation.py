@@ -6,26 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from deploy import install, kafka_jars
+from deploy import install
+from deploy.kafka_jars import KAFKA
 from deploy.processes import StackError
 
 
 def test_the_cached_jars_are_the_listed_ones() -> None:
-    kafka_jars.fetch_jars()
-    jars = list(kafka_jars.jars_directory().iterdir())
+    KAFKA.fetch()
+    jars = list(KAFKA.directory.iterdir())
     assert len(jars) == 46
-    kafka_jars._check(jars)
+    KAFKA.check(jars)
 
 
 def test_a_damaged_jar_is_named_and_leaves_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kafka_jars.fetch_jars()
+    KAFKA.fetch()
     copies = tmp_path / "repository" / "some" / "group"
-    shutil.copytree(kafka_jars.jars_directory(), copies)
+    shutil.copytree(KAFKA.directory, copies)
     monkeypatch.setenv("M2_REPO", str(tmp_path / "repository"))
     damaged = next(copies.glob("kafka-clients-*.jar"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(StackError, match=damaged.name):
-        kafka_jars._check(list(copies.iterdir()))
+        KAFKA.check(list(copies.iterdir()))
     assert not damaged.exists()
     assert len(list(copies.iterdir())) == 45
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.kafka_jars import fetch_jars
+from deploy.kafka_jars import KAFKA
 from deploy.processes import StackError, free_port
 from deploy.run import TOPIC_ARN, demo_settings
 from deploy.stack import CHECKOUT, PORTS, STOP_LIMITS_S, chosen_port, refuse_taken_ports
@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def started(code: str, local: Path, settings: dict[str, str]) -> Iterator[Running]:
-    fetch_jars()
+    KAFKA.fetch()
     local.mkdir(exist_ok=True)
     output = local.with_suffix(".out")
     with output.open("ab") as file:
