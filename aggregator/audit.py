@@ -102,9 +102,10 @@ class Auditor:
                     pairs.add((tenant, self._random.choice(days)))
             chosen = []
             for tenant, day in sorted(pairs):
-                snapshot = keys.snapshot(live, lane_of(tenant, live.lanes), safe_id(tenant), day)
+                lane, safe = lane_of(tenant, live.lanes), safe_id(tenant)
+                snapshot = keys.snapshot(live, lane, [safe], first=day, last=day)
                 try:
-                    stored = stored_cells(tenant, snapshot.days)
+                    stored = stored_cells(tenant, *snapshot.held[0])
                 except ValueError:
                     found.damaged.append((tenant, day))
                     continue

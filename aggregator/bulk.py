@@ -110,13 +110,14 @@ class BulkReader:
         self.positions = dict(positions)
         self._consumer.assign([TopicPartition(self._topic, number, at) for number, at in positions.items()])
 
-    def poll(self) -> dict[int, list[Row]]:
+    def poll(self, most: int = BATCH) -> dict[int, list[Row]]:
         """What has come, by partition and in order; nothing where nothing has come for a moment.
 
+        most: as soon as so many records have come they are returned, and no later than after that moment.
         Raises: KafkaUnavailableError, also where an offset is no longer in the log.
         """
         rows: dict[int, list[Row]] = {}
-        for message in self._consumer.consume(BATCH, _POLL_S):
+        for message in self._consumer.consume(most, _POLL_S):
             error, partition, offset = message.error(), message.partition(), message.offset()
             if partition is None or offset is None:
                 continue  # librdkafka's hint; a message that was consumed has both

@@ -4,7 +4,7 @@ One rebuild at a time: a lease that its owner renews, and that a killed one lose
 generation that is being built has a record of its own, so that the next run goes on with it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -32,15 +32,27 @@ class Building(Generation, frozen=True, kw_only=True):
     start: dict[int, int]
 
 
-class Snapshot(NamedTuple):
-    """What a lane holds of one tenant, and the fences up to which it does.
+class Held(NamedTuple):
+    """What a lane holds of one tenant.
 
-    days: for each day since 1970 its bags by scope. known: `sequence` and `template` with their known ids.
+    days: for each day since 1970 its bags by scope. known: `sequence` and `template` with their known ids,
+    which are told with the last day.
+    """
+
+    days: list[tuple[int, dict[bytes, bytes]]]
+    known: dict[str, list[bytes]]
+
+
+class Snapshot(NamedTuple):
+    """What a lane holds of some tenants, and the fences up to which it does.
+
+    held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the day of the
+    last of these at which to go on; none where all was read.
     """
 
     fences: dict[int, int]
-    days: list[tuple[int, dict[bytes, bytes]]]
-    known: dict[str, list[bytes]]
+    held: list[Held]
+    stopped: int | None
 
 
 class Keyspace:
@@ -101,15 +113,15 @@ class Keyspace:
 
     def fences(self, generation: Generation, lane: int) -> dict[int, int]:
         """The fences of a lane, retired or not. Raises: GoneError."""
-        return _numbers(self._ask(generation, lane, "")[0], b"f")
+        return _numbers(self._ask(generation, lane)[0], b"f")
 
     def completes(self, generation: Generation, lane: int) -> dict[int, int]:
         """Up to when the partitions of a lane, retired or not, are complete, in ms. Raises: GoneError."""
-        return _numbers(self._ask(generation, lane, "")[0], b"c")
+        return _numbers(self._ask(generation, lane)[0], b"c")
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
         """The tenants of a lane, as they stand in keys. Raises: GoneError."""
-        return [each.decode() for each in self._ask(generation, lane, "")[1]]
+        return [each.decode() for each in self._ask(generation, lane)[1]]
 
     def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
         """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
@@ -117,17 +129,33 @@ class Keyspace:
             days: Any = self._client.smembers(f"{lane_key(generation.name, lane)}:d:{tenant}")
         return sorted(int(day) for day in days)
 
-    def snapshot(self, generation: Generation, lane: int, tenant: str, day: int | None = None) -> Snapshot:
-        """A tenant's counters and the fences of its lane, read in one step.
+    def snapshot(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str],
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        bags: int | None = None,
+    ) -> Snapshot:
+        """Counters of tenants and the fences of their lane, read in one step.
 
-        tenant: as it stands in keys. day: since 1970; then only its counters are read, and no known ids.
+        tenants: at least one, as they stand in keys. first: the day since 1970 to begin at in the first
+        tenant. last: the day to end with in the last one. bags: about how many to read at most.
         Raises: GoneError.
         """
-        numbers, days, sequences, templates = self._ask(generation, lane, tenant, day)
+        numbers, held, stopped = self._ask(generation, lane, tenants, first=first, last=last, bags=bags)
         return Snapshot(
             _numbers(numbers, b"f"),
-            [(int(day), dict(zip(bags[::2], bags[1::2], strict=True))) for day, bags in days],
-            {"sequence": sequences, "template": templates},
+            [
+                Held(
+                    [(int(day), dict(zip(found[::2], found[1::2], strict=True))) for day, found in days],
+                    {"sequence": sequences, "template": templates},
+                )
+                for days, sequences, templates in held
+            ],
+            stopped,
         )
 
     def memory(self) -> list[tuple[int, int]]:
@@ -161,10 +189,21 @@ class Keyspace:
                     pipeline.execute()
         return number
 
-    def _ask(self, generation: Generation, lane: int, tenant: str, day: int | None = None) -> Any:
-        key, only = lane_key(generation.name, lane), "" if day is None else day
+    def _ask(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str] = (),
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        bags: int | None = None,
+    ) -> Any:
+        bounds = ["" if bound is None else bound for bound in (bags, first, last)]
         with translated():
-            answer = self._client.eval(_SNAPSHOT, 1, key, generation.name, tenant, only)
+            answer = self._client.eval(
+                _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
+            )
         if answer is None:
             raise GoneError(f"lane {lane} of generation {generation.name} is not there")
         return answer

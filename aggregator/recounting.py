@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from aggregator.applying import apply_moves
-from aggregator.bulk import BulkReader
+from aggregator.bulk import BATCH, BulkReader
 from aggregator.config import AggregatorSettings
 from aggregator.deadletter import DeadLetters, Letter
 from aggregator.errors import RolledBackError
@@ -166,12 +166,12 @@ class Tail:
 
     def read_to(self, offsets: Mapping[int, int]) -> None:
         """Read on until every partition is read up to an offset that its log has."""
-        while any(self._bulk.positions[number] < offset for number, offset in offsets.items()):
-            self.read()
+        while missing := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
+            self.read(min(missing, BATCH))
 
-    def read(self) -> None:
-        """Take in what has come."""
-        for number, rows in self._bulk.poll().items():
+    def read(self, most: int = BATCH) -> None:
+        """Take in what has come. most: as in `BulkReader.poll`."""
+        for number, rows in self._bulk.poll(most).items():
             reading = read_batch(self._reader, self._generation.lanes, rows)
             self._refused[number] += reading.letters
             for lane, events in reading.by_lane.items():

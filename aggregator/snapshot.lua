@@ -1,5 +1,5 @@
 --[[
-snapshot: what a lane holds of one tenant, with the fences that say which events that is. Writes nothing.
+snapshot: what a lane holds of some tenants, with the fences that say which events that is. Writes nothing.
 
 Keys (LANE is KEYS[1], `{generation:lane}`)
   LANE                    hash  generation; f<partition>: the fences; c<partition>: complete-through
@@ -9,14 +9,21 @@ Keys (LANE is KEYS[1], `{generation:lane}`)
   LANE:s:TENANT           set   known sequences
   LANE:t:TENANT           set   known templates
 
-Arguments: ARGV[1] generation; ARGV[2] TENANT, or nothing: then the tenants are listed instead; ARGV[3] a DAY,
-  or nothing: then all days.
+Arguments
+  ARGV[1] generation
+  ARGV[2] about how many bags to read at most, or nothing: all. Redis serves nobody else meanwhile.
+  ARGV[3] the first DAY to read of the first tenant, or nothing
+  ARGV[4] the last DAY to read of the last tenant, or nothing
+  ARGV[5...] each TENANT, in the order to read; none: then the tenants are listed instead
 Answers: nil where the lane is not there or another generation's, else
-  {fences, tenants} or {fences, {{DAY, {scope, bag, ...}}, ...}, sequences, templates}
-  with fences = {f<partition> or c<partition>, number, ...}; the known ids only where all days are asked for
+  {fences, tenants} or {fences, {{{{DAY, {scope, bag, ...}}, ...}, sequences, templates}, ...}, stopped}
+  with fences = {f<partition> or c<partition>, number, ...}
+  and stopped = the day of the last tenant told at which to go on, or false where all was read
+  The known ids are told with a tenant's last day, which `stopped` and ARGV[4] leave out.
 ]]
-local call = redis.call
-local lane, tenant, only = KEYS[1], ARGV[2], ARGV[3]
+local call, huge = redis.call, math.huge
+local lane = KEYS[1]
+local left, first, last = tonumber(ARGV[2]) or huge, tonumber(ARGV[3]) or -huge, tonumber(ARGV[4]) or huge
 local fields = call('HGETALL', lane)
 local fences, generation = {}, nil
 for i = 1, #fields, 2 do
@@ -27,9 +34,32 @@ for i = 1, #fields, 2 do
   end
 end
 if generation ~= ARGV[1] then return false end
-if tenant == '' then return {fences, call('SMEMBERS', lane .. ':n')} end
-local function bags(day) return {day, call('HGETALL', lane .. ':c:' .. tenant .. ':' .. day)} end
-if only ~= '' then return {fences, {bags(only)}, {}, {}} end
-local days = {}
-for _, day in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do days[#days + 1] = bags(day) end
-return {fences, days, call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)}
+if #ARGV == 4 then return {fences, call('SMEMBERS', lane .. ':n')} end
+
+local held = {}
+for i = 5, #ARGV do
+  local tenant = ARGV[i]
+  local from, upto = i == 5 and first or -huge, i == #ARGV and last or huge
+  local days, told = {}, {}
+  for _, member in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do
+    local day = tonumber(member)
+    if from <= day and day <= upto then days[#days + 1] = day end
+  end
+  table.sort(days)
+  for n, day in ipairs(days) do
+    if left <= 0 then
+      held[#held + 1] = {told, {}, {}}
+      return {fences, held, day}
+    end
+    local bags = call('HGETALL', string.format('%s:c:%s:%d', lane, tenant, day))
+    told[n] = {day, bags}
+    left = left - #bags / 2
+  end
+  local sequences, templates = {}, {}
+  if upto == huge then
+    sequences, templates = call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)
+  end
+  held[#held + 1] = {told, sequences, templates}
+  left = left - 1
+end
+return {fences, held, false}

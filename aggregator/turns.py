@@ -13,17 +13,21 @@ Where there is nothing live, as in a Redis that was wiped, nobody is served unti
 
 import os
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from aggregator.applying import apply_calls, packed
-from aggregator.fences import FACTS_A_CALL, Backlog
+from aggregator.fences import Backlog
 from aggregator.store import Store
 from schemas.counters import Generation
 
 FACTS_A_CALL_MIN: Final = 50
 """Fewer make a call no shorter: what a call does before its first fact weighs more."""
+
+FACTS_A_CALL_MAX: Final = 3000
+"""More save nothing, and what a script's arguments may hold is bounded."""
 
 
 def give_way() -> None:
@@ -51,6 +55,13 @@ class Pace:
     call_s: float | None
     pause: float
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Call Redis in the block; then it is left alone."""
+        began = time.monotonic()
+        yield
+        time.sleep(self.pause * (time.monotonic() - began))
+
     def facts_next(self, facts_a_call: int, took_s: float) -> int:
         """How many facts the next calls may hold.
 
@@ -58,11 +69,11 @@ class Pace:
         """
         if self.call_s is None:
             return facts_a_call
-        return round(min(max(facts_a_call * self.call_s / took_s, FACTS_A_CALL_MIN), FACTS_A_CALL))
+        return round(min(max(facts_a_call * self.call_s / took_s, FACTS_A_CALL_MIN), FACTS_A_CALL_MAX))
 
 
 GIVING_WAY: Final = Pace(facts_a_call=100, call_s=0.002, pause=3.0)
-ALONE: Final = Pace(facts_a_call=FACTS_A_CALL, call_s=None, pause=0.0)
+ALONE: Final = Pace(facts_a_call=FACTS_A_CALL_MAX, call_s=None, pause=0.0)
 
 
 class Caller:
@@ -90,11 +101,9 @@ class Caller:
         """
         calls, took_s = 0, 0.0
         for call in map(packed, backlog.calls(self._facts_a_call)):
-            with self._turn:
+            with self._turn, self._pace.resting():
                 began = time.monotonic()
                 apply_calls(self._store, self._generation, [call])
-                took = time.monotonic() - began
-                time.sleep(self._pace.pause * took)
-            calls, took_s = calls + 1, took_s + took
+                calls, took_s = calls + 1, took_s + time.monotonic() - began
         if calls:
             self._facts_a_call = self._pace.facts_next(self._facts_a_call, took_s / calls)

@@ -93,8 +93,8 @@ class Verifier:
         for name in [tenant] if tenant is not None else self._tenants(random):
             if sample is not None and cells >= sample:
                 break
-            snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), safe_id(name))
-            held[name] = snapshot.fences, stored_cells(name, snapshot.days, snapshot.known)
+            snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), [safe_id(name)])
+            held[name] = snapshot.fences, stored_cells(name, *snapshot.held[0])
             cells += len(held[name][1])
 
         def upto(of: str) -> Fences | None:

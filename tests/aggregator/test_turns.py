@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aggregator.fences import FACTS_A_CALL
-from aggregator.turns import ALONE, FACTS_A_CALL_MIN, GIVING_WAY, give_way
+from aggregator.turns import ALONE, FACTS_A_CALL_MAX, FACTS_A_CALL_MIN, GIVING_WAY, give_way
 
 
 @pytest.mark.parametrize(
@@ -16,7 +15,7 @@ from aggregator.turns import ALONE, FACTS_A_CALL_MIN, GIVING_WAY, give_way
         (400, 0.001, 800),
         (400, 0.002, 400),
         (100, 1.0, FACTS_A_CALL_MIN),
-        (2000, 0.0001, FACTS_A_CALL),
+        (2000, 0.0001, FACTS_A_CALL_MAX),
     ],
 )
 def test_calls_hold_what_there_is_time_for(facts: int, took_s: float, expected: int) -> None:
@@ -27,7 +26,7 @@ def test_calls_hold_what_there_is_time_for(facts: int, took_s: float, expected: 
 
 def test_alone_a_call_takes_what_it_takes() -> None:
     """Nobody is served meanwhile."""
-    assert ALONE.facts_next(FACTS_A_CALL, 10.0) == FACTS_A_CALL
+    assert ALONE.facts_next(FACTS_A_CALL_MAX, 10.0) == FACTS_A_CALL_MAX
 
 
 def test_half_of_the_processors_when_idle() -> None:
