@@ -4,7 +4,8 @@ One rebuild at a time: a lease that its owner renews, and that a killed one lose
 generation that is being built has a record of its own, so that the next run goes on with it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,20 @@ class Snapshot(NamedTuple):
     fences: dict[int, int]
     held: list[Held]
     stopped: int | None
+
+
+class Page(NamedTuple):
+    """A part of what a lane holds, small enough to be read in one step.
+
+    tenants: those told. first, last: the day to begin at in the first of them and to end with in the last
+    one, none for all: with these another generation is read likewise. whole: how many of them end here.
+    """
+
+    tenants: Sequence[str]
+    first: int | None
+    last: int | None
+    whole: int
+    snapshot: Snapshot
 
 
 class Keyspace:
@@ -157,6 +172,34 @@ class Keyspace:
             ],
             stopped,
         )
+
+    def pages(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str],
+        *,
+        tenants_a_page: int,
+        bags_a_page: int,
+        turn: Callable[[], AbstractContextManager[None]],
+    ) -> Iterator[Page]:
+        """All that a lane holds of tenants, of each page as it is when it is asked for.
+
+        tenants: as they stand in keys. turn: entered for each read. Raises: GoneError.
+        """
+        done, first = 0, None
+        while done < len(tenants):
+            wanted = tenants[done : done + tenants_a_page]
+            with turn():
+                snapshot = self.snapshot(generation, lane, wanted, first=first, bags=bags_a_page)
+            told, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+            if stopped is None:
+                yield Page(told, first, None, len(told), snapshot)
+                done += len(told)
+            else:
+                yield Page(told, first, stopped - 1, len(told) - 1, snapshot)
+                done += len(told) - 1
+            first = stopped
 
     def memory(self) -> list[tuple[int, int]]:
         """For each node: bytes used, and the limit (0 for none)."""

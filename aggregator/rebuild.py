@@ -183,29 +183,31 @@ class Rebuild:
     ) -> None:
         """A page at a time, of many tenants or of some days of one: Redis is never held up for long."""
         tenants = sorted({*self._keys.tenants(live, lane), *self._keys.tenants(new, lane)})
-        done, first = 0, None
-        while done < len(tenants):
+        pages = self._keys.pages(
+            live,
+            lane,
+            tenants,
+            tenants_a_page=TENANTS_A_PAGE,
+            bags_a_page=BAGS_A_PAGE,
+            turn=GIVING_WAY.resting,
+        )
+        done = 0
+        for page in pages:
             lease.check()
-            page = tenants[done : done + TENANTS_A_PAGE]
-            with GIVING_WAY.resting():
-                before = self._keys.snapshot(live, lane, page, first=first, bags=BAGS_A_PAGE)
-            page, stopped = page[: len(before.held)], before.stopped
+            before = page.snapshot
             tail.read_to(before.fences)
             tail.count_to(lane, before.fences)
-            last = None if stopped is None else stopped - 1
             with GIVING_WAY.resting():
-                after = self._keys.snapshot(new, lane, page, first=first, last=last)
-            for tenant, old, counted in zip(page, before.held, after.held, strict=True):
+                after = self._keys.snapshot(new, lane, page.tenants, first=page.first, last=page.last)
+            for tenant, old, counted in zip(page.tenants, before.held, after.held, strict=True):
                 name = unsafe_id(tenant)
                 found = differences(log=stored_cells(name, *counted), redis=stored_cells(name, *old))
                 for difference in found:
                     report.differing += 1
                     if len(report.examples) < EXAMPLES_MAX:
                         report.examples.append(difference)
-            first = stopped
-            whole = len(page) if stopped is None else len(page) - 1
-            done += whole
-            report.compared += whole
+            done += page.whole
+            report.compared += page.whole
             self._progress(f"comparing lane {lane + 1} of {new.lanes}", done, len(tenants))
 
     def _catch_up(self, live: Generation, lane: int, tail: Tail) -> None:

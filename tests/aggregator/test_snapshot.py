@@ -1,7 +1,8 @@
 """What an operator's command reads of a lane in one step, on a real Valkey: whole or in pages."""
 
 from collections.abc import Iterator
-from itertools import count
+from contextlib import nullcontext
+from itertools import count, islice
 
 import pytest
 import redis
@@ -60,27 +61,27 @@ def test_the_whole_of_some_tenants(keys: Keyspace, held: Generation) -> None:
     assert known == [[b"sequence of three"], [b"sequence of one"], [b"sequence of two"], []]
 
 
+@pytest.mark.parametrize("tenants_a_page", [1, 3, 4])
 @pytest.mark.parametrize("most", range(1, 20))
-def test_pages_together_are_the_whole(keys: Keyspace, held: Generation, most: int) -> None:
-    """Whatever the limit, every day and every known id is told once, and each page goes on."""
+def test_pages_together_are_the_whole(
+    keys: Keyspace, held: Generation, most: int, tenants_a_page: int
+) -> None:
+    """Whatever the limits, every day and every known id is told once, and each page goes on."""
     tenants = list(DAYS)
     told: dict[str, list[int]] = {tenant: [] for tenant in tenants}
     known: list[bytes] = []
-    done, first, pages = 0, None, 0
-    while done < len(tenants):
-        page = keys.snapshot(held, 0, tenants[done:], first=first, bags=most)
-        names = tenants[done : done + len(page.held)]
-        last = None if page.stopped is None else page.stopped - 1
-        again = keys.snapshot(held, 0, names, first=first, last=last)
-        assert again.held == page.held  # the same range without a limit, as of another generation
-        for name, each in zip(names, page.held, strict=True):
+    whole = 0
+    pages = keys.pages(held, 0, tenants, tenants_a_page=tenants_a_page, bags_a_page=most, turn=nullcontext)
+    for page in islice(pages, 20):
+        again = keys.snapshot(held, 0, page.tenants, first=page.first, last=page.last)
+        assert again.held == page.snapshot.held  # the same range without a limit, as of another generation
+        for name, each in zip(page.tenants, page.snapshot.held, strict=True):
             told[name] += [day for day, _ in each.days]
             known += each.known["sequence"]
-        assert sum(len(each.days) for each in page.held) <= -(-most // BAGS)
-        first = page.stopped
-        done += len(names) - (first is not None)
-        pages += 1
-        assert pages < 20
+        assert sum(len(each.days) for each in page.snapshot.held) <= -(-most // BAGS)
+        whole += page.whole
+    assert next(pages, None) is None
+    assert whole == len(tenants)
     assert told == DAYS
     assert known == [f"sequence of {tenant}".encode() for tenant in tenants]
 
