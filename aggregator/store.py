@@ -69,6 +69,7 @@ def connect(settings: RedisSettings) -> _Client:
         "socket_timeout": CALL_TIMEOUT_S,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
+        **settings.redis_tls(),
     }
     url, others = settings.redis_nodes
     if not settings.redis_cluster:
