@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from aggregator.errors import GoneError, StoreUnavailableError, StoreUnfitError
 from schemas.counters import GENERATION_KEY, Generation, lane_key
+from schemas.redis_errors import describe
 from schemas.settings import RedisSettings
 
 SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
@@ -36,7 +37,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, RedisClusterException) as error:
-        raise StoreUnavailableError(str(error)) from error
+        raise StoreUnavailableError(describe(error)) from error
 
 
 class Answer(NamedTuple):
