@@ -89,6 +89,8 @@ def create_app(
     key_source: Keys = KeyFollower(settings) if keys is None else keys
     reader = Reader(connect(settings))
     meters = Meters()
+    meters.keys_followed.set_function(lambda: key_source.loaded and key_source.trouble is None)
+    meters.keys_unreadable.set_function(lambda: key_source.unreadable)
     service = Service(reader, key_source, RateLimit(rate_limit_of(settings.rate_limit)), meters, clock)
 
     @asynccontextmanager
@@ -171,11 +173,12 @@ def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> Non
         except ApiError as error:
             reasons.append(str(error))
         if not keys.loaded:
-            reasons.append("The API keys are not read yet.")
+            reasons.append("The API keys are not read" + (f": {keys.trouble}" if keys.trouble else " yet."))
         body = {
             "status": "unavailable" if reasons else "ready",
             "reasons": reasons,
             "api_keys_offset": keys.next_offset if keys.loaded else None,
+            "api_keys_trouble": keys.trouble,
         }
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return JSONResponse(body, status, {"Cache-Control": "no-store"})

@@ -157,9 +157,9 @@ def test_kafka_missing_its_topic_or_away(
     site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, REDIS_URL=redis_db)
     try:
         site.start()
-        until(lambda: "waiting for the api keys" in site.log.read_text())
-        waiting = [json.loads(line) for line in site.log.read_text().splitlines() if "waiting" in line]
-        assert [(line["topic"], "create it" in line["reason"]) for line in waiting] == [
+        until(lambda: "cannot be read" in site.log.read_text())
+        waiting = [json.loads(line) for line in site.log.read_text().splitlines() if "cannot be read" in line]
+        assert [(line["topic"], "does not exist" in line["reason"]) for line in waiting] == [
             (API_KEYS_TOPIC, True)
         ]
         assert site.get("/api/metrics", "sesm_nobody").status_code == 503
