@@ -3,7 +3,6 @@
 No tables, no changelogs, no commits of Faust's own: what is counted stands in Redis, with its position.
 """
 
-import ssl
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,22 +87,14 @@ def make_app(settings: AggregatorSettings, worker: Taking, directory: Path) -> A
 
 
 def _credentials(settings: AggregatorSettings) -> Credentials | None:
-    """What `settings.librdkafka()` says, for aiokafka."""
-    protocol = settings.kafka_security_protocol
-    if protocol == "PLAINTEXT":
-        return None
-    context: ssl.SSLContext | None = None
-    if protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
-        if settings.kafka_ssl_certificate_location:
-            context.load_cert_chain(
-                settings.kafka_ssl_certificate_location, settings.kafka_ssl_key_location or None
-            )
-    if protocol == "SSL":
-        return faust.SSLCredentials(context)
-    return faust.SASLCredentials(
-        username=settings.kafka_sasl_username,
-        password=settings.kafka_sasl_password,
-        mechanism=settings.kafka_sasl_mechanism,
-        ssl_context=context,
-    )
+    """What `settings.aiokafka()` says, in Faust's words."""
+    told = settings.aiokafka()
+    context = told["ssl_context"]
+    if "sasl_mechanism" in told:
+        return faust.SASLCredentials(
+            username=told["sasl_plain_username"],
+            password=told["sasl_plain_password"],
+            mechanism=told["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None

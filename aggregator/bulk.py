@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aggregator.errors import KafkaUnavailableError
+from schemas.kafka_errors import describe
 from schemas.settings import EventsSettings
 
 BATCH: Final = 20_000
@@ -129,7 +130,8 @@ class BulkReader:
             elif error.code() in _PASSING:
                 log.warning("Kafka is out of reach, waiting", error=error.str())
             else:
-                raise KafkaUnavailableError(error.str())
+                why = describe(error, wants=f"READ on {self._topic}")
+                raise KafkaUnavailableError(f"topic {self._topic}: {why}")
         return rows
 
     def _row(self, offset: int, message: Message) -> Row:

@@ -1,10 +1,11 @@
 """What the aggregator asks of Kafka beside records: which cluster and topic this is, and who committed."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from aggregator.causes import Causes
 from aggregator.errors import KafkaUnavailableError
 from schemas.settings import EventsSettings
 
@@ -28,7 +29,12 @@ class Cluster:
         settings: where Kafka is and what the topics are called.
         """
         self._topic = settings.events_topic
-        self._config = {**settings.librdkafka(), "socket.timeout.ms": int(_TIMEOUT_S * 1000)}
+        self._causes = Causes()
+        self._config: dict[str, Any] = {
+            **settings.librdkafka(),
+            "socket.timeout.ms": int(_TIMEOUT_S * 1000),
+            "error_cb": self._causes.hear,
+        }
         self._admin = AdminClient(self._config)
 
     def log(self) -> Log:
@@ -41,10 +47,12 @@ class Cluster:
             found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
             topic = found[self._topic].result()
         except KafkaException as error:
+            self._admin.poll(0)  # hands over what was told to `error_cb`
             # A client waits for the controller that it knows, also where that broker is dead and others have
             # long taken over; one that is new asks any broker who it is.
             self._admin = AdminClient(self._config)
-            raise KafkaUnavailableError(f"topic {self._topic}: {error}") from error
+            why = self._causes.why(error, f"READ on {self._topic}")
+            raise KafkaUnavailableError(f"topic {self._topic}: {why}") from error
         return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
 
     def has_commits(self, group: str, partitions: int) -> bool:
@@ -66,6 +74,21 @@ class Cluster:
             found = asker.committed(asked, timeout=_TIMEOUT_S)
             return {each.partition: each.offset for each in found if each.offset >= 0}
         except KafkaException as error:
-            raise KafkaUnavailableError(f"consumer group {group}: {error}") from error
+            self.check_group(group)
+            why = self._causes.why(error, f"READ on group {group}")
+            raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
         finally:
             asker.close()
+
+    def check_group(self, group: str) -> None:
+        """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.
+
+        Who may not is not told otherwise: librdkafka and aiokafka look for the coordinator again and again.
+        """
+        asked = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
+        try:
+            asked[group].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                why = self._causes.why(error, f"READ on group {group}")
+                raise KafkaUnavailableError(f"consumer group {group}: {why}") from error

@@ -5,10 +5,11 @@ one, and whoever reads them counts by key (topic, partition, offset).
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from aggregator.causes import Causes
 from aggregator.errors import UndeliveredError
 from aggregator.facts import Refusal
 from aggregator.reading import KafkaRecord
@@ -36,8 +37,10 @@ class DeadLetters:
         """
         self._source = settings.events_topic
         self._topic = settings.dead_letter_topic
-        self._config: dict[str, str | int | float | bool] = {
+        self._causes = Causes()
+        self._config: dict[str, Any] = {
             **settings.librdkafka(),
+            "error_cb": self._causes.hear,
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "lz4",
@@ -85,6 +88,9 @@ class DeadLetters:
         except (KafkaException, BufferError) as error:
             raise UndeliveredError(str(error)) from error
         waiting = producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
-        if failed or waiting:
-            raise UndeliveredError(str(failed[0]) if failed else f"{waiting} dead letters without an answer")
+        if failed:
+            why = self._causes.why(failed[0], f"WRITE on {self._topic}")
+            raise UndeliveredError(f"topic {self._topic}: {why}")
+        if waiting:
+            raise UndeliveredError(f"{waiting} dead letters without an answer")
         self._producer = producer

@@ -7,12 +7,13 @@ the events topic, with the original key and record time, as the rules judge a re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from aggregator.bulk import BulkReader, Row
+from aggregator.causes import Causes
 from aggregator.errors import KafkaUnavailableError, UndeliveredError
 from schemas import topics
 from schemas.settings import TopicsSettings
@@ -47,7 +48,9 @@ class Letters:
         settings: where Kafka is and what the topics are called.
         """
         self._settings = settings
-        self._admin = AdminClient(settings.librdkafka())
+        self._causes = Causes()
+        self._client: dict[str, Any] = {**settings.librdkafka(), "error_cb": self._causes.hear}
+        self._admin = AdminClient(self._client)
 
     def read(self, reason: str | None = None) -> Iterator[Letter]:
         """All letters, each once, in the order in which they were written; of one reason only, if asked.
@@ -91,7 +94,7 @@ class Letters:
 
         producer = Producer(
             {
-                **self._settings.librdkafka(),
+                **self._client,
                 "acks": "all",
                 "enable.idempotence": True,
                 "compression.type": "lz4",
@@ -112,7 +115,10 @@ class Letters:
             raise UndeliveredError(str(error)) from error
         waiting = producer.flush(_TIMEOUT_S)
         if failed or waiting:
-            raise UndeliveredError(f"{len(failed) + waiting} of {len(letters)} records were not acknowledged")
+            topic = self._settings.events_topic
+            why = f": {self._causes.why(failed[0], f'WRITE on {topic}')}" if failed else ""
+            number = len(failed) + waiting
+            raise UndeliveredError(f"{number} of {len(letters)} records were not acknowledged{why}")
         return len(letters), too_old
 
     def purge(self) -> int:
@@ -125,16 +131,19 @@ class Letters:
             for answer in self._admin.delete_records(upto, request_timeout=_TIMEOUT_S).values():
                 answer.result()
         except KafkaException as error:
-            raise KafkaUnavailableError(str(error)) from error
+            why = self._causes.why(error, f"DELETE on {topic}")
+            raise KafkaUnavailableError(f"topic {topic}: {why}") from error
         return sum(end - start for start, end in ranges.values())
 
     def _partitions(self, topic: str) -> int:
         try:
             found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
         except KafkaException as error:
-            raise KafkaUnavailableError(str(error)) from error
+            self._admin.poll(0)  # hands over what was told to `error_cb`
+            raise KafkaUnavailableError(f"topic {topic}: {self._causes.why(error)}") from error
         if found.error is not None:
-            raise KafkaUnavailableError(f"topic {topic}: {found.error.str()}")
+            why = self._causes.why(found.error, f"READ on {topic}")
+            raise KafkaUnavailableError(f"topic {topic}: {why}")
         return len(found.partitions)
 
 

@@ -120,7 +120,9 @@ class Program:
     def _find(self, store: Store) -> str:
         store.open()
         group = self._settings.consumer_group
-        return find_or_make_first(store, self._cluster, self._rules, group, now_ms()).name
+        found = find_or_make_first(store, self._cluster, self._rules, group, now_ms())
+        self._cluster.check_group(group)
+        return found.name
 
     async def _count(self) -> int | None:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""

@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from aggregator.errors import GoneError, StoreUnavailableError, StoreUnfitError
 from schemas.counters import GENERATION_KEY, Generation, lane_key
+from schemas.redis_errors import describe
 from schemas.settings import RedisSettings
 
 SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
@@ -36,7 +37,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, RedisClusterException) as error:
-        raise StoreUnavailableError(str(error)) from error
+        raise StoreUnavailableError(describe(error)) from error
 
 
 class Answer(NamedTuple):
@@ -69,6 +70,7 @@ def connect(settings: RedisSettings) -> _Client:
         "socket_timeout": CALL_TIMEOUT_S,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
+        **settings.redis_tls(),
     }
     url, others = settings.redis_nodes
     if not settings.redis_cluster:

@@ -121,6 +121,7 @@ def connect(settings: RedisSettings) -> "Redis | RedisCluster":
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
         "retry": Retry(NoBackoff(), 1),
+        **settings.redis_tls(),
     }
     url, others = settings.redis_nodes
     if settings.redis_cluster:

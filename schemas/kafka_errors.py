@@ -15,6 +15,9 @@ _TLS: Final = (
     "the TLS handshake with Kafka fails; check KAFKA_SSL_CA_LOCATION, "
     "and that the broker's certificate holds the name in KAFKA_BOOTSTRAP_SERVERS"
 )
+_CERTIFICATE: Final = (
+    "Kafka refuses the TLS handshake; check KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION"
+)
 _NAME: Final = "the host name of a broker is not known; check KAFKA_BOOTSTRAP_SERVERS"
 _AWAY: Final = "no broker can be reached; is Kafka up, and KAFKA_BOOTSTRAP_SERVERS right?"
 _SILENT: Final = "Kafka does not answer in time"
@@ -58,6 +61,8 @@ def describe(error: KafkaError | KafkaException, *, wants: str = "") -> str:
     error: as librdkafka reported or raised it. wants: the right that the call takes (`WRITE on ses-events`).
     """
     error = _bare(error)
+    if _is_refused_handshake(error):
+        return _CERTIFICATE
     if error.code() in _RIGHTS:
         return f"this Kafka user lacks {wants or _RIGHTS[error.code()]}"
     return _SENTENCES.get(error.code()) or KafkaError(error.code()).str()
@@ -68,12 +73,21 @@ def is_cause(error: KafkaError | KafkaException) -> bool:
 
     librdkafka tells `error_cb` the cause and goes on trying; the call itself only says that time ran out.
     """
-    return _bare(error).code() not in _SYMPTOMS
+    error = _bare(error)
+    return error.code() not in _SYMPTOMS or _is_refused_handshake(error)
 
 
 def detail(error: KafkaError | KafkaException) -> str:
     """What librdkafka says, which may name brokers and addresses: for the log alone."""
     return _bare(error).str()
+
+
+def _is_refused_handshake(error: KafkaError) -> bool:
+    """Whether the broker has ended the handshake, as where it asks for a certificate of ours and gets none.
+
+    It comes as a lost connection, since a client of TLS 1.3 hears of it only after its own part is done.
+    """
+    return error.code() == KafkaError._TRANSPORT and "SSL routines" in error.str()
 
 
 def _bare(error: KafkaError | KafkaException) -> KafkaError:

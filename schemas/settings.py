@@ -5,11 +5,14 @@ inherits what it uses from here and adds the rest.
 """
 
 import re
-from typing import Final, Literal, Self
+import ssl
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.tls import client_context
 
 
 class Settings(BaseSettings):
@@ -44,16 +47,55 @@ def complaint(error: ValidationError) -> str:
 
 
 class KafkaSettings(Settings):
-    """Where Kafka is and how to log in (`KAFKA_*`)."""
+    """Where Kafka is and how to log in (`KAFKA_*`).
+
+    What is set and would not be used is refused: whoever names a CA or a user believes that it is.
+    """
 
     kafka_bootstrap_servers: str = Field(default="localhost:9092", description="host:port, comma-separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_sasl_username: str = ""
     kafka_sasl_password: str = Field(default="", repr=False)
-    kafka_ssl_ca_location: str = ""
-    kafka_ssl_certificate_location: str = ""
-    kafka_ssl_key_location: str = ""
+    kafka_ssl_ca_location: str = Field(default="", description="PEM file of CAs; none: this machine's")
+    kafka_ssl_certificate_location: str = Field(default="", description="PEM file of our own certificate")
+    kafka_ssl_key_location: str = Field(default="", description="PEM file of its key, not encrypted")
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        login = bool(self.kafka_sasl_username), bool(self.kafka_sasl_password)
+        if self._kafka_logs_in and not all(login):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} takes KAFKA_SASL_USERNAME and"
+                " KAFKA_SASL_PASSWORD"
+            )
+        if any(login) and not self._kafka_logs_in:
+            raise ValueError(
+                "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD take KAFKA_SECURITY_PROTOCOL=SASL_SSL, not"
+                f" {self.kafka_security_protocol}"
+            )
+        if any(self._kafka_files) and not self._kafka_is_encrypted:
+            raise ValueError(
+                "KAFKA_SSL_* take KAFKA_SECURITY_PROTOCOL=SASL_SSL or SSL, not"
+                f" {self.kafka_security_protocol}"
+            )
+        self._kafka_context()
+        return self
+
+    @property
+    def _kafka_logs_in(self) -> bool:
+        return self.kafka_security_protocol.startswith("SASL")
+
+    @property
+    def _kafka_is_encrypted(self) -> bool:
+        return self.kafka_security_protocol.endswith("SSL")
+
+    @property
+    def _kafka_files(self) -> tuple[str, str, str]:
+        return self.kafka_ssl_ca_location, self.kafka_ssl_certificate_location, self.kafka_ssl_key_location
+
+    def _kafka_context(self) -> ssl.SSLContext | None:
+        return client_context("KAFKA", *self._kafka_files) if self._kafka_is_encrypted else None
 
     def librdkafka(self) -> dict[str, str | int | float | bool]:
         """The connection part of a confluent-kafka configuration.
@@ -65,16 +107,28 @@ class KafkaSettings(Settings):
             "security.protocol": self.kafka_security_protocol,
             "log_level": 2,  # its lines are of a shape of their own; what fails is said in ours
         }
-        if self.kafka_security_protocol.startswith("SASL"):
+        if self._kafka_logs_in:
             config["sasl.mechanism"] = self.kafka_sasl_mechanism
             config["sasl.username"] = self.kafka_sasl_username
             config["sasl.password"] = self.kafka_sasl_password
-        files = {
-            "ssl.ca.location": self.kafka_ssl_ca_location,
-            "ssl.certificate.location": self.kafka_ssl_certificate_location,
-            "ssl.key.location": self.kafka_ssl_key_location,
+        names = "ssl.ca.location", "ssl.certificate.location", "ssl.key.location"
+        return config | {name: path for name, path in zip(names, self._kafka_files, strict=True) if path}
+
+    def aiokafka(self) -> dict[str, Any]:
+        """The same for a client of aiokafka.
+
+        Returns: keyword arguments; those of a login are absent where there is none.
+        """
+        config: dict[str, Any] = {
+            "bootstrap_servers": self.kafka_bootstrap_servers,
+            "security_protocol": self.kafka_security_protocol,
+            "ssl_context": self._kafka_context(),
         }
-        return config | {name: path for name, path in files.items() if path}
+        if self._kafka_logs_in:
+            config["sasl_mechanism"] = self.kafka_sasl_mechanism
+            config["sasl_plain_username"] = self.kafka_sasl_username
+            config["sasl_plain_password"] = self.kafka_sasl_password
+        return config
 
 
 class EventsSettings(KafkaSettings):
@@ -102,11 +156,36 @@ class RedisSettings(Settings):
     )
     redis_cluster: bool = Field(default=False, description="true: the URL names nodes of a cluster")
 
+    redis_ssl_ca_location: str = Field(default="", description="PEM file of CAs; none: this machine's")
+    redis_ssl_certificate_location: str = Field(default="", description="PEM file of our own certificate")
+    redis_ssl_key_location: str = Field(default="", description="PEM file of its key, not encrypted")
+
+    @model_validator(mode="after")
+    def _can_speak_tls(self) -> Self:
+        if self._redis_is_encrypted:
+            client_context("REDIS", *self._redis_files)
+        elif any(self._redis_files):
+            raise ValueError("REDIS_SSL_* take a REDIS_URL that begins with rediss://")
+        return self
+
     @model_validator(mode="after")
     def _names_nodes(self) -> Self:
         if self.redis_nodes[1] and not self.redis_cluster:
             raise ValueError("REDIS_URL names several servers, which takes REDIS_CLUSTER=true")
         return self
+
+    @property
+    def _redis_is_encrypted(self) -> bool:
+        return self.redis_url.strip().startswith("rediss://")
+
+    @property
+    def _redis_files(self) -> tuple[str, str, str]:
+        return self.redis_ssl_ca_location, self.redis_ssl_certificate_location, self.redis_ssl_key_location
+
+    def redis_tls(self) -> dict[str, str]:
+        """What a client of redis-py is told of TLS beside the URL: keyword arguments; none: absent."""
+        names = "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"
+        return {name: path for name, path in zip(names, self._redis_files, strict=True) if path}
 
     @property
     def redis_nodes(self) -> tuple[str, list[tuple[str, int]]]:

@@ -38,3 +38,11 @@ def test_a_right_is_named_though_the_caller_does_not_say_which() -> None:
 def test_a_timeout_is_no_cause_and_a_wrong_password_is() -> None:
     assert is_cause(error(KafkaError._AUTHENTICATION))
     assert not is_cause(KafkaException(error(KafkaError._TIMED_OUT)))
+
+
+def test_a_broker_that_ends_the_handshake_asks_for_a_certificate_of_ours() -> None:
+    """It comes as a lost connection, and is a cause all the same."""
+    words = f"{WORDS}: error:0A00045C:SSL routines::tlsv13 alert certificate required"
+    refused = KafkaError(KafkaError._TRANSPORT, words)
+    assert is_cause(refused)
+    assert "KAFKA_SSL_CERTIFICATE_LOCATION" in describe(refused)
