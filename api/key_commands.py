@@ -54,7 +54,7 @@ class NotAppliedError(Exception):
 @cli.callback()
 def configure() -> None:
     """Create, list, rotate and revoke API keys."""
-    logs.configure(logging.WARNING)
+    logs.configure(logging.ERROR)  # what goes wrong is told in a line of our own
 
 
 def _tenant(value: str) -> str:

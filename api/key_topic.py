@@ -29,8 +29,8 @@ from confluent_kafka import (
 )
 
 from api.keys import KeyTable
-from schemas.kafka_cause import Cause
-from schemas.kafka_errors import describe
+from schemas.kafka_causes import Causes
+from schemas.kafka_errors import describe, detail, is_cause
 from schemas.keys import LAST_USED_SUFFIX, LastUsed
 from schemas.settings import KafkaSettings
 from schemas.topics import API_KEYS_TOPIC
@@ -70,19 +70,19 @@ def check_topic(settings: KafkaSettings) -> None:
 
     Raises: KeyTopicError where it does not; KafkaException where librdkafka can't make sense of the settings.
     """
-    cause = Cause()
-    consumer = _consumer(settings, cause)
+    causes = Causes()
+    consumer = _consumer(settings, causes.hear)
     try:
         topic = consumer.list_topics(API_KEYS_TOPIC, timeout=KAFKA_TIMEOUT_S).topics[API_KEYS_TOPIC]
     except KafkaException as error:
-        consumer.poll(0)  # has the cause told
+        consumer.poll(0)  # hands over what was told to `error_cb`
         raise KeyTopicError(
-            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {cause.sentence(error)}"
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {causes.why(error)}"
         ) from error
     finally:
         consumer.close()
     if topic.error is not None:
-        raise KeyTopicError(f"{API_KEYS_TOPIC}: {cause.sentence(topic.error, wants=WANTS_READ)}")
+        raise KeyTopicError(f"{API_KEYS_TOPIC}: {causes.why(topic.error, WANTS_READ)}")
 
 
 def write_records(settings: KafkaSettings, records: Mapping[str, msgspec.Struct]) -> int:
@@ -92,14 +92,14 @@ def write_records(settings: KafkaSettings, records: Mapping[str, msgspec.Struct]
     Returns: the offset of the last of them in the topic.
     Raises: KeyTopicError where Kafka does not acknowledge one in time. They may be written all the same.
     """
-    cause = Cause()
+    causes = Causes()
     producer = Producer(
         {
             **settings.librdkafka(),
             **QUIET,
             "acks": "all",
             "delivery.timeout.ms": int(KAFKA_TIMEOUT_S * 1000),
-            "error_cb": cause,
+            "error_cb": causes.hear,
         }
     )
     offsets: list[int] = []
@@ -124,7 +124,7 @@ def write_records(settings: KafkaSettings, records: Mapping[str, msgspec.Struct]
             )
         producer.flush(KAFKA_TIMEOUT_S + 1)
         if refused:
-            why = cause.sentence(refused[0], wants=WANTS_WRITE)
+            why = causes.why(refused[0], WANTS_WRITE)
             raise KeyTopicError(f"Kafka did not take the record: {why}")
     if len(offsets) < len(records):
         raise KeyTopicError(f"Kafka at {settings.kafka_bootstrap_servers} did not acknowledge the record.")
@@ -149,7 +149,6 @@ class KeyFollower:
         Raises: KafkaException where librdkafka can't make sense of the settings.
         """
         self._on_failure = on_failure
-        self._cause = Cause()
         self._consumer = _consumer(settings, self._report)
         self._producer = Producer({**settings.librdkafka(), **QUIET, "error_cb": self._report})
         self._stopping = threading.Event()
@@ -257,7 +256,6 @@ class KeyFollower:
 
     def _well(self) -> None:
         """Kafka was reached."""
-        self._cause.clear()
         if self.trouble is not None:
             log.info("kafka is reached again, the api keys are read", after=self.trouble)
             self.trouble = None
@@ -314,8 +312,8 @@ class KeyFollower:
 
     def _report(self, error: KafkaError) -> None:
         """Say that Kafka is in trouble, once a minute: librdkafka tries again by itself, and often."""
-        self._cause(error)
-        self.trouble = self._cause.sentence(error, wants=WANTS_READ)
+        if self.trouble is None or is_cause(error):  # that nobody answers does not hide why
+            self.trouble = describe(error, wants=WANTS_READ)
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + REPORT_EVERY_S
@@ -323,7 +321,7 @@ class KeyFollower:
                 "api keys cannot be read from kafka, trying again",
                 topic=API_KEYS_TOPIC,
                 reason=self.trouble,
-                error=self._cause.detail(error),
+                error=detail(error),
             )
 
 

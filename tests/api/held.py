@@ -5,15 +5,16 @@ Before its Nth write to Kafka it says so on stderr and waits for a line on stdin
 
 import sys
 from typing import Any
+from unittest.mock import patch
 
 from api import key_commands
+from api.key_topic import write_records
 
 WRITES = "about to write"
 
 
 def main() -> None:
     at = int(sys.argv.pop(1))
-    write = key_commands.write_records
     done = 0
 
     def held(*arguments: Any) -> int:
@@ -23,10 +24,10 @@ def main() -> None:
             sys.stderr.write(WRITES + "\n")
             sys.stderr.flush()
             sys.stdin.readline()
-        return write(*arguments)
+        return write_records(*arguments)
 
-    key_commands.write_records = held
-    key_commands.cli()
+    with patch.object(key_commands, "write_records", held):
+        key_commands.cli()
 
 
 if __name__ == "__main__":

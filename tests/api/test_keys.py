@@ -271,7 +271,7 @@ def test_compaction_changes_nothing(data: st.DataObject) -> None:
         follows = data.draw(st.none() | st.builds(lambda old: Follows(id=old.id, until_ms=900), earlier))
         log.append(as_told(key.record("acme", number, follows=follows)))
         for other in data.draw(st.lists(st.sampled_from(keys[: number + 1]), max_size=3)):
-            revoked = st.integers(1, 9).map(lambda ms, other=other: revocation(other.id, ms))
+            revoked = st.builds(revocation, st.just(other.id), st.integers(1, 9))
             used = st.just(((other.id + LAST_USED_SUFFIX).encode(), msgspec.json.encode(LastUsed(used_ms=3))))
             log.append(data.draw(revoked | used))
     cut = data.draw(st.integers(0, len(log)))

@@ -187,6 +187,23 @@ def test_kafka_missing_its_topic_or_away(
         site.kill()
 
 
+def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
+    """Whatever ends the thread that follows the keys: the program does not go on without it."""
+    site.create("acme")
+    broken = "from api.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
+    ended = subprocess.run(
+        [sys.executable, "-c", broken],
+        cwd=ROOT,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "the api keys are not followed any more" in ended.stderr
+
+
 def test_a_port_belongs_to_one_program(site: Site) -> None:
     """A second program on the port ends with status 1 and one line; the first goes on."""
     program = site.start()
