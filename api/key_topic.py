@@ -57,8 +57,8 @@ QUIET: Final[dict[str, Any]] = {"log_level": 2, "reconnect.backoff.ms": 500, "re
 """librdkafka's own lines go to stderr in a shape of their own; its errors come to us and are told by us."""
 
 
-WANTS_READ: Final = f"READ on the topic {API_KEYS_TOPIC}"
-WANTS_WRITE: Final = f"WRITE on the topic {API_KEYS_TOPIC}"
+WANTS_READ: Final = f"READ on {API_KEYS_TOPIC}"
+WANTS_WRITE: Final = f"WRITE on {API_KEYS_TOPIC}"
 
 
 class KeyTopicError(Exception):

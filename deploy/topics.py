@@ -70,7 +70,7 @@ def create(
             error: KafkaError = refused.args[0]
             if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 admin.poll(0)  # hands over what was told to `error_cb`
-                why = causes.why(error, f"CREATE on the topic {name}")
+                why = causes.why(error, f"CREATE on {name}")
                 raise StackError(f"topic {name} could not be created: {why} ({detail(error)})") from refused
         else:
             made.append(name)
