@@ -159,7 +159,7 @@ def list_keys(
 
 @cli.command()
 def revoke(
-    key_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="As `keys list` shows it.")] = None,
+    key_id: Annotated[str | None, typer.Argument(metavar="ID", help="As `keys list` shows it.")] = None,
     tenant: Annotated[str | None, typer.Option(callback=_some_tenant, help="Revoke all its keys.")] = None,
 ) -> None:
     """Revoke the key ID, or all keys of a tenant: no request with them is answered any more."""

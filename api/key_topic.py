@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 from uuid import uuid4
@@ -55,7 +56,6 @@ LAST_USED_EVERY_MS: Final = 3_600_000
 
 QUIET: Final[dict[str, Any]] = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 2000}
 """librdkafka's own lines go to stderr in a shape of their own; its errors come to us and are told by us."""
-
 
 WANTS_READ: Final = f"READ on {API_KEYS_TOPIC}"
 WANTS_WRITE: Final = f"WRITE on {API_KEYS_TOPIC}"
@@ -191,13 +191,16 @@ class KeyFollower:
     def wait_until_read(self, offset: int = -1) -> None:
         """Wait until the topic was read to its end, and past an offset. Blocks.
 
-        Raises: KeyTopicError where it was not in time.
+        Raises: KeyTopicError where nothing more of it comes in time.
         """
-        deadline = time.monotonic() + KAFKA_TIMEOUT_S
+        came, at = time.monotonic(), self._next_offset
         while not (self.loaded and self._next_offset > offset):
-            if self.failed or time.monotonic() >= deadline:
-                why = self.trouble or "it is long, or Kafka is slow"
-                raise KeyTopicError(f"Kafka's topic {API_KEYS_TOPIC} was not read to its end in time: {why}")
+            now = time.monotonic()
+            if self._next_offset != at:
+                came, at = now, self._next_offset
+            if self.failed or now - came >= KAFKA_TIMEOUT_S:
+                why = self.trouble or "nothing comes, and Kafka does not say why"
+                raise KeyTopicError(f"Kafka's topic {API_KEYS_TOPIC} was not read to its end: {why}")
             time.sleep(WAIT_PAUSE_S)
 
     def stop(self) -> None:
@@ -239,10 +242,8 @@ class KeyFollower:
 
     def _ask_for_the_end(self) -> None:
         """Have it told again that the end was reached, which says that Kafka lets us read once more."""
-        try:
+        with suppress(KafkaException):  # it does not read just now; it is asked again
             self._consumer.seek(TopicPartition(API_KEYS_TOPIC, 0, self._next_offset))
-        except KafkaException as error:
-            self._report(error.args[0])
 
     def _ask_why(self) -> None:
         """Say what is waited for, now and then: a topic that is not there yet is no error to librdkafka."""

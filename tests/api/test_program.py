@@ -173,12 +173,14 @@ def test_kafka_missing_its_topic_or_away(
         first = site.create("acme")
         kafka.kill()
         assert site.get("/api/metrics", first).status_code == 200
+        until(lambda: site.get("/readyz").json()["api_keys_trouble"] is not None)
         done = site.keys("create", "acme")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert "does not answer" in done.stderr
         assert site.get("/api/metrics", first).status_code == 200
 
         kafka.start(Waiting(limit_s=LIMIT_S))
+        until(lambda: site.get("/readyz").json()["api_keys_trouble"] is None)
         assert site.get("/api/metrics", site.create("acme")).status_code == 200
         assert [json.loads(line)["event"] for line in site.log.read_text().splitlines()].count(
             "api keys cannot be read from kafka, trying again"
