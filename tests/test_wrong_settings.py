@@ -5,9 +5,11 @@ Neither the line nor anything else that is written holds a password.
 
 import asyncio
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
@@ -118,3 +120,30 @@ def test_an_encoded_password_opens_redis(valkey_factory: Callable[[], Valkey]) -
             await client.aclose()
 
     assert asyncio.run(asked())
+
+
+CRASH = f"""
+import structlog
+from schemas import logs
+
+logs.configure()
+password = "{SECRET}"[::-1]
+try:
+    1 / 0
+except ZeroDivisionError:
+    structlog.get_logger().exception("it failed")
+"""
+
+
+def test_a_traceback_shows_no_variables_on_a_terminal_either() -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", CRASH], cwd=CHECKOUT, stderr=theirs) as crashing:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how a terminal tells that nobody writes to it any more
+            while part := os.read(ours, 10_000):
+                shown += part
+        os.close(ours)
+    assert crashing.returncode == 0
+    assert b"ZeroDivisionError" in shown
+    assert SECRET[::-1].encode() not in shown
