@@ -170,7 +170,7 @@ class KeyFollower:
     @property
     def loaded(self) -> bool:
         """Whether the topic was read to its end, and is still followed."""
-        return self._read_to_end.is_set() and self._thread.is_alive()
+        return self._read_to_end.is_set() and self._thread.is_alive() and not self.failed
 
     @property
     def next_offset(self) -> int:
