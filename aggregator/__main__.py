@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-import sys
 from typing import Final
 
 import typer
-from pydantic import ValidationError
 
 from aggregator import commands
 from aggregator.auditing import AuditProgram
 from aggregator.config import AggregatorSettings, AuditSettings
 from aggregator.program import Program
 from schemas import logs
-from schemas.settings import complaint, describe
+from schemas.settings import describe
+from schemas.startup import wrong_settings_in_a_line
 
 _HELP: Final = f"""Count the events topic into Redis, until SIGTERM or SIGINT.
 
@@ -78,7 +77,5 @@ async def _run(settings: AggregatorSettings) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with wrong_settings_in_a_line():
         cli(prog_name="python -m aggregator")
-    except ValidationError as error:
-        sys.exit(f"wrong setting: {complaint(error)}")

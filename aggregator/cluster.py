@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from aggregator.causes import Causes
 from aggregator.errors import KafkaUnavailableError
+from schemas.kafka_causes import Causes
 from schemas.settings import EventsSettings
 
 _TIMEOUT_S: Final = 5.0

@@ -154,8 +154,9 @@ def verify(
     It may run beside live traffic.
     """
     logs.configure()
+    settings = AggregatorSettings()
     try:
-        result = Verifier(AggregatorSettings()).verify(
+        result = Verifier(settings).verify(
             tenant=tenant, since_ms=_instant(since), sample=sample, random=SystemRandom() if sample else None
         )
     except (PostponedError, ValueError) as error:

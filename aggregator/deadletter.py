@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from aggregator.causes import Causes
 from aggregator.errors import UndeliveredError
 from aggregator.facts import Refusal
 from aggregator.reading import KafkaRecord
 from schemas import topics
+from schemas.kafka_causes import Causes
 from schemas.settings import TopicsSettings
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0

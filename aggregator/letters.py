@@ -13,9 +13,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from confluent_kafka.admin import AdminClient
 
 from aggregator.bulk import BulkReader, Row
-from aggregator.causes import Causes
 from aggregator.errors import KafkaUnavailableError, UndeliveredError
 from schemas import topics
+from schemas.kafka_causes import Causes
 from schemas.settings import TopicsSettings
 
 OLD_MS: Final = 14 * 24 * 3_600_000

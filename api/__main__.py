@@ -1,18 +1,20 @@
 """`python -m api`: serve the metrics API until SIGTERM or SIGINT; `python -m api keys`: manage its keys."""
 
 import gc
-import sys
+import os
+import signal
 
 import structlog
 import typer
-from pydantic import ValidationError
 
 from api import key_commands
 from api.app import create_app
 from api.config import ApiSettings
+from api.key_topic import KeyFollower
 from schemas import logs
 from schemas.http import PortTakenError, serve
-from schemas.settings import complaint, describe
+from schemas.settings import describe
+from schemas.startup import wrong_settings_in_a_line
 
 log = structlog.get_logger("api")
 
@@ -32,7 +34,8 @@ def main(context: typer.Context) -> None:
         return
     logs.configure()
     settings = ApiSettings()
-    app = create_app(settings)
+    keys = KeyFollower(settings, on_failure=_end)
+    app = create_app(settings, keys=keys)
     # What is there by now is there to stay. Each full collection would look through all of it, and hold up
     # every request for some 50 ms meanwhile.
     gc.collect()
@@ -42,10 +45,15 @@ def main(context: typer.Context) -> None:
     except PortTakenError as error:
         log.error("cannot listen, stop the other program or set API_PORT", reason=error.strerror)  # noqa: TRY400
         raise typer.Exit(1) from error
+    if keys.failed:
+        raise typer.Exit(1)
+
+
+def _end() -> None:
+    """Have `serve` end: whoever watches over the program starts it again."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    try:
+    with wrong_settings_in_a_line():
         cli(prog_name="python -m api")
-    except ValidationError as error:
-        sys.exit(f"wrong setting: {complaint(error)}")

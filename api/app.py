@@ -19,7 +19,6 @@ from starlette.types import Scope as ASGIScope
 from api import docs, openapi, page
 from api.config import ApiSettings, rate_limit_of
 from api.errors import ApiError
-from api.key_topic import KeyFollower
 from api.meters import MeterRequests, Meters
 from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
 from api.problems import refuse_as_problems
@@ -78,24 +77,22 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def create_app(
-    settings: ApiSettings, *, clock: Callable[[], int] = now_ms, keys: Keys | None = None
-) -> FastAPI:
+def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = now_ms) -> FastAPI:
     """The application: `python -m api` and the tests enter here.
 
-    settings: where Redis and Kafka are; clock: the time in milliseconds since 1970; keys: where API
-    keys come from, the topic `api-keys` if none is given.
+    settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970.
     """
-    key_source: Keys = KeyFollower(settings) if keys is None else keys
     reader = Reader(connect(settings))
     meters = Meters()
-    service = Service(reader, key_source, RateLimit(rate_limit_of(settings.rate_limit)), meters, clock)
+    meters.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
+    meters.keys_unreadable.set_function(lambda: keys.unreadable)
+    service = Service(reader, keys, RateLimit(rate_limit_of(settings.rate_limit)), meters, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        key_source.start()
+        keys.start()
         yield
-        await to_thread.run_sync(key_source.stop)
+        await to_thread.run_sync(keys.stop)
         await reader.close()
 
     app = FastAPI(
@@ -113,7 +110,7 @@ def create_app(
     _add_metrics(app, service)  # before all others: routes are tried one after the other
     docs.add_to(app)
     page.add_to(app)
-    _add_health(app, reader, key_source, meters)
+    _add_health(app, reader, keys, meters)
     return app
 
 
@@ -171,11 +168,12 @@ def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> Non
         except ApiError as error:
             reasons.append(str(error))
         if not keys.loaded:
-            reasons.append("The API keys are not read yet.")
+            reasons.append("The API keys are not read" + (f": {keys.trouble}" if keys.trouble else " yet."))
         body = {
             "status": "unavailable" if reasons else "ready",
             "reasons": reasons,
             "api_keys_offset": keys.next_offset if keys.loaded else None,
+            "api_keys_trouble": keys.trouble,
         }
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return JSONResponse(body, status, {"Cache-Control": "no-store"})

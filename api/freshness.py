@@ -8,11 +8,21 @@ nothing happens, and stands still when the pipeline does, so a zero can be told 
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from schemas.kinds import HORIZON_MS
+from schemas.kinds import STALE_MS
 
 Status = Literal["partial", "provisional", "final"]
 
 HEADER: Final = "X-Complete-Through"
+
+REDRIVE_MS: Final = 14 * 24 * 3_600_000
+"""How old a dead letter may be that `dead-letters redrive` puts back unasked; it keeps its record's time."""
+
+FINAL_MS: Final = STALE_MS + REDRIVE_MS
+"""How long after the end of a time its numbers may still change: 92 days.
+
+A record counts until 78 days after the send by its own time, and so in an hour that long past; one that was
+a dead letter meanwhile comes back up to 14 days later.
+"""
 
 
 def complete_through(partitions: Mapping[int, int | None]) -> int | None:
@@ -28,9 +38,9 @@ def complete_through(partitions: Mapping[int, int | None]) -> int | None:
 def status_of(end_ms: int, through_ms: int | None) -> Status:
     """What may still happen to the numbers of a time that ends (excluded) at `end_ms`.
 
-    Returns: `partial` where it runs past what is counted; `provisional` while opens and clicks of its mails
-    may still come (62 days, see `schemas.kinds`); `final` after that.
+    Returns: `partial` where it runs past what is counted; `provisional` while records about it may still be
+    taken (`FINAL_MS`); `final` after that.
     """
     if through_ms is None or end_ms > through_ms:
         return "partial"
-    return "provisional" if through_ms - end_ms < HORIZON_MS else "final"
+    return "provisional" if through_ms - end_ms < FINAL_MS else "final"

@@ -10,25 +10,21 @@ import http.client
 import json
 import logging
 import secrets
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len
 
 from api.app import now_ms
 from api.config import ApiSettings
-from api.key_topic import KAFKA_TIMEOUT_S, KeyFollower, KeyTopicError, check_topic, write_record
+from api.key_topic import KeyFollower, KeyTopicError, check_topic, write_records
 from api.keys import ENTROPY_BYTES, KeyTable, NewKey, is_live, new_key
 from schemas import logs
-from schemas.keys import ApiKeyRecord
+from schemas.keys import REVOKED_SUFFIX, ApiKeyRecord, Follows, Revoked
 from schemas.topics import API_KEYS_TOPIC
 
 API_TIMEOUT_S: Final = 30.0
@@ -39,8 +35,11 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 DAYS_MAX: Final = 36_500
 
-WIDTH: Final = 240
-"""Columns of a table that no terminal shows: a line must not break where a program reads it."""
+REVOKE_ROUNDS: Final = 5
+"""How often `revoke --tenant` looks whether keys were made while it revoked."""
+
+COLUMN_MAX: Final = 40
+"""A column of `keys list` is as wide as its widest text, but no wider than this; a line never breaks."""
 
 TOLD: Final = ("id", "tenant", "name", "created", "expires", "revoked", "last_used")
 """What `keys list` shows of a key."""
@@ -55,7 +54,7 @@ class NotAppliedError(Exception):
 @cli.callback()
 def configure() -> None:
     """Create, list, rotate and revoke API keys."""
-    logs.configure(logging.WARNING)
+    logs.configure(logging.ERROR)  # what goes wrong is told in a line of our own
 
 
 def _tenant(value: str) -> str:
@@ -66,6 +65,10 @@ def _tenant(value: str) -> str:
     if not 0 < size <= TENANT_MAX_BYTES:
         raise typer.BadParameter(f"a tenant has 1 to {TENANT_MAX_BYTES} bytes of UTF-8, not {size}")
     return value
+
+
+def _some_tenant(value: str | None) -> str | None:
+    return None if value is None else _tenant(value)
 
 
 def _name(value: str) -> str:
@@ -92,8 +95,8 @@ def create(
     expires_ms = None if expires_in_days is None else now + expires_in_days * DAY_MS
     with _told_clearly():
         check_topic(settings)
-        offset = write_record(settings, key.record(tenant, now, name=name, expires_ms=expires_ms))
-        await_applied(settings.api_port, offset)
+        record = key.record(tenant, now, name=name, expires_ms=expires_ms)
+        await_applied(settings.api_port, write_records(settings, {key.id: record}))
     typer.echo(key.text)
 
 
@@ -111,22 +114,28 @@ def rotate(
     """
     settings = ApiSettings()
     key, now = _new_key(), now_ms()
-    with _told_clearly():
-        old = _find(_read_all(settings), key_id)
+    with _told_clearly(), _following(settings) as follower:
+        old = _find(follower.table, key_id)
         if not is_live(old, now):
             raise KeyTopicError(f"The key {key_id} is revoked or expired. Make a new one with `keys create`.")
         if old.followed_by is not None:
-            raise KeyTopicError(
-                f"The key {key_id} was rotated already. Rotate the one that followed it, {old.followed_by}."
-            )
+            raise KeyTopicError(_rotated_already(old))
         lifetime_ms = None if old.expires_ms is None else old.expires_ms - old.created_ms
         expires_ms = None if lifetime_ms is None else now + lifetime_ms
-        write_record(settings, key.record(old.tenant, now, name=old.name, expires_ms=expires_ms))
-        end_ms = now + overlap_hours * HOUR_MS
-        if old.expires_ms is not None:
-            end_ms = min(end_ms, old.expires_ms)
-        ending = msgspec.structs.replace(old, expires_ms=end_ms, followed_by=key.id)
-        await_applied(settings.api_port, write_record(settings, ending))
+        follows = Follows(id=old.id, until_ms=now + overlap_hours * HOUR_MS)
+        record = key.record(old.tenant, now, name=old.name, expires_ms=expires_ms, follows=follows)
+        offset = write_records(settings, {key.id: record})
+        # What others wrote meanwhile stands before ours, and decides.
+        follower.wait_until_read(offset)
+        old = _find(follower.table, key_id)
+        if old.revoked_ms is not None or old.followed_by != key.id:
+            write_records(settings, _revocations([record], now))
+            raise KeyTopicError(
+                _rotated_already(old)
+                if old.revoked_ms is None
+                else f"The key {key_id} was revoked meanwhile. Make a new one with `keys create`."
+            )
+        await_applied(settings.api_port, offset)
     typer.echo(key.text)
 
 
@@ -135,32 +144,70 @@ def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list, times in UTC.")] = False,
 ) -> None:
     """Show all keys, without their secrets. When one was last used is told to about an hour."""
-    with _told_clearly():
-        table = _read_all(ApiSettings())
+    with _told_clearly(), _following(ApiSettings()) as follower:
+        table = follower.table
+        told = [_told(record, table) for record in table.records()]
     if as_json:
-        typer.echo(json.dumps([_told(record, table) for record in table.records()], ensure_ascii=False))
-        return
-    shown = Table(*(name.replace("_", " ") for name in TOLD))
-    for column in shown.columns:
-        column.overflow = "fold"
-    shown.columns[0].no_wrap = True  # it is there to be copied
-    for record in table.records():
-        told = _told(record, table)
-        texts = (told[name] or "" for name in TOLD)
-        shown.add_row(*(Text(text if text.isprintable() else repr(text)) for text in texts))
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(shown)
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        rows = [[name.replace("_", " ") for name in TOLD], *map(_texts, told)]
+        widths = [min(COLUMN_MAX, max(map(_columns, column))) for column in zip(*rows, strict=True)]
+        typer.echo("\n".join(_line(row, widths) for row in rows))
+    if follower.unreadable:
+        typer.echo(f"{follower.unreadable:,} records cannot be read and open nothing", err=True)
 
 
 @cli.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
-    """Revoke the key ID: no request with it is answered any more."""
+def revoke(
+    key_id: Annotated[str | None, typer.Argument(metavar="ID", help="As `keys list` shows it.")] = None,
+    tenant: Annotated[str | None, typer.Option(callback=_some_tenant, help="Revoke all its keys.")] = None,
+) -> None:
+    """Revoke the key ID, or all keys of a tenant: no request with them is answered any more."""
+    if (key_id is None) == (tenant is None):
+        raise typer.BadParameter("name a key or a tenant")
     settings = ApiSettings()
-    with _told_clearly():
-        record = _find(_read_all(settings), key_id)
-        if record.revoked_ms is None:
-            record = msgspec.structs.replace(record, revoked_ms=now_ms())
-        await_applied(settings.api_port, write_record(settings, record))
-    typer.echo(f"revoked {key_id}", err=True)
+    with _told_clearly(), _following(settings) as follower:
+        if key_id is not None:
+            revoked = [_find(follower.table, key_id)]
+            offset = write_records(settings, _revocations(revoked, now_ms()))
+        else:
+            revoked, offset = _revoke_all(settings, follower, tenant)
+        await_applied(settings.api_port, offset)
+    for record in revoked:
+        typer.echo(f"revoked {record.id}", err=True)
+
+
+def _revoke_all(
+    settings: ApiSettings, follower: KeyFollower, tenant: str | None
+) -> tuple[list[ApiKeyRecord], int]:
+    """Revoke a tenant's keys, those too that are made meanwhile.
+
+    Returns: what was revoked, and the offset below which all of that is told.
+    Raises: KeyTopicError where it has none, or where keys are made faster than they are revoked.
+    """
+    revoked: list[ApiKeyRecord] = []
+    offset = follower.next_offset - 1
+    for _ in range(REVOKE_ROUNDS):
+        of_tenant = [record for record in follower.table.records() if record.tenant == tenant]
+        if not of_tenant:
+            raise KeyTopicError(f"The tenant {tenant!r} has no keys. `keys list` shows all.")
+        left = [record for record in of_tenant if record.revoked_ms is None]
+        if not left:
+            return revoked, offset
+        offset = write_records(settings, _revocations(left, now_ms()))
+        revoked += left
+        follower.wait_until_read(offset)
+    raise KeyTopicError(f"Somebody goes on making keys for {tenant!r}. Stop that, and revoke again.")
+
+
+def _revocations(records: Iterable[ApiKeyRecord], now: int) -> dict[str, Revoked]:
+    """What is written to revoke keys; one that is revoked keeps its time."""
+    return {
+        record.id + REVOKED_SUFFIX: Revoked(
+            revoked_ms=now if record.revoked_ms is None else record.revoked_ms
+        )
+        for record in records
+    }
 
 
 def await_applied(port: int, offset: int) -> None:
@@ -195,15 +242,17 @@ def await_applied(port: int, offset: int) -> None:
     )
 
 
-def _read_all(settings: ApiSettings) -> KeyTable:
+@contextmanager
+def _following(settings: ApiSettings) -> Iterator[KeyFollower]:
+    """Knows all keys, and goes on following the topic meanwhile. Raises: KeyTopicError."""
     check_topic(settings)
     follower = KeyFollower(settings)
     follower.start()
-    loaded = follower.wait_until_loaded(KAFKA_TIMEOUT_S)
-    follower.stop()
-    if not loaded:
-        raise KeyTopicError(f"Kafka's topic {API_KEYS_TOPIC} could not be read to its end in time.")
-    return follower.table
+    try:
+        follower.wait_until_read()
+        yield follower
+    finally:
+        follower.stop()
 
 
 def _find(table: KeyTable, key_id: str) -> ApiKeyRecord:
@@ -213,11 +262,30 @@ def _find(table: KeyTable, key_id: str) -> ApiKeyRecord:
     return record
 
 
+def _rotated_already(record: ApiKeyRecord) -> str:
+    return f"The key {record.id} was rotated already. Rotate the one that followed it, {record.followed_by}."
+
+
 def _told(record: ApiKeyRecord, table: KeyTable) -> dict[str, str | None]:
     """What is shown of a key."""
     moments = (record.created_ms, record.expires_ms, record.revoked_ms, table.last_used_ms(record.id))
     values = (record.id, record.tenant, record.name, *map(_moment, moments))
     return dict(zip(TOLD, values, strict=True))
+
+
+def _texts(told: dict[str, str | None]) -> list[str]:
+    """What is shown of a key in a line, without anything that could break it."""
+    return [text if text.isprintable() else repr(text) for text in (told[name] or "" for name in TOLD)]
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _line(texts: list[str], widths: list[int]) -> str:
+    padded = (text + " " * (width - _columns(text)) for text, width in zip(texts, widths, strict=True))
+    return "  ".join(padded).rstrip()
 
 
 def _moment(ms: int | None) -> str | None:

@@ -6,18 +6,21 @@ can find leaked ones. Only its SHA-256 is ever stored: the secret has 256 bits, 
 
 A presented key is looked up by its public id and compared by digest in constant time. All reasons to
 refuse one are the same to the caller.
+
+What befell a key is put together here from the records that `schemas.keys` tells of. Law: a key that was
+revoked stays revoked, whatever comes before or after; a record that cannot be read opens nothing.
 """
 
 import hashlib
 import hmac
 import string
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
 import msgspec
 
-from schemas.keys import LAST_USED_SUFFIX, ApiKeyRecord, LastUsed
+from schemas.keys import LAST_USED_SUFFIX, REVOKED_SUFFIX, ApiKeyRecord, Follows, LastUsed, Revoked
 
 PREFIX: Final = "sesm_"
 DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -26,6 +29,11 @@ SECRET_BYTES, SECRET_LENGTH = 32, 43
 CHECK_LENGTH: Final = 6
 ENTROPY_BYTES: Final = ID_BYTES + SECRET_BYTES
 KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + SECRET_LENGTH + CHECK_LENGTH
+
+LONG_AGO_MS: Final = 0
+"""When a key was revoked of which only that is known."""
+
+_Told = TypeVar("_Told", ApiKeyRecord, Revoked, LastUsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,13 @@ class NewKey:
     text: str = field(repr=False)
 
     def record(
-        self, tenant: str, now_ms: int, *, name: str = "", expires_ms: int | None = None
+        self,
+        tenant: str,
+        now_ms: int,
+        *,
+        name: str = "",
+        expires_ms: int | None = None,
+        follows: Follows | None = None,
     ) -> ApiKeyRecord:
         """What is stored of the key."""
         return ApiKeyRecord(
@@ -46,6 +60,7 @@ class NewKey:
             created_ms=now_ms,
             name=name,
             expires_ms=expires_ms,
+            follows=follows,
         )
 
 
@@ -87,51 +102,72 @@ def is_live(record: ApiKeyRecord, now_ms: int) -> bool:
 
 
 class KeyTable:
-    """All key records, as the topic told them so far; the last record of an id holds.
+    """All keys, as the topic told of them so far.
 
-    One thread may apply while others ask.
+    One thread may apply while others ask. What is asked for is a key's record as it stands: with its
+    revocation, and its end and its successor where it was rotated.
     """
 
     def __init__(self) -> None:
         self._records: dict[str, ApiKeyRecord] = {}
+        self._revoked_ms: dict[str, int] = {}
+        self._successors: dict[str, ApiKeyRecord] = {}
         self._used_ms: dict[str, int] = {}
 
-    def apply(self, key: bytes | None, value: bytes | None) -> bool:
-        """Take in one record of the topic; no value means that the key is gone.
+    def __len__(self) -> int:
+        """How many keys there are, revoked ones too."""
+        return len(self._records)
 
-        A record that cannot be read opens nothing, and closes what its id had opened: it may have been
-        a revocation.
+    def apply(self, key: bytes | None, value: bytes | None) -> bool:
+        """Take in one record of the topic.
+
+        One that cannot be read opens nothing. It closes what its id had opened, as it may have been a
+        revocation of an earlier version; a last use closes nothing.
         Returns: whether it could be read.
         """
         name = (key or b"").decode(errors="replace")
+        if name.endswith(REVOKED_SUFFIX):
+            return self._apply_revocation(name.removesuffix(REVOKED_SUFFIX), value)
         if name.endswith(LAST_USED_SUFFIX):
             return self._apply_use(name.removesuffix(LAST_USED_SUFFIX), value)
-        try:
-            record = None if value is None else msgspec.json.decode(value, type=ApiKeyRecord)
-        except msgspec.MsgspecError:
-            record = None
-        if record is not None and record.id == name:
-            self._records[name] = record
-            return True
-        self._records.pop(name, None)
-        return value is None
+        return self._apply_key(name, value)
+
+    def _apply_key(self, key_id: str, value: bytes | None) -> bool:
+        record = _decoded(value, ApiKeyRecord)
+        if record is None or record.id != key_id:
+            self._records.pop(key_id, None)
+            return value is None
+        # The reasons to refuse a key come before the key: others may ask meanwhile.
+        if record.revoked_ms is not None:
+            self._revoke(key_id, record.revoked_ms)
+        if record.follows is not None:
+            self._successors.setdefault(record.follows.id, record)
+        self._records[key_id] = record
+        return True
+
+    def _apply_revocation(self, key_id: str, value: bytes | None) -> bool:
+        """Whatever it says, and where it says nothing too: the key is revoked."""
+        revoked = _decoded(value, Revoked)
+        self._revoke(key_id, LONG_AGO_MS if revoked is None else revoked.revoked_ms)
+        return revoked is not None
+
+    def _revoke(self, key_id: str, revoked_ms: int) -> None:
+        self._revoked_ms[key_id] = min(revoked_ms, self._revoked_ms.get(key_id, revoked_ms))
 
     def _apply_use(self, key_id: str, value: bytes | None) -> bool:
-        if value is None:
+        used = _decoded(value, LastUsed)
+        if used is not None:
+            self._used_ms[key_id] = max(used.used_ms, self._used_ms.get(key_id, used.used_ms))
+        elif value is None:
             self._used_ms.pop(key_id, None)
-            return True
-        try:
-            used_ms = msgspec.json.decode(value, type=LastUsed).used_ms
-        except msgspec.MsgspecError:
-            return False
-        self._used_ms[key_id] = max(used_ms, self._used_ms.get(key_id, used_ms))
-        return True
+        return used is not None or value is None
 
     def admit(self, text: str, now_ms: int) -> ApiKeyRecord | None:
         """The record of a presented key that opens its tenant's numbers now; None where it opens none."""
         record = self._records.get(key_id(text) or "")
         if record is None or not hmac.compare_digest(record.sha256, digest(text)):
             return None
+        record = self._as_it_stands(record)
         return record if is_live(record, now_ms) else None
 
     def last_used_ms(self, key_id: str) -> int | None:
@@ -140,8 +176,35 @@ class KeyTable:
 
     def get(self, key_id: str) -> ApiKeyRecord | None:
         """The record of an id."""
-        return self._records.get(key_id)
+        record = self._records.get(key_id)
+        return None if record is None else self._as_it_stands(record)
 
     def records(self) -> list[ApiKeyRecord]:
         """All records, oldest first."""
-        return sorted(self._records.values(), key=lambda record: (record.created_ms, record.id))
+        records = map(self._as_it_stands, list(self._records.values()))
+        return sorted(records, key=lambda record: (record.created_ms, record.id))
+
+    def _as_it_stands(self, record: ApiKeyRecord) -> ApiKeyRecord:
+        """A key's record with what the other records say of it."""
+        revoked_ms = self._revoked_ms.get(record.id)
+        if record.follows is not None and self._successors[record.follows.id].id != record.id:
+            revoked_ms = record.created_ms  # another key took the place before it
+        expires_ms, followed_by = record.expires_ms, record.followed_by
+        successor = self._successors.get(record.id)
+        if successor is not None and successor.follows is not None:
+            until_ms = successor.follows.until_ms
+            expires_ms = until_ms if expires_ms is None else min(expires_ms, until_ms)
+            followed_by = successor.id
+        elif revoked_ms is None:
+            return record
+        return msgspec.structs.replace(
+            record, revoked_ms=revoked_ms, expires_ms=expires_ms, followed_by=followed_by
+        )
+
+
+def _decoded(value: bytes | None, kind: type[_Told]) -> _Told | None:
+    """The value of a record; None where it is none of that kind."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=kind)
+    except (ValueError, RecursionError):  # no JSON of that shape, no UTF-8, or nested without end
+        return None

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NO_ROUTE: Final = "none"
@@ -26,6 +26,16 @@ class Meters:
         )
         self.redis_seconds = Histogram(
             "api_redis_read_seconds", "Reads from Redis for one answer.", registry=self.registry
+        )
+        self.keys_followed = Gauge(
+            "api_keys_followed",
+            "1: every key and every revocation is heard of; 0: the topic of keys cannot be read.",
+            registry=self.registry,
+        )
+        self.keys_unreadable = Gauge(
+            "api_keys_unreadable_records",
+            "Records of the topic of keys that cannot be read, and open nothing.",
+            registry=self.registry,
         )
 
 

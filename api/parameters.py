@@ -40,7 +40,8 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     },
     "include": {
         "description": "What to add, with commas between: `rates` beside all counts, `status` to each point "
-        "(`partial`: runs past `complete_through`; `provisional`: opens may still come; `final`).",
+        "(`partial`: runs past `complete_through`; `provisional`: events may still be counted in it, "
+        "until 92 days after its end; `final`).",
         "schema": {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}, "minItems": 1},
         "style": "form",
         "explode": False,

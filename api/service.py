@@ -32,6 +32,10 @@ class Keys(Protocol):
     """Where the API learns of keys. `start` and `stop` are called once each and may block."""
 
     table: KeyTable
+    trouble: str | None
+    """Why keys cannot be read now, without addresses: revocations are not heard of. None where they are."""
+    unreadable: int
+    """How many records could not be read, and open nothing."""
 
     @property
     def loaded(self) -> bool:

@@ -4,18 +4,35 @@
 settings), with the names of `EVENTS_TOPIC` and `DEAD_LETTER_TOPIC`. The programs create no topic.
 """
 
-import sys
+import logging
 from collections.abc import Mapping
+from typing import Any
 
+import typer
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.processes import StackError
-from schemas import topics
-from schemas.settings import TopicsSettings
+from schemas import logs, topics
+from schemas.kafka_causes import Causes
+from schemas.kafka_errors import detail
+from schemas.settings import TopicsSettings, describe
+from schemas.startup import wrong_settings_in_a_line
 
 TIMEOUT_S = 30.0
+
+_HELP = f"""Create the Kafka topics that are missing; what exists is left as it is.
+
+\b
+Settings, from the environment:
+{describe(TopicsSettings)}
+
+\b
+Exit codes: 0 all are there; 1 one could not be created, and why; 2 the command line is wrong.
+"""
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def all_topics(settings: TopicsSettings) -> dict[str, topics.TopicConfig]:
@@ -34,9 +51,12 @@ def create(
 
     client: librdkafka's properties for the connection. wanted: configuration by name.
     Returns: the names of those that were made.
-    Raises: StackError where Kafka does not answer within 30 s or refuses.
+    Raises: StackError where Kafka does not answer within 30 s or refuses, and why; KafkaException where
+    librdkafka can't make sense of `client`.
     """
-    admin = AdminClient(dict(client))
+    causes = Causes()
+    config: dict[str, Any] = {**client, "error_cb": causes.hear}
+    admin = AdminClient(config)
     requests = [
         NewTopic(name, num_partitions=topic.partitions, replication_factor=-1, config=topic.config)
         for name, topic in wanted.items()
@@ -49,23 +69,27 @@ def create(
         except KafkaException as refused:
             error: KafkaError = refused.args[0]
             if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise StackError(f"topic {name} could not be created: {error.str()}") from refused
+                admin.poll(0)  # hands over what was told to `error_cb`
+                why = causes.why(error, f"CREATE on {name}")
+                raise StackError(f"topic {name} could not be created: {why} ({detail(error)})") from refused
         else:
             made.append(name)
     return made
 
 
-def main() -> int:
-    """Create them for the Kafka of the environment; returns the exit status."""
+@cli.command(help=_HELP)
+def main() -> None:
+    """Create them for the Kafka of the environment."""
+    logs.configure(logging.ERROR)  # what goes wrong is told in a line of our own
     settings = TopicsSettings()
     try:
         made = create(settings.librdkafka(), all_topics(settings))
     except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"created {', '.join(made)}" if made else "all topics exist")
-    return 0
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"created {', '.join(made)}" if made else "all topics exist")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with wrong_settings_in_a_line():
+        cli(prog_name="python -m deploy.topics")

@@ -1,7 +1,8 @@
 """The shape of a log line: what log collectors of operators parse.
 
 One JSON object a line on stderr (`event`, `level`, `timestamp`, and what the line is about), or coloured
-text where stderr is a terminal. Lines of libraries that use `logging` take the same shape.
+text where stderr is a terminal. Lines of libraries that use `logging` take the same shape. A traceback shows
+no variables, as one may hold a password.
 """
 
 import logging
@@ -22,7 +23,7 @@ def configure(level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -4,20 +4,26 @@ Environment variables are an outside contract. Each program has a settings class
 inherits what it uses from here and adds the rest.
 """
 
+import re
 import ssl
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.tls import client_context
 
 
 class Settings(BaseSettings):
-    """Base of all settings: read from the environment alone, immutable, empty variables are unset."""
+    """Base of all settings: read from the environment alone, immutable, empty variables are unset.
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+    What is wrong with a setting is told without its value, which may hold a password.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
 
 def describe(settings: type[Settings]) -> str:
@@ -187,3 +193,32 @@ class RedisSettings(Settings):
         first, *others = (url.strip() for url in self.redis_url.split(","))
         parts = [urlsplit(url) for url in others]
         return first, [(part.hostname or "", part.port or 6379) for part in parts]
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_understood(cls, urls: str) -> str:
+        """Refuse what redis-py would misread, or quote in an error with a part of the password in it."""
+        for url in urls.split(","):
+            if not _is_redis_url(url.strip()):
+                raise ValueError(
+                    "no URL like redis://user:password@host:6379/0. In user and password, write"
+                    " / # ? , [ ] and % as %2F %23 %3F %2C %5B %5D and %25"
+                )
+        return urls
+
+
+_DATABASE: Final = re.compile(r"\A/?[0-9]*\Z")
+
+
+def _is_redis_url(url: str) -> bool:
+    """Whether a URL of Redis says the same to everybody: no unencoded password has moved its parts."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    moved = parts.fragment or "@" in parts.query
+    if parts.scheme == "unix":
+        return bool(parts.path) and not moved
+    there = parts.scheme in {"redis", "rediss"} and parts.hostname and port != 0
+    return bool(there and not moved and _DATABASE.match(parts.path))

@@ -47,6 +47,8 @@ class FixedKeys:
         self.table = KeyTable()
         self.loaded = True
         self.next_offset = 0
+        self.trouble: str | None = None
+        self.unreadable = 0
         self.made = 0
         self.texts: dict[str, str] = {}
         self.uses: list[tuple[str, int]] = []

@@ -157,9 +157,9 @@ def test_kafka_missing_its_topic_or_away(
     site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, REDIS_URL=redis_db)
     try:
         site.start()
-        until(lambda: "waiting for the api keys" in site.log.read_text())
-        waiting = [json.loads(line) for line in site.log.read_text().splitlines() if "waiting" in line]
-        assert [(line["topic"], "create it" in line["reason"]) for line in waiting] == [
+        until(lambda: "cannot be read" in site.log.read_text())
+        waiting = [json.loads(line) for line in site.log.read_text().splitlines() if "cannot be read" in line]
+        assert [(line["topic"], "does not exist" in line["reason"]) for line in waiting] == [
             (API_KEYS_TOPIC, True)
         ]
         assert site.get("/api/metrics", "sesm_nobody").status_code == 503
@@ -173,18 +173,37 @@ def test_kafka_missing_its_topic_or_away(
         first = site.create("acme")
         kafka.kill()
         assert site.get("/api/metrics", first).status_code == 200
+        until(lambda: site.get("/readyz").json()["api_keys_trouble"] is not None)
         done = site.keys("create", "acme")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert "does not answer" in done.stderr
         assert site.get("/api/metrics", first).status_code == 200
 
         kafka.start(Waiting(limit_s=LIMIT_S))
+        until(lambda: site.get("/readyz").json()["api_keys_trouble"] is None)
         assert site.get("/api/metrics", site.create("acme")).status_code == 200
         assert [json.loads(line)["event"] for line in site.log.read_text().splitlines()].count(
             "api keys cannot be read from kafka, trying again"
         ) <= 2
     finally:
         site.kill()
+
+
+def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
+    """Whatever ends the thread that follows the keys: the program does not go on without it."""
+    site.create("acme")
+    broken = "from api.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
+    ended = subprocess.run(
+        [sys.executable, "-c", broken],
+        cwd=ROOT,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "the api keys are not followed any more" in ended.stderr
 
 
 def test_a_port_belongs_to_one_program(site: Site) -> None:

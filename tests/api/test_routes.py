@@ -343,8 +343,13 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     ready = door.send("GET", "/readyz")
     assert (ready.status_code, ready.json()) == (
         200,
-        {"status": "ready", "reasons": [], "api_keys_offset": 0},
+        {"status": "ready", "reasons": [], "api_keys_offset": 0, "api_keys_trouble": None},
     )
+
+    door.keys.trouble = "no broker can be reached"  # revocations are not heard of; known keys open as ever
+    uneasy = door.send("GET", "/readyz")
+    assert (uneasy.status_code, uneasy.json()["api_keys_trouble"]) == (200, door.keys.trouble)
+    assert "api_keys_followed 0.0" in door.send("GET", "/metrics").text
 
     door.keys.loaded, door.keys.next_offset = False, 7
     writer.client.delete(counters.GENERATION_KEY)
@@ -353,6 +358,7 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     assert waiting.json()["status"] == "unavailable"
     assert waiting.json()["api_keys_offset"] is None
     assert len(waiting.json()["reasons"]) == 2
+    assert "no broker can be reached" in waiting.json()["reasons"][1]
     assert door.send("GET", "/livez").status_code == 200
     door.keys.loaded = True
     assert door.send("GET", "/readyz").json()["api_keys_offset"] == 7

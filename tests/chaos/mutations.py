@@ -1,8 +1,9 @@
 """Faults planted in a copy of the project: each line of the protocol that must not go missing, gone missing.
 
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
-that moves the line fails here, and not in silence. `case` is the targeted case that must turn red, `because`
-a word of its failure, so that it does not fail for another reason.
+that moves the line fails here, and not in silence. `case` is the test that must turn red, in this folder or,
+where it begins with `tests/`, from the project's root; `because` is a word of its failure, so that it does
+not fail for another reason.
 """
 
 import os
@@ -16,13 +17,13 @@ from pathlib import Path
 from tests.chaos import arena
 from tests.pipeline.programs import CHECKOUT
 
-PARTS = ("aggregator", "schemas", "deploy", "tests", "pyproject.toml")
+PARTS = ("aggregator", "api", "schemas", "deploy", "tests", "pyproject.toml")
 LIMIT_S = 120
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file of the aggregator."""
+    """One replacement in a file: of the aggregator or, where it has a `/`, from the project's root."""
 
     file: str
     old: str
@@ -149,6 +150,20 @@ MUTATIONS = (
         "test_targeted.py::test_the_earliest_hour_wins",
         "lost 1, double 1",
     ),
+    Mutation(
+        "a stale copy of a key undoes its revocation",
+        (
+            Edit(
+                "api/keys.py",
+                "        self._records[key_id] = record\n",
+                "        self._records[key_id] = record\n"
+                "        if record.revoked_ms is None:\n"
+                "            self._revoked_ms.pop(key_id, None)\n",
+            ),
+        ),
+        "tests/api/test_keys.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
+        "a revoked key lives again",
+    ),
 )
 
 
@@ -161,7 +176,7 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
         else:
             shutil.copy(source, tree / part)
     for edit in mutation.edits if mutation else ():
-        file = tree / "aggregator" / edit.file
+        file = tree / (edit.file if "/" in edit.file else f"aggregator/{edit.file}")
         text = file.read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")
@@ -172,9 +187,10 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
 
 
 def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a targeted case on a copy of the project: pytest's exit status, and all that it says."""
+    """Run a case on a copy of the project: pytest's exit status, and all that it says."""
+    path = case if case.startswith("tests/") else f"tests/chaos/{case}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", f"tests/chaos/{case}"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", path],
         cwd=tree,
         env={
             **os.environ,

@@ -7,7 +7,7 @@ import { count, NOTHING, point, rate, shortCount, span } from "./format.js";
 import { COUNTS, RATES } from "./kinds.js";
 
 const MOST_ROWS = 1_000;
-const STATUS = { partial: "not complete yet", provisional: "opens may still come", final: "final" };
+const STATUS = { partial: "not complete yet", provisional: "events may still come", final: "final" };
 
 export class Board {
   #tiles = new Map(); // field -> { number, rate }

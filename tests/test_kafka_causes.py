@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError
 
-from aggregator.causes import Causes
+from schemas.kafka_causes import Causes
 
 TIMED_OUT = KafkaError(KafkaError._TIMED_OUT, "broker-1:9093: timed out")
 LOGIN = KafkaError(KafkaError._AUTHENTICATION, "broker-1:9093: authentication failed")
