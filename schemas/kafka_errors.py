@@ -48,6 +48,9 @@ _SYMPTOMS: Final = {
     KafkaError._MSG_TIMED_OUT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
+    KafkaError._FATAL,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
 }
 """Codes that say that it does not work, and not why."""
 
@@ -69,6 +72,11 @@ def is_cause(error: KafkaError | KafkaException) -> bool:
     librdkafka tells `error_cb` the cause and goes on trying; the call itself only says that time ran out.
     """
     return _bare(error).code() not in _SYMPTOMS
+
+
+def lacks_a_right(error: KafkaError | KafkaException) -> bool:
+    """Whether Kafka knows the user well, and does not let it."""
+    return _bare(error).code() in _RIGHTS
 
 
 def detail(error: KafkaError | KafkaException) -> str:
