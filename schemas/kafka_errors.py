@@ -51,6 +51,9 @@ _SYMPTOMS: Final = {
     KafkaError._MSG_TIMED_OUT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
+    KafkaError._FATAL,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
 }
 """Codes that say that it does not work, and not why."""
 
@@ -75,6 +78,11 @@ def is_cause(error: KafkaError | KafkaException) -> bool:
     """
     error = _bare(error)
     return error.code() not in _SYMPTOMS or _is_refused_handshake(error)
+
+
+def lacks_a_right(error: KafkaError | KafkaException) -> bool:
+    """Whether Kafka knows the user well, and does not let it."""
+    return _bare(error).code() in _RIGHTS
 
 
 def detail(error: KafkaError | KafkaException) -> str:

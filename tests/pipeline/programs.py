@@ -175,6 +175,7 @@ class Programs:
             "REDIS_URL": redis_url,
             "EVENTS_TOPIC": self.events_topic,
             "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            "SHUTDOWN_GRACE_S": "0",
             **settings,
         }
 
