@@ -21,6 +21,9 @@ from schemas.ses import Body, Event, Mail, Record, type_of_array
 ID_MAX_BYTES: Final = 255
 """SES's own limit for the value of a message tag, and ours for a tenant, a sequence and a template."""
 
+ADDRESSES_MAX: Final = 1_000
+"""More in one list, as they stand, are refused. SES allows 50 recipients; an event is counted in one call."""
+
 NESTING_MAX: Final = 512
 """Deeper records are refused. The decoder's own limit depends on how deep the caller's stack is already."""
 
@@ -33,6 +36,7 @@ class Refusal(StrEnum):
     NO_TENANT = "no_tenant"
     BAD_TIME = "bad_time"
     FUTURE = "future"
+    TOO_LARGE = "too_large"
 
 
 class Passed(StrEnum):
@@ -156,11 +160,14 @@ class Reader:
         recipients: tuple[str | None, ...] = _THE_MESSAGE
         if recipients_name is not None:
             try:
-                recipients = _addresses(getattr(body, recipients_name), address_key)
+                addresses = _addresses(getattr(body, recipients_name), address_key)
             except ValueError:
                 return Refusal.UNREADABLE
-            if not recipients:
+            if len(addresses) > ADDRESSES_MAX:
+                return Refusal.TOO_LARGE
+            if not addresses:
                 return Passed.EMPTY
+            recipients = addresses if len(addresses) < 2 else tuple(dict.fromkeys(addresses))
         day = sent_ms // DAY_MS
         return Facts(scopes, day, fact_ms // HOUR_MS - day * 24, message_id, kind, recipients)
 
@@ -206,15 +213,16 @@ def _tag(value: Any) -> str | None:
 
 
 def _addresses(value: Any, key: str | None) -> tuple[str, ...]:
-    """The addresses of a list, each once. Raises ValueError where one is missing or no string."""
+    """The addresses of a list, as they stand. Raises ValueError where one is missing or no string."""
     if type(value) is not tuple:
         raise ValueError
+    found: tuple[Any, ...] = value
     if key is not None:
-        value = tuple([element.get(key) if type(element) is dict else None for element in value])
-    for address in value:
+        found = tuple([element.get(key) if type(element) is dict else None for element in value])
+    for address in found:
         if type(address) is not str:
             raise ValueError
-    return value if len(value) < 2 else tuple(dict.fromkeys(value))
+    return found
 
 
 def _nested_too_deep(value: bytes) -> bool:

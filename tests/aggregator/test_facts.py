@@ -445,6 +445,24 @@ def test_a_broken_list_is_unreadable_an_empty_one_is_no_fact(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(LISTS))
+def test_a_list_of_more_than_a_thousand_elements_is_too_large(kind: str) -> None:
+    """As they stand, before repeats are left out; a broken list is unreadable at any length."""
+    holder, name = LISTS[kind]
+
+    def with_list(addresses: list[Any]) -> bytes:
+        objects = kind in ("Bounce", "Complaint")
+        elements = [{"emailAddress": address} for address in addresses] if objects else addresses
+        return changed(lambda told: told[holder].update({name: elements}), kind)
+
+    people = [f"{number}@x" for number in range(1001)]
+    assert len(read(with_list(people[:1000]))) == 1000
+    assert read(with_list(people)) == "too_large"
+    assert len(read(with_list(["one@x"] * 1000))) == 1
+    assert read(with_list(["one@x"] * 1001)) == "too_large"
+    assert read(with_list([*people, None])) == "unreadable"
+
+
+@pytest.mark.parametrize("kind", sorted(LISTS))
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(["x", "X", " x", "", "x\x00", "é", "e\u0301"]), st.text()), min_size=1)

@@ -1,8 +1,9 @@
 """Faults planted in a copy of the project: each line of the protocol that must not go missing, gone missing.
 
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
-that moves the line fails here, and not in silence. `case` is the targeted case that must turn red, `because`
-a word of its failure, so that it does not fail for another reason.
+that moves the line fails here, and not in silence. `case` is the test that must turn red, in this folder or,
+where it begins with `tests/`, from the project's root; `because` is a word of its failure, so that it does
+not fail for another reason.
 """
 
 import os
@@ -22,7 +23,7 @@ LIMIT_S = 120
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file of the aggregator."""
+    """One replacement in a file: of the aggregator or, where it has a `/`, from the project's root."""
 
     file: str
     old: str
@@ -149,6 +150,18 @@ MUTATIONS = (
         "test_targeted.py::test_the_earliest_hour_wins",
         "lost 1, double 1",
     ),
+    Mutation(
+        "what is taken back is written fact by fact",
+        (
+            Edit(
+                "apply.lua",
+                "        cells[cell] = (cells[cell] or 0) + 1\n",
+                "        tails[at] = tails[at] .. char(MINUS, cell)\n",
+            ),
+        ),
+        "tests/aggregator/test_apply.py::test_what_a_call_costs_grows_with_its_facts_and_not_faster",
+        "Timeout reading from socket",
+    ),
 )
 
 
@@ -161,7 +174,7 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
         else:
             shutil.copy(source, tree / part)
     for edit in mutation.edits if mutation else ():
-        file = tree / "aggregator" / edit.file
+        file = tree / (edit.file if "/" in edit.file else f"aggregator/{edit.file}")
         text = file.read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")
@@ -172,9 +185,10 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
 
 
 def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a targeted case on a copy of the project: pytest's exit status, and all that it says."""
+    """Run a case on a copy of the project: pytest's exit status, and all that it says."""
+    path = case if case.startswith("tests/") else f"tests/chaos/{case}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", f"tests/chaos/{case}"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", path],
         cwd=tree,
         env={
             **os.environ,
