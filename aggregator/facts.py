@@ -7,7 +7,7 @@ what is passed over is metered under the name of its `Passed`.
 """
 
 from enum import StrEnum
-from functools import lru_cache
+from sys import getsizeof
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -79,7 +79,38 @@ _BY_TYPE: Final = {
     kind.event_type: (index, kind.body, kind.recipients, kind.address_key, kind.retraction)
     for index, kind in enumerate(KINDS)
 }
-_SCOPES_KEPT: Final = 65_536
+SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""What the tags that a reader remembers may take in memory, whatever comes: some 65,000 of the usual ones."""
+
+_ENTRY_BYTES: Final = 640
+"""Of tags that are remembered, beside the texts: arrays, object, scopes, a place in the table."""
+
+
+class _KnownScopes:
+    """What mails with the same tags count for: judged once, and then one object for all their events.
+
+    Only tags as mails nearly always have them are kept, none or one value each, which are short if they name
+    scopes: a long array or a refused tag would be held for nothing. When the room is used up all is
+    forgotten; judging again costs little.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: dict[Any, Scopes] = {}
+        self._bytes = 0
+        self.get = self._scopes.get
+
+    def keep(self, tags: Any, scopes: Scopes) -> None:
+        """Remember, where there is room. tags: a `Tags` of which `scopes` was made."""
+        values = [value for name in Scopes._fields if (value := getattr(tags, name)) is not UNSET]
+        if any(type(value) is not tuple or len(value) > 1 for value in values):
+            return
+        # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
+        size = _ENTRY_BYTES + sum(2 * getsizeof(text) for value in values for text in value)
+        if self._bytes + size > SCOPES_KEPT_BYTES:
+            self._scopes.clear()
+            self._bytes = 0
+        self._scopes[tags] = scopes
+        self._bytes += size
 
 
 class Reader:
@@ -100,8 +131,7 @@ class Reader:
         )
         self._tags: Any = tags
         self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
-        # Many mails have the same tags, which are judged once; their events then share one object.
-        self._scopes_of_known = lru_cache(_SCOPES_KEPT)(self._scopes_of)
+        self._known = _KnownScopes()
         self._scopes_without_tags = self._scopes_of(tags())
 
     def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
@@ -137,9 +167,12 @@ class Reader:
         tags: Any = mail.tags
         if type(tags) is self._tags:
             try:
-                scopes = self._scopes_of_known(tags)
+                known = self._known.get(tags)
             except TypeError:  # an object or an array within a tag cannot be hashed
-                scopes = self._scopes_of(tags)
+                known = None
+            scopes = known or self._scopes_of(tags)
+            if known is None and type(scopes) is Scopes:
+                self._known.keep(tags, scopes)
         else:
             scopes = self._scopes_without_tags if tags is UNSET else Refusal.BAD_TAG
         if isinstance(scopes, Refusal):

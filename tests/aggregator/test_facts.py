@@ -1,13 +1,16 @@
 """Reading a record: each step of the law by itself, and all of them against a second statement of it."""
 
+import gc
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from aggregator import facts
 from aggregator.facts import Facts, Reader, Refusal, type_of_outcome
 from aggregator.rules import Rules
 from schemas.kinds import FIELDS
@@ -343,6 +346,69 @@ def test_ids_are_kept_byte_for_byte_up_to_255_bytes(unit: str) -> None:
         assert {tuple(fact)[:3] for fact in read(as_json(at_noon(tags=tags)))} == {tuple(ids)}
         tags[("tenant", "sequence", "template")[place]] = [longest + "x"]
         assert read(as_json(at_noon(tags=tags))) == "bad_tag"
+
+
+def grown_by(reader: Reader, values: Iterable[bytes]) -> int:
+    """By how many bytes reading these makes the process larger, as long as the reader lives."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for value in values:
+            reader.read(value, NOON)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"tenant": ["acme", "x"]},
+        {"tenant": ["acme"], "sequence": ["", "x"]},
+        {"tenant": ["acme"], "template": ["x"]},
+        {"template": ["x"]},
+        {"tenant": ["acme"], "sequence": [5, "x"]},
+        {"tenant": ["acme"], "sequence": "x"},
+    ],
+    ids=["a long array", "a long array of none", "a long value", "no tenant", "no texts", "no array"],
+)
+def test_tags_of_any_size_are_not_held(tags: dict[str, Any]) -> None:
+    """What a mail counts for is remembered, and never the megabytes that stood beside it."""
+
+    def values() -> Iterator[bytes]:
+        for number in range(30):
+            large = json.dumps(tags).replace('"x"', f'"{number}{"x" * 900_000}"')
+            yield SEND.replace(json.dumps(at_noon()["mail"]["tags"]).encode(), large.encode())
+
+    assert len(next(values())) > 900_000
+    assert grown_by(Reader(Rules()), values()) < 1_000_000
+
+
+def test_what_a_reader_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where every mail names other ids, as long as they may be, in the widest letters."""
+    monkeypatch.setattr(facts, "SCOPES_KEPT_BYTES", 2_000_000)
+    reader, rounds = Reader(Rules()), 0
+
+    def values() -> Iterator[bytes]:
+        nonlocal rounds
+        for unit in ("x", "é", "€", "\N{GRINNING FACE}"):
+            for number in range(3_000):
+                name = f"{number:04}" + unit * (251 // len(unit.encode()))
+                rounds += 1
+                yield as_json(at_noon(tags={"tenant": [name], "sequence": [name], "template": [name]}))
+
+    assert grown_by(reader, values()) < 2_000_000
+    assert rounds == 12_000
+
+
+def test_mails_with_the_same_tags_share_what_they_count_for() -> None:
+    """The usual tags are judged once: the many events of a few ids keep one object between them."""
+    reader = Reader(Rules())
+    first, second = (reader.read(changed(lambda _: None), NOON) for _ in range(2))
+    assert isinstance(first, Facts)
+    assert isinstance(second, Facts)
+    assert first.scopes is second.scopes
 
 
 # Step 4: times
