@@ -278,18 +278,20 @@ for t = 1, #tenants do
   local back = {}
   for b = 1, #blocks do remember(tenant, blocks[b], digits, back) end
 
-  local days, where = {}, {}   -- day -> {scopes, tails}, day -> scope -> index
+  local days, where, taken = {}, {}, {}   -- day -> {scopes, tails}, day -> scope -> index, day -> index -> counts
   for c = 1, #counts do
     local day, scopes, tails = unpack(counts[c])
     local index = {}
     for i = 1, #scopes do index[scopes[i]] = i end
-    days[day], where[day] = {scopes, tails}, index
+    days[day], where[day], taken[day] = {scopes, tails}, index, {}
   end
+  -- What to take back is added up before it becomes text: a text that grew by one fact at a time would be
+  -- copied as often, and a call that repeats n facts would cost n * n.
   for i = 1, #back do
     local day, hour, kind, pair = unpack(back[i])
-    if not days[day] then days[day], where[day] = {{'t'}, {''}}, {t = 1} end
+    if not days[day] then days[day], where[day], taken[day] = {{'t'}, {''}}, {t = 1}, {} end
     local scopes, tails = unpack(days[day])
-    local minus = char(MINUS, hour * kinds + kind)
+    local cell = hour * kinds + kind
     local sequence, template = sequences[floor(pair / 65536)], templates[pair % 65536]
     for _, scope in ipairs({'t', sequence and 's' .. sequence or false, template and 'p' .. template or false}) do
       if scope then
@@ -298,8 +300,21 @@ for t = 1, #tenants do
           at = #scopes + 1
           scopes[at], tails[at], where[day][scope] = scope, '', at
         end
-        tails[at] = tails[at] .. minus
+        local cells = taken[day][at]
+        if not cells then
+          cells = {}
+          taken[day][at] = cells
+        end
+        cells[cell] = (cells[cell] or 0) + 1
       end
+    end
+  end
+  for day, by_scope in pairs(taken) do
+    local tails = days[day][2]
+    for at, cells in pairs(by_scope) do
+      local parts = {tails[at]}
+      for cell, n in pairs(cells) do parts[#parts + 1] = string.rep(char(MINUS, cell), n) end
+      tails[at] = concat(parts)
     end
   end
   for day, both in pairs(days) do count_day(tenant, day, both[1], both[2]) end

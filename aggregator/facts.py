@@ -7,7 +7,7 @@ what is passed over is metered under the name of its `Passed`.
 """
 
 from enum import StrEnum
-from functools import lru_cache
+from sys import getsizeof
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,6 +21,9 @@ from schemas.ses import Body, Event, Mail, Record, type_of_array
 ID_MAX_BYTES: Final = 255
 """SES's own limit for the value of a message tag, and ours for a tenant, a sequence and a template."""
 
+ADDRESSES_MAX: Final = 1_000
+"""More in one list, as they stand, are refused. SES allows 50 recipients; an event is counted in one call."""
+
 NESTING_MAX: Final = 512
 """Deeper records are refused. The decoder's own limit depends on how deep the caller's stack is already."""
 
@@ -33,6 +36,7 @@ class Refusal(StrEnum):
     NO_TENANT = "no_tenant"
     BAD_TIME = "bad_time"
     FUTURE = "future"
+    TOO_LARGE = "too_large"
 
 
 class Passed(StrEnum):
@@ -75,7 +79,38 @@ _BY_TYPE: Final = {
     kind.event_type: (index, kind.body, kind.recipients, kind.address_key, kind.retraction)
     for index, kind in enumerate(KINDS)
 }
-_SCOPES_KEPT: Final = 65_536
+SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""What the tags that a reader remembers may take in memory, whatever comes: some 65,000 of the usual ones."""
+
+_ENTRY_BYTES: Final = 640
+"""Of tags that are remembered, beside the texts: arrays, object, scopes, a place in the table."""
+
+
+class _KnownScopes:
+    """What mails with the same tags count for: judged once, and then one object for all their events.
+
+    Only tags as mails nearly always have them are kept, none or one value each, which are short if they name
+    scopes: a long array or a refused tag would be held for nothing. When the room is used up all is
+    forgotten; judging again costs little.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: dict[Any, Scopes] = {}
+        self._bytes = 0
+        self.get = self._scopes.get
+
+    def keep(self, tags: Any, scopes: Scopes) -> None:
+        """Remember, where there is room. tags: a `Tags` of which `scopes` was made."""
+        values = [value for name in Scopes._fields if (value := getattr(tags, name)) is not UNSET]
+        if any(type(value) is not tuple or len(value) > 1 for value in values):
+            return
+        # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
+        size = _ENTRY_BYTES + sum(2 * getsizeof(text) for value in values for text in value)
+        if self._bytes + size > SCOPES_KEPT_BYTES:
+            self._scopes.clear()
+            self._bytes = 0
+        self._scopes[tags] = scopes
+        self._bytes += size
 
 
 class Reader:
@@ -96,8 +131,7 @@ class Reader:
         )
         self._tags: Any = tags
         self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
-        # Many mails have the same tags, which are judged once; their events then share one object.
-        self._scopes_of_known = lru_cache(_SCOPES_KEPT)(self._scopes_of)
+        self._known = _KnownScopes()
         self._scopes_without_tags = self._scopes_of(tags())
 
     def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
@@ -133,9 +167,12 @@ class Reader:
         tags: Any = mail.tags
         if type(tags) is self._tags:
             try:
-                scopes = self._scopes_of_known(tags)
+                known = self._known.get(tags)
             except TypeError:  # an object or an array within a tag cannot be hashed
-                scopes = self._scopes_of(tags)
+                known = None
+            scopes = known or self._scopes_of(tags)
+            if known is None and type(scopes) is Scopes:
+                self._known.keep(tags, scopes)
         else:
             scopes = self._scopes_without_tags if tags is UNSET else Refusal.BAD_TAG
         if isinstance(scopes, Refusal):
@@ -156,11 +193,14 @@ class Reader:
         recipients: tuple[str | None, ...] = _THE_MESSAGE
         if recipients_name is not None:
             try:
-                recipients = _addresses(getattr(body, recipients_name), address_key)
+                addresses = _addresses(getattr(body, recipients_name), address_key)
             except ValueError:
                 return Refusal.UNREADABLE
-            if not recipients:
+            if len(addresses) > ADDRESSES_MAX:
+                return Refusal.TOO_LARGE
+            if not addresses:
                 return Passed.EMPTY
+            recipients = addresses if len(addresses) < 2 else tuple(dict.fromkeys(addresses))
         day = sent_ms // DAY_MS
         return Facts(scopes, day, fact_ms // HOUR_MS - day * 24, message_id, kind, recipients)
 
@@ -206,15 +246,16 @@ def _tag(value: Any) -> str | None:
 
 
 def _addresses(value: Any, key: str | None) -> tuple[str, ...]:
-    """The addresses of a list, each once. Raises ValueError where one is missing or no string."""
+    """The addresses of a list, as they stand. Raises ValueError where one is missing or no string."""
     if type(value) is not tuple:
         raise ValueError
+    found: tuple[Any, ...] = value
     if key is not None:
-        value = tuple([element.get(key) if type(element) is dict else None for element in value])
-    for address in value:
+        found = tuple([element.get(key) if type(element) is dict else None for element in value])
+    for address in found:
         if type(address) is not str:
             raise ValueError
-    return value if len(value) < 2 else tuple(dict.fromkeys(value))
+    return found
 
 
 def _nested_too_deep(value: bytes) -> bool:

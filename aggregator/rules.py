@@ -13,7 +13,7 @@ import msgspec
 from schemas.counters import LAYOUT
 from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Moves with every change to `facts`, `times`, `tally` or `apply.lua` that could change a number."""
 
 

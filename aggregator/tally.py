@@ -125,7 +125,7 @@ class _Tenant:
         self.sequences: dict[str, int] = {}
         self.templates: dict[str, int] = {}
         self.days: dict[int, list[_Row]] = {}
-        self.counts: dict[int, dict[bytes, bytes]] = {}
+        self.counts: dict[int, dict[bytes, list[bytes]]] = {}
 
     def add(self, scopes: Scopes, day: int, entries: _Entries) -> int:
         """Take in the mails of some scopes and send day. Returns: how many facts they hold."""
@@ -139,20 +139,24 @@ class _Tenant:
             pair += self.templates.setdefault(template, len(self.templates) + 1)
             fields.append(template_scope(template))
         rows = self.days.setdefault(day, [])
-        counted: dict[int, bytes] = {}
+        counted: dict[int, list[bytes]] = {}  # joined at the end: a text that grows is copied each time
         for (message_id, recipient), state in entries.items():
             plane = 1 if recipient is None else 0
             entry_id, spread = identity(message_id, sequence, template, recipient)
             rows.append((spread, entry_id, str(state), plane + 1, pair))
             for after, cells in _counts_of(plane, state):
-                counted[after] = counted.get(after, b"") + cells
-        for after, cells in counted.items():
-            tails = self.counts.get(day + after)
-            if tails is None:
-                tails = self.counts[day + after] = {}
+                if after in counted:
+                    counted[after].append(cells)
+                else:
+                    counted[after] = [cells]
+        facts = 0
+        for after, parts in counted.items():
+            tail = b"".join(parts)
+            facts += len(tail)
+            tails = self.counts.setdefault(day + after, {})
             for field in fields:
-                tails[field] = tails.get(field, b"") + cells
-        return sum(map(len, counted.values()))
+                tails.setdefault(field, []).append(tail)
+        return facts
 
     def argument(self, tenant: str) -> list[object]:
         """The tenant's part of the argument."""
@@ -162,7 +166,7 @@ class _Tenant:
             list(self.templates),
             [[day, *zip(*sorted(rows), strict=True)] for day, rows in self.days.items()],
             [
-                [day, list(tails), [_shortened(tail) for tail in tails.values()]]
+                [day, list(tails), [_shortened(b"".join(parts)) for parts in tails.values()]]
                 for day, tails in self.counts.items()
             ],
         ]

@@ -114,6 +114,8 @@ def _facts(  # noqa: PLR0912 the steps of the law, one under the other
         elements = [each.get("emailAddress") if isinstance(each, dict) else None for each in elements]
     if not all(isinstance(address, str) for address in elements):
         raise _Out("unreadable")
+    if len(elements) > 1000:
+        raise _Out("too_large")
     if not elements:
         raise _Out("empty")
     return {fact(address, PER_RECIPIENT[kind]) for address in elements}

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.facts import Facts, Scopes
+from aggregator.store import CALL_TIMEOUT_S
 from aggregator.tally import pack
 from deploy.valkey import Valkey
 from schemas.counters import safe_id
@@ -236,3 +237,17 @@ def test_counts_of_any_size_are_packed_and_read_back(lane: Lane) -> None:
         assert lane.call([(0, at, at + 1, -1)], [many]) == [b"OK", 0]
         expected += size
         assert lane.cells(["one"]) == {("one", b"t", DAY, 7, "delivered"): expected}
+
+
+def test_what_a_call_costs_grows_with_its_facts_and_not_faster(valkey_factory: Callable[[], Valkey]) -> None:
+    """A repeated event of very many recipients is answered within what a caller waits for.
+
+    Where each fact that is taken back cost as much as all before it, this one took most of a minute, and
+    Redis served nobody meanwhile. No event that is read has so many (`facts.ADDRESSES_MAX`).
+    """
+    with redis.Redis.from_url(valkey_factory().url, socket_timeout=CALL_TIMEOUT_S) as alone:
+        lane, number = Lane(alone, "many"), 150_000
+        many = Facts(Scopes("one", "s", "t"), DAY, 0, "m", 1, tuple(str(n) for n in range(number)))
+        assert lane.call([(0, 0, 1, -1)], [many]) == [b"OK", 0]
+        assert lane.call([(0, 1, 2, -1)], [many]) == [b"OK", number]
+        assert lane.cells(["one"]) == naive_count([many])

@@ -87,6 +87,7 @@ DEAD_LETTERS: Final = {
     "bad_time-leap-second",
     "bad_time-no-body",
     "future",
+    "too_large-1001-recipients",
 }
 """A name begins with its reason."""
 

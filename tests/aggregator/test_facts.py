@@ -1,13 +1,16 @@
 """Reading a record: each step of the law by itself, and all of them against a second statement of it."""
 
+import gc
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from aggregator import facts
 from aggregator.facts import Facts, Reader, Refusal, type_of_outcome
 from aggregator.rules import Rules
 from schemas.kinds import FIELDS
@@ -345,6 +348,69 @@ def test_ids_are_kept_byte_for_byte_up_to_255_bytes(unit: str) -> None:
         assert read(as_json(at_noon(tags=tags))) == "bad_tag"
 
 
+def grown_by(reader: Reader, values: Iterable[bytes]) -> int:
+    """By how many bytes reading these makes the process larger, as long as the reader lives."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for value in values:
+            reader.read(value, NOON)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"tenant": ["acme", "x"]},
+        {"tenant": ["acme"], "sequence": ["", "x"]},
+        {"tenant": ["acme"], "template": ["x"]},
+        {"template": ["x"]},
+        {"tenant": ["acme"], "sequence": [5, "x"]},
+        {"tenant": ["acme"], "sequence": "x"},
+    ],
+    ids=["a long array", "a long array of none", "a long value", "no tenant", "no texts", "no array"],
+)
+def test_tags_of_any_size_are_not_held(tags: dict[str, Any]) -> None:
+    """What a mail counts for is remembered, and never the megabytes that stood beside it."""
+
+    def values() -> Iterator[bytes]:
+        for number in range(30):
+            large = json.dumps(tags).replace('"x"', f'"{number}{"x" * 900_000}"')
+            yield SEND.replace(json.dumps(at_noon()["mail"]["tags"]).encode(), large.encode())
+
+    assert len(next(values())) > 900_000
+    assert grown_by(Reader(Rules()), values()) < 1_000_000
+
+
+def test_what_a_reader_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where every mail names other ids, as long as they may be, in the widest letters."""
+    monkeypatch.setattr(facts, "SCOPES_KEPT_BYTES", 2_000_000)
+    reader, rounds = Reader(Rules()), 0
+
+    def values() -> Iterator[bytes]:
+        nonlocal rounds
+        for unit in ("x", "é", "€", "\N{GRINNING FACE}"):
+            for number in range(3_000):
+                name = f"{number:04}" + unit * (251 // len(unit.encode()))
+                rounds += 1
+                yield as_json(at_noon(tags={"tenant": [name], "sequence": [name], "template": [name]}))
+
+    assert grown_by(reader, values()) < 2_000_000
+    assert rounds == 12_000
+
+
+def test_mails_with_the_same_tags_share_what_they_count_for() -> None:
+    """The usual tags are judged once: the many events of a few ids keep one object between them."""
+    reader = Reader(Rules())
+    first, second = (reader.read(changed(lambda _: None), NOON) for _ in range(2))
+    assert isinstance(first, Facts)
+    assert isinstance(second, Facts)
+    assert first.scopes is second.scopes
+
+
 # Step 4: times
 
 
@@ -442,6 +508,24 @@ def test_a_broken_list_is_unreadable_an_empty_one_is_no_fact(kind: str) -> None:
         assert read(changed(lambda e, v=elements: e[holder].update({name: v}), kind)) == "unreadable"  # type: ignore[misc]  # as above
     assert read(changed(lambda e: e[holder].pop(name), kind)) == "unreadable"
     assert read(changed(lambda e: e[holder].update({name: []}), kind)) == "empty"
+
+
+@pytest.mark.parametrize("kind", sorted(LISTS))
+def test_a_list_of_more_than_a_thousand_elements_is_too_large(kind: str) -> None:
+    """As they stand, before repeats are left out; a broken list is unreadable at any length."""
+    holder, name = LISTS[kind]
+
+    def with_list(addresses: list[Any]) -> bytes:
+        objects = kind in ("Bounce", "Complaint")
+        elements = [{"emailAddress": address} for address in addresses] if objects else addresses
+        return changed(lambda told: told[holder].update({name: elements}), kind)
+
+    people = [f"{number}@x" for number in range(1001)]
+    assert len(read(with_list(people[:1000]))) == 1000
+    assert read(with_list(people)) == "too_large"
+    assert len(read(with_list(["one@x"] * 1000))) == 1
+    assert read(with_list(["one@x"] * 1001)) == "too_large"
+    assert read(with_list([*people, None])) == "unreadable"
 
 
 @pytest.mark.parametrize("kind", sorted(LISTS))

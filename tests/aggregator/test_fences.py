@@ -6,15 +6,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.facts import Facts, Scopes
-from aggregator.fences import FACTS_A_CALL, Backlog, Call, Events, Partition, Span
+from aggregator.fences import COST_A_FACT, FACTS_A_CALL, KEYS_COST, Backlog, Call, Events, Partition, Span
 
 LANES = 3
 NUMBER = 5
 """Of the partition."""
 
 
-def facts(offset: int, recipients: int) -> Facts:
-    return Facts(Scopes("t", None, None), 1, 1, f"m{offset}", 0, tuple(str(n) for n in range(recipients)))
+SCOPES = [
+    Scopes("t", None, None),
+    Scopes("t", "s", None),
+    Scopes("t", None, "p" * 255),
+    Scopes("u", "s", "p"),
+    Scopes("v" * 255, None, None),
+]
+
+
+def facts(offset: int, recipients: int, scopes: Scopes = SCOPES[0], day: int = 1, hour: int = 1) -> Facts:
+    return Facts(scopes, day, hour, f"m{offset}", 0, tuple(str(n) for n in range(recipients)))
+
+
+def cost(events: list[Facts]) -> int:
+    """The bound said a second time: of each fact, of each mail's scopes, of each tenant's days."""
+
+    def long(name: str) -> int:
+        return max(0, len(name) - 64) // 16
+
+    mails = {(each.scopes, each.day, each.hour // 24) for each in events}
+    days = {(scopes.tenant, day, after) for scopes, day, after in mails}
+    of_scopes = [name for (_, *names), _, _ in mails for name in names if name is not None]
+    return (
+        sum(len(each.recipients) for each in events)
+        + sum(1 + long(name) for name in of_scopes)
+        + sum(KEYS_COST + long(tenant) for tenant, _, _ in days)
+    )
+
+
+def fits(events: list[Facts], facts_a_call: int) -> bool:
+    """Whether one call may hold these."""
+    number = sum(len(each.recipients) for each in events)
+    return number <= facts_a_call and cost(events) <= facts_a_call * COST_A_FACT
 
 
 sizes = st.one_of(
@@ -39,7 +70,9 @@ def logs(draw: st.DrawFn) -> Log:
         for offset in range(at, end):
             lane = draw(st.integers(-1, LANES - 1))  # -1: states nothing
             if lane >= 0:
-                by_lane.setdefault(lane, []).append((offset, facts(offset, draw(sizes))))
+                scopes = draw(st.sampled_from(SCOPES))
+                day, hour = draw(st.integers(0, 2)), draw(st.sampled_from([0, 23, 24, 1487]))
+                by_lane.setdefault(lane, []).append((offset, facts(offset, draw(sizes), scopes, day, hour)))
         batches.append((by_lane, end))
         at = end
     return fences, batches, draw(st.lists(st.integers(0, 5), max_size=3))
@@ -114,16 +147,15 @@ def test_each_event_at_or_above_its_lanes_fence_is_in_one_call(log: Log, facts_a
         assert all(span(call).prev <= offset < span(call).end for offset, _ in span(call).events)
 
 
-@given(logs(), st.sampled_from([1, 3, FACTS_A_CALL]))
-def test_a_call_holds_no_more_facts_than_it_may_unless_one_event_does(log: Log, most: int) -> None:
-    """And a backlog is not cut where both halves would fit into one call."""
+@given(logs(), st.sampled_from([1, 9, 30, FACTS_A_CALL]))
+def test_a_call_costs_no_more_than_it_may_unless_one_event_does(log: Log, most: int) -> None:
+    """In facts and in keys. And a backlog is not cut where the next event would have fit as well."""
     _, steps = replay((log[0], log[1], []), most)
     for of_lane in steps.values():
         for call in calls({0: of_lane}):
-            assert sum(len(each.recipients) for each in call.facts) <= most or len(call.facts) == 1
+            assert fits(call.facts, most) or len(call.facts) == 1
         for before, after in pairwise(calls({0: of_lane})):
-            held = sum(len(each.recipients) for each in before.facts)
-            assert held + len(after.facts[0].recipients) > most
+            assert not fits([*before.facts, after.facts[0]], most)
 
 
 @given(logs(), st.integers(0, 60))
@@ -143,7 +175,7 @@ def test_what_is_left_of_a_call_is_what_lies_at_or_above_the_fence(log: Log, fen
 
 @given(st.lists(logs(), min_size=2, max_size=4), st.sampled_from([1, 4, 100, FACTS_A_CALL]))
 def test_partitions_are_counted_together(several: list[Log], most: int) -> None:
-    """A lane's calls hold spans of every partition, in order; together they are what each has alone."""
+    """A lane's calls hold spans of the partitions, in order; together they are what each has alone."""
     backlog = Backlog()
     alone: dict[tuple[int, int], list[int]] = {}
     for number, (fences, batches, _) in enumerate(several):
@@ -157,9 +189,8 @@ def test_partitions_are_counted_together(several: list[Log], most: int) -> None:
     for call in backlog.calls(most):
         numbers = [each.partition for each in call.spans]
         assert numbers == sorted(set(numbers)), "a partition once"
-        share = most // sum(lane == call.lane and bool(offsets) for (lane, _), offsets in alone.items())
+        assert fits(call.facts, most) or len(call.facts) == 1
         for each in call.spans:
-            assert len(each.events) == 1 or sum(len(of.recipients) for _, of in each.events) <= share
             at = call.lane, each.partition
             assert each.prev == stands.get(at, several[each.partition][0][call.lane])
             stands[at] = each.end
@@ -186,6 +217,37 @@ def test_thousands_of_small_events_are_cut_into_even_calls() -> None:
         (10 + FACTS_A_CALL, 10 + 2 * FACTS_A_CALL, FACTS_A_CALL),
         (10 + 2 * FACTS_A_CALL, 20_000, 1),
     ]
+
+
+def backlog_of(events: list[Facts]) -> Backlog:
+    """All in one lane of one partition."""
+    backlog = Backlog()
+    backlog.add(0, Span(NUMBER, 0, len(events), list(enumerate(events))))
+    return backlog
+
+
+def test_calls_are_short_where_each_fact_touches_keys_of_its_own() -> None:
+    """New tenants, long ids and many days: a tenth to a fifth of the facts that a call may hold otherwise."""
+    bursts = {
+        "tenants": [facts(n, 1, Scopes(f"t{n}", "s", "p")) for n in range(3000)],
+        "ids": [facts(n, 1, Scopes("t", f"{n:0255}", f"{n:0255}")) for n in range(3000)],
+        "days": [facts(n, 1, SCOPES[1], day=n) for n in range(3000)],
+    }
+    for name, events in bursts.items():
+        most = max(len(call.facts) for call in backlog_of(events).calls())
+        assert FACTS_A_CALL / 10 < most < FACTS_A_CALL / 5, name
+    plain = [facts(n, 1, Scopes(f"t{n % 12}", f"s{n % 20}", f"p{n % 50}")) for n in range(3000)]
+    assert max(len(call.facts) for call in backlog_of(plain).calls()) == FACTS_A_CALL, "ordinary traffic"
+
+
+def test_partitions_share_a_call_alike() -> None:
+    """What one partition has to tell does not keep the others from the call; what it leaves is theirs."""
+    backlog = Backlog()
+    for number, size in enumerate((3000, 3000, 10)):
+        backlog.add(0, Span(number, 0, size, [(offset, facts(offset, 1)) for offset in range(size)]))
+    shares = [[len(span.events) for span in call.spans] for call in backlog.calls(300)]
+    assert shares[0] == [100, 100, 10]
+    assert shares[1] == [150, 150]
 
 
 def test_reading_begins_at_the_least_fence() -> None:

@@ -164,6 +164,24 @@ MUTATIONS = (
         "tests/api/test_keys.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
         "a revoked key lives again",
     ),
+    Mutation(
+        "what is taken back is written fact by fact",
+        (
+            Edit(
+                "apply.lua",
+                "        cells[cell] = (cells[cell] or 0) + 1\n",
+                "        tails[at] = tails[at] .. char(MINUS, cell)\n",
+            ),
+        ),
+        "tests/aggregator/test_apply.py::test_what_a_call_costs_grows_with_its_facts_and_not_faster",
+        "Timeout reading from socket",
+    ),
+    Mutation(
+        "the tags that are remembered have no bound",
+        (Edit("facts.py", "if self._bytes + size > SCOPES_KEPT_BYTES:", "if size > SCOPES_KEPT_BYTES:"),),
+        "tests/aggregator/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",
+        "< 2000000",
+    ),
 )
 
 

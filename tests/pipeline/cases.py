@@ -275,7 +275,12 @@ class Cases:
         self.bad("a tenant of 1 MB", "bad_tag", self.send("x", tags={"tenant": ["t" * size]}), **big)
         self.bad("1 MB of nothing", "unreadable", b"\x00" * size, **big)
         people = [f"{number}@mailbox.example" for number in range(5000)]
-        self.good("5,000 people", self.send("5,000 people", destination=people), number=5000)
+        most = people[:1000]
+        self.good("1,000 people", self.send("1,000 people", destination=most), number=1000)
+        self.bad("1,001 people", "too_large", self.send("x", destination=people[:1001]))
+        self.bad("5,000 people", "too_large", self.send("x", destination=people), **big)
+        self.bad("one person 1,001 times", "too_large", self.send("x", destination=[PERSON] * 1001))
+        self.bad("5,000 people and a number", "unreadable", self.send("x", destination=[*people, 5]), **big)
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -18,7 +18,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)? ?(Z|[+-]\d\d:?[0-5]\d)", re.ASCII)
 FIELDS = ("sent", "delivered", "opened", "clicked", "bounced", "complained")
 
-DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future"}
+DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future", "too_large"}
 """What makes a record a dead letter; all other outcomes leave no trace but in the meters."""
 
 Scope = tuple[str, str, str]
@@ -200,6 +200,8 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
         return Told("counted", [Fact(tenant, sequence, template, day, message, None, name)], at)
     if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
         return Told("unreadable")
+    if len(people) > 1000:
+        return Told("too_large")
     facts = [Fact(tenant, sequence, template, day, message, one, name) for one in sorted(set(people))]
     return Told("counted", facts, at) if facts else Told("empty")
 
