@@ -120,7 +120,7 @@ class Program:
     def _find(self, store: Store) -> str:
         store.open()
         group = self._settings.consumer_group
-        return find_or_make_first(store, self._cluster, self._rules, group, now_ms()).name
+        return find_or_make_first(store, self._cluster, self._rules, group).name
 
     async def _count(self) -> int | None:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""

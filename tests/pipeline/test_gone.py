@@ -18,7 +18,7 @@ def wait_until_it_looked(place: Place, worker: Program) -> None:
     """Return when the worker has looked for the generation's record some more times (it is not cached)."""
 
     def looks() -> int:
-        return int(place.redis.info("commandstats").get("cmdstat_get", {}).get("calls", 0))
+        return int(place.redis.info("commandstats").get("cmdstat_mget", {}).get("calls", 0))
 
     before = looks()
     worker.wait_until(lambda: looks() >= before + LOOKS, "it looks for a generation")
