@@ -9,15 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from aggregator import lifecycle
-from aggregator.errors import GoneError, RefusedError, SwitchLostError
+from aggregator.errors import GoneError, RefusedError
 from aggregator.keyspace import Keyspace
-from aggregator.lease import Lease
 from schemas.counters import Generation, Record, State
-
-log = structlog.get_logger(__name__)
 
 UNKNOWN: Final = "unknown"
 
@@ -70,7 +65,7 @@ def drop_named(keys: Keyspace, name: str) -> int:
     if not lease.take(wait_s=0):
         raise RefusedError(f"generation {name} is being made by a rebuild that runs: stop that first")
     with lease:
-        take_back(keys, lease)
+        keys.registry.take_back_of_dead(lease.token)
         return drop(keys, [name], token=lease.token)
 
 
@@ -110,18 +105,3 @@ def drop(keys: Keyspace, names: Collection[str], *, after_s: int = 0, token: str
     if not after_s:
         keys.registry.change(end)
     return number
-
-
-def take_back(keys: Keyspace, lease: Lease) -> None:
-    """Undo what a rebuild left half way, between closing lanes and switching.
-
-    lease: is held. Raises: StoreUnavailableError, RefusedError where the lease is lost.
-    """
-    making = keys.registry.read().record.next
-    if making is not None and making.state is State.CLOSING:
-        log.warning("a rebuild closed lanes and did not switch", generation=making.generation.name)
-        keys.registry.take_back(making.attempt, token=lease.token)
-    live = keys.registry.read().record.live
-    if live is not None:
-        with suppress(GoneError, SwitchLostError):  # whoever goes on meets them
-            keys.registry.open_again(live)

@@ -47,7 +47,8 @@ def begun(record: Record, generation: Generation, start: Mapping[int, int]) -> R
     making = record.next
     if making is not None and making.generation != generation:
         raise RefusedError(f"generation {making.generation.name} is being made already")
-    _check(None if making is None else making.state, State.BUILDING)
+    had = record.named(generation.name)
+    _check(None if had is None else had.state, State.BUILDING)
     return _with(record, Member(generation=generation, state=State.BUILDING, start=dict(start)))
 
 

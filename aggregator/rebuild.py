@@ -27,7 +27,7 @@ from aggregator.cells import Difference, differences, stored_cells
 from aggregator.config import AggregatorSettings
 from aggregator.errors import GoneError, PostponedError, RefusedError
 from aggregator.generation import make
-from aggregator.housekeeping import drop, take_back
+from aggregator.housekeeping import drop
 from aggregator.keyspace import Keyspace
 from aggregator.lease import Lease
 from aggregator.planning import Plan, Planner, RebuildRefusedError, beyond_zero
@@ -109,7 +109,7 @@ class Rebuild:
         if not lease.take():
             raise RebuildRefusedError("another rebuild is running: wait for it")
         with lease:
-            take_back(self._keys, lease)
+            self._registry.take_back_of_dead(lease.token)
             # Another rebuild may have ended between the plan and the lease.
             resumed = self._planner.resumable(self._planner.log(), plan.start)
             return self._run(replace(plan, live=self._planner.live(), resumed=resumed), lease)

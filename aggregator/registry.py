@@ -27,10 +27,12 @@ lost too, it is a switch that died between 1 and 2, and A counts on: exact as we
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import structlog
 
 from aggregator import lifecycle
 from aggregator.connection import Client, translated
@@ -50,14 +52,16 @@ from schemas.counters import (
     lane_key,
 )
 
+log = structlog.get_logger(__name__)
+
 FORMER_KEY: Final = "ses-metrics:generation"
 """Where versions before the record of all generations kept the live one. It is told of, and never read."""
 
 TRIES: Final = 20
 """Changes of the record are rare: whoever is overtaken so often meets a defect."""
 
-_RECORD: Final = files("aggregator").joinpath("record.lua").read_text()
-_LANE: Final = files("aggregator").joinpath("lane.lua").read_text()
+RECORD_SCRIPT: Final = files("aggregator").joinpath("record.lua").read_text()
+LANE_SCRIPT: Final = files("aggregator").joinpath("lane.lua").read_text()
 _NOW: Final = "return redis.call('TIME')"
 
 
@@ -112,7 +116,7 @@ class Registry:
             arguments = (held.raw or b"", msgspec.json.encode(wanted), token, unheld)
             try:
                 with translated():
-                    answer: Any = self._client.eval(_RECORD, 2, RECORD_KEY, LEASE_KEY, *arguments)
+                    answer: Any = self._client.eval(RECORD_SCRIPT, 2, RECORD_KEY, LEASE_KEY, *arguments)
             except StoreUnavailableError:
                 if self.read().record != wanted:  # else only the answer was lost
                     raise
@@ -182,8 +186,12 @@ class Registry:
         attempt: as in `closed_for`. Raises: RefusedError where it was taken back.
         """
         for lane in range(generation.lanes):
-            if self._lane(generation, lane, "close", attempt) == b"BARRED":
-                raise RefusedError("the switch was taken back: this rebuild was away for too long")
+            self.close_lane(generation, lane, attempt)
+
+    def close_lane(self, generation: Generation, lane: int, attempt: str) -> None:
+        """As `close`."""
+        if self._lane(generation, lane, "close", attempt) == b"BARRED":
+            raise RefusedError("the switch was taken back: this rebuild was away for too long")
 
     def open(self, generation: Generation, attempt: str) -> None:
         """Lanes that were closed in an attempt count again, and bar it."""
@@ -193,11 +201,17 @@ class Registry:
     def succeed(self, generation: Generation, attempt: str, successor: Generation) -> None:
         """Tell lanes that were closed in an attempt that the switch was done."""
         for lane in range(generation.lanes):
-            self._lane(generation, lane, "succeed", attempt, msgspec.json.encode(successor))
+            self.succeed_lane(generation, lane, attempt, successor)
+
+    def succeed_lane(self, generation: Generation, lane: int, attempt: str, successor: Generation) -> None:
+        """As `succeed`."""
+        self._lane(generation, lane, "succeed", attempt, msgspec.json.encode(successor))
 
     def _lane(self, generation: Generation, lane: int, *arguments: str | bytes) -> Any:
         with translated():
-            return self._client.eval(_LANE, 1, lane_key(generation.name, lane), generation.name, *arguments)
+            return self._client.eval(
+                LANE_SCRIPT, 1, lane_key(generation.name, lane), generation.name, *arguments
+            )
 
     # What is left half way
 
@@ -237,6 +251,20 @@ class Registry:
     def take_back(self, attempt: str, *, token: str = "", unheld: str = "") -> None:
         """The record no longer says that an attempt closes lanes. Arguments, errors: as `change`."""
         self.change(lambda record: lifecycle.taken_back(record, attempt), token=token, unheld=unheld)
+
+    def take_back_of_dead(self, token: str) -> None:
+        """Undo what an earlier rebuild left half way, between closing lanes and switching.
+
+        token: holds the lease, so that one is dead, or a zombie. Raises: RefusedError where it is lost.
+        """
+        making = self.read().record.next
+        if making is not None and making.state is State.CLOSING:
+            log.warning("a rebuild closed lanes and did not switch", generation=making.generation.name)
+            self.take_back(making.attempt, token=token)
+        live = self.read().record.live
+        if live is not None:
+            with suppress(GoneError, SwitchLostError):  # whoever goes on meets them
+                self.open_again(live)
 
     def restore(self) -> tuple[Generation, Generation]:
         """Make a switch again that Redis lost.
