@@ -1,8 +1,8 @@
 """Faults planted in a copy of the project: each line of the protocol that must not go missing, gone missing.
 
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
-that moves the line fails here, and not in silence. `case` is the targeted case that must turn red, `because`
-a word of its failure, so that it does not fail for another reason.
+that moves the line fails here, and not in silence. `case` is the targeted case that must turn red (one of
+this folder, or with `tests/` one from the root), `because` a word of its failure, so that it does not fail for another reason.
 """
 
 import os
@@ -16,13 +16,13 @@ from pathlib import Path
 from tests.chaos import arena
 from tests.pipeline.programs import CHECKOUT
 
-PARTS = ("aggregator", "schemas", "deploy", "tests", "pyproject.toml")
+PARTS = ("aggregator", "api", "schemas", "deploy", "tests", "pyproject.toml")
 LIMIT_S = 120
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file of the aggregator."""
+    """One replacement in a file of the aggregator, or, with a "/", in one from the project's root."""
 
     file: str
     old: str
@@ -149,6 +149,30 @@ MUTATIONS = (
         "test_targeted.py::test_the_earliest_hour_wins",
         "lost 1, double 1",
     ),
+    Mutation(
+        "a lost switch is not seen in the lanes",
+        (Edit("api/closed_lanes.py", "        if succeeded:\n            return False\n", ""),),
+        "test_generations.py::test_a_switch_that_redis_lost[generations restore]",
+        "frozen numbers were answered",
+    ),
+    Mutation(
+        "what a dead rebuild closed stays closed",
+        (Edit("applying.py", "            self._store.open_again(generation)\n", ""),),
+        "test_generations.py::test_killed_before_the_switch",
+        "every fence is at",
+    ),
+    Mutation(
+        "whichever generation is gone is taken for the live one",
+        (Edit("rebuild.py", "        if error.generation != live.name:\n            raise\n", ""),),
+        "test_generations.py::test_a_lost_lane_of_the_new_generation_is_not_the_live_ones[closing]",
+        "assert 0 == 1",
+    ),
+    Mutation(
+        "kinds are not compared",
+        (Edit("schemas/counters.py", " and self.kinds == FIELDS and", " and"),),
+        "tests/api/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
+        "DID NOT RAISE",
+    ),
 )
 
 
@@ -161,7 +185,7 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
         else:
             shutil.copy(source, tree / part)
     for edit in mutation.edits if mutation else ():
-        file = tree / "aggregator" / edit.file
+        file = tree / edit.file if "/" in edit.file else tree / "aggregator" / edit.file
         text = file.read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")
@@ -173,8 +197,9 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
 
 def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str]:
     """Run a targeted case on a copy of the project: pytest's exit status, and all that it says."""
+    where = case if case.startswith("tests/") else f"tests/chaos/{case}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", f"tests/chaos/{case}"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", where],
         cwd=tree,
         env={
             **os.environ,
