@@ -2,7 +2,8 @@
 
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
 that moves the line fails here, and not in silence. `case` is the targeted case that must turn red (one of
-this folder, or with `tests/` one from the root), `because` a word of its failure, so that it does not fail for another reason.
+this folder, or with `tests/` one from the root), `because` a word of its failure, so that it does not fail
+for another reason.
 """
 
 import os
