@@ -56,9 +56,16 @@ def drop_named(keys: Keyspace, name: str) -> int:
     switch was to; StoreUnavailableError.
     """
     record = keys.registry.read().record
+    if record.live is not None:
+        with suppress(GoneError):
+            closed = keys.registry.closed(record.live)
+            if any(each.successor is not None and each.successor.name == name for each in closed):
+                raise RefusedError(
+                    f"the live generation was replaced by {name}, and Redis lost that: `generations restore`"
+                )
     member = record.named(name)
     if member is None:
-        return _drop_unknown(keys, record, name)
+        return _drop_unknown(keys, name)
     if member is not record.next:
         return drop(keys, [name])
     lease = keys.lease()
@@ -69,14 +76,7 @@ def drop_named(keys: Keyspace, name: str) -> int:
         return drop(keys, [name], token=lease.token)
 
 
-def _drop_unknown(keys: Keyspace, record: Record, name: str) -> int:
-    if record.live is not None:
-        with suppress(GoneError):
-            closed = keys.registry.closed(record.live)
-            if any(each.successor is not None and each.successor.name == name for each in closed):
-                raise RefusedError(
-                    f"the live generation was replaced by {name}, and Redis lost that: `generations restore`"
-                )
+def _drop_unknown(keys: Keyspace, name: str) -> int:
     number = keys.drop([name])
     if not number:
         raise RefusedError(f"there is no generation {name}")

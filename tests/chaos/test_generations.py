@@ -3,6 +3,7 @@
 Whatever is hit, counting goes on by itself or says what it needs, and no answer is frozen without a word.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -103,7 +104,9 @@ def test_a_switch_that_redis_lost(arena: Arena, way_back: str) -> None:
     arena.wait_until_counted()
     api = with_api(arena)
     before = arena.redis.get(counters.RECORD_KEY)
-    assert arena.place.programs.run("rebuild")[0] == 0
+    code, out = arena.place.programs.run("rebuild", "--json")
+    report = json.loads(out)
+    assert code == 0
     send(arena, 60)
     arena.wait_until_counted()
     assert status(arena, api) == 200
@@ -113,6 +116,8 @@ def test_a_switch_that_redis_lost(arena: Arena, way_back: str) -> None:
     assert worker.said("counting waits")
     for _ in range(5):
         assert status(arena, api) == 503, "frozen numbers were answered"
+    code, _ = arena.place.programs.run("generations", "drop", report["generation"])
+    assert code == 1, "the good one was dropped"
     send(arena, 120)
     assert arena.place.programs.run(*way_back.split())[0] == 0
     arena.check()

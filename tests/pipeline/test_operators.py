@@ -128,6 +128,7 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
         assert (difference["tenant"], difference["scope"], difference["id"]) == (tenant, "tenant", "")
         assert (difference["hour"], difference["field"]) == (hour, "clicked")
         assert difference["redis"] - difference["log"] == 1
+        assert hour in place.programs.run("verify", "--tenant", tenant)[1], "a table that is piped is whole"
         assert place.programs.run("verify", "--tenant", events.TENANTS[0])[0] == 0
         assert place.programs.run("verify", "--tenant", tenant, "--since", hour)[0] == 1
         code, out = place.programs.run("rebuild", "--drop", "--json")
