@@ -1,4 +1,4 @@
-"""`python -m aggregator`: the worker; `rebuild`, `verify`, `audit`, `dead-letters`: for operators."""
+"""`python -m aggregator`: the worker; `rebuild`, `verify`, `audit`, `generations`, `dead-letters`."""
 
 import asyncio
 import logging
@@ -51,6 +51,7 @@ Exit codes: 0 stopped; 1 it can't start, and says why.
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.command()(commands.rebuild)
 cli.command()(commands.verify)
+cli.add_typer(commands.generations_cli, name="generations")
 cli.add_typer(commands.letters_cli, name="dead-letters")
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aggregator.cluster import Cluster
 from aggregator.deadletter import DeadLetters, Letter
-from aggregator.errors import GoneError, RolledBackError
+from aggregator.errors import ClosedError, GoneError, RolledBackError
 from aggregator.fences import Call
 from aggregator.generation import judge
 from aggregator.rules import Rules
@@ -62,7 +62,11 @@ class Applier:
         """
         self._store.open()
         generation = judge(self._store.live(), self._rules, self._cluster.log())
-        return generation, self._store.fences(generation)
+        try:
+            return generation, self._store.fences(generation)
+        except ClosedError:
+            self._store.open_again(generation)
+            return generation, self._store.fences(generation)
 
     def count(
         self,

@@ -1,4 +1,4 @@
-"""The operators' commands: `rebuild`, `verify`, `dead-letters`.
+"""The operators' commands: `rebuild`, `verify`, `generations`, `dead-letters`.
 
 Words for a person go to stderr, results to stdout (one JSON object with `--json`). Exit codes: 0 done, 1 not
 done or something differs, 2 the command line or a setting is wrong.
@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Annotated, Any, Final
@@ -19,9 +20,11 @@ from rich.table import Table
 
 from aggregator.cells import Difference
 from aggregator.config import AggregatorSettings
-from aggregator.errors import PostponedError
+from aggregator.errors import PostponedError, RefusedError
+from aggregator.housekeeping import drop_named, drop_retired, listed
+from aggregator.keyspace import Keyspace
 from aggregator.letters import Letters, OldLettersError
-from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan, RebuildRefusedError
+from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
 from aggregator.rebuild import Rebuild, Report
 from aggregator.times import iso
 from aggregator.verify import Verifier
@@ -29,10 +32,13 @@ from schemas import logs
 
 LINE_EVERY_S: Final = 5.0
 ROWS_SHOWN: Final = 50
+PIPED_WIDTH: Final = 100_000
+"""Of a table that does not go to a terminal: as wide as what it holds."""
 
 letters_cli = typer.Typer(no_args_is_help=True, help="What could not be read: list, show, redrive, purge.")
+generations_cli = typer.Typer(no_args_is_help=True, help="What Redis holds: list, drop, restore.")
 _err = Console(stderr=True, soft_wrap=True)
-_out = Console(soft_wrap=True)
+_out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for scripts.")]
 Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
@@ -82,6 +88,10 @@ class _Watch:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def say(self, what: str) -> None:
+        if not self._quiet:
+            _err.print(what, highlight=False)
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -133,9 +143,9 @@ def rebuild(
                 _show_plan(plan, processes, as_json=as_json)
                 return
             report = work.run(plan)
-            if plan.live is not None and (drop or drop_after_hours):
-                report.dropped_keys = work.drop(plan.live, 0 if drop else drop_after_hours * 3600)
-    except (RebuildRefusedError, PostponedError) as error:
+            if report.previous is not None and (drop or drop_after_hours) and not report.wrong:
+                report.dropped_keys = work.drop(report.previous, 0 if drop else drop_after_hours * 3600)
+    except (RefusedError, PostponedError) as error:
         raise _fail(error) from error
     _show_report(report, as_json=as_json)
 
@@ -183,6 +193,63 @@ def verify(
         )
     if rows:
         raise typer.Exit(1)
+
+
+@generations_cli.command("list")
+def list_generations(*, as_json: Json = False) -> None:
+    """All generations of counters in Redis; reads the names of all keys."""
+    try:
+        with closing(Keyspace(AggregatorSettings())) as keys:
+            found = listed(keys)
+    except PostponedError as error:
+        raise _fail(error) from error
+    rows = [
+        {
+            "name": each.name,
+            "state": str(each.state),
+            "created": iso(each.generation.created_ms) if each.generation else None,
+            "lanes": each.generation.lanes if each.generation else None,
+            "rules": each.generation.rules if each.generation else None,
+            "keys": each.keys,
+        }
+        for each in found
+    ]
+    if as_json:
+        _print_json({"generations": rows})
+    else:
+        _out.print(_table("Generations", rows) if rows else "no generations")
+
+
+@generations_cli.command("drop")
+def drop_generations(
+    name: Annotated[str | None, typer.Argument(help="as `list` shows it")] = None,
+    *,
+    retired: Annotated[bool, typer.Option("--retired", help="All that are retired.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove generations for good; never the live one, nor one that a running rebuild makes."""
+    if retired == (name is not None):
+        raise typer.BadParameter("say either a name or --retired")
+    try:
+        with closing(Keyspace(AggregatorSettings())) as keys:
+            names, number = drop_retired(keys) if name is None else ([name], drop_named(keys, name))
+    except (RefusedError, PostponedError) as error:
+        raise _fail(error) from error
+    if as_json:
+        _print_json({"dropped": names, "keys": number})
+    else:
+        _out.print(f"{number:,} keys of {', '.join(names)} removed" if names else "nothing is retired")
+
+
+@generations_cli.command("restore")
+def restore_generation() -> None:
+    """Make a switch again that was done and that Redis lost: workers and the API say where that is needed."""
+    try:
+        with closing(Keyspace(AggregatorSettings())) as keys:
+            before, after = keys.registry.restore()
+    except (RefusedError, PostponedError) as error:
+        raise _fail(error) from error
+    _out.print(f"generation {after.name} is live again, {before.name} is retired")
 
 
 @letters_cli.command("list")
@@ -293,6 +360,7 @@ def _show_report(report: Report, *, as_json: bool) -> None:
                 "resumed": report.resumed,
                 "tenants_compared": report.compared,
                 "cells_differing": report.differing,
+                "kept": report.previous if report.wrong else None,
                 "examples": rows,
                 "not_compared": report.not_compared,
                 "workers_seen": report.workers_seen,
@@ -312,6 +380,11 @@ def _show_report(report: Report, *, as_json: bool) -> None:
         _out.print(f"{report.compared:,} tenants compared: {report.differing:,} cells differ")
     if rows:
         _out.print(_table("Cells that differ", rows))
+    if report.wrong:
+        _out.print(
+            f"the rules are equal, so {report.previous} was wrong there: it is kept, and not dropped in this"
+            f" run. Once the cause is known: `python -m aggregator generations drop {report.previous}`"
+        )
     if not report.workers_seen:
         _out.print("no worker counts into it yet: start workers with the same rules")
 
@@ -324,12 +397,16 @@ def _difference(each: Difference, log: str = "log", redis: str = "redis") -> dic
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title)
     for name in rows[0]:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(
-            *(", ".join(value) if isinstance(value, list) else str(value) for value in row.values())
-        )
+        table.add_row(*(_cell(value) for value in row.values()))
     return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else str(value)
 
 
 def _print_json(what: dict[str, Any]) -> None:

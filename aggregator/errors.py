@@ -1,6 +1,10 @@
 """Why counting cannot go on now. Each is named for what has to happen; the worker waits and begins again."""
 
 
+class RefusedError(Exception):
+    """What was asked of the generations must not be done as they stand, and was not done."""
+
+
 class PostponedError(Exception):
     """Nothing can be counted for now: wait, begin again at the fences."""
 
@@ -23,6 +27,19 @@ class StoreUnfitError(PostponedError):
 
 class GoneError(PostponedError):
     """The generation is not there, in whole or in part: Redis was wiped. It takes `rebuild`."""
+
+    def __init__(self, message: str, generation: str | None = None) -> None:
+        """message: for a person. generation: the name of the one that is gone, where it is known."""
+        super().__init__(message)
+        self.generation = generation
+
+
+class ClosedError(PostponedError):
+    """The generation's lanes are closed to counting: see whether a switch is under way, and wait for it."""
+
+
+class SwitchLostError(PostponedError):
+    """Redis lost the record of a switch that was done: it takes `generations restore`, or `rebuild`."""
 
 
 class OtherRulesError(PostponedError):

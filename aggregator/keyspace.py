@@ -1,35 +1,23 @@
-"""Redis, as the operators' commands use it: whole generations, made, compared, switched and dropped.
+"""Redis, as the operators' commands use it: whole generations, read, compared and dropped."""
 
-One rebuild at a time: a lease that its owner renews, and that a killed one loses within seconds. The
-generation that is being built has a record of its own, so that the next run goes on with it.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from aggregator.errors import GoneError
-from aggregator.store import connect, decoded, infos, make_lanes, translated
-from schemas.counters import GENERATION_KEY, Generation, lane_key
+from aggregator.connection import connect, infos, translated
+from aggregator.lease import Lease
+from aggregator.registry import Registry, gone
+from schemas.counters import Generation, lane_key
 from schemas.settings import RedisSettings
 
-REBUILD_KEY: Final = "ses-metrics:rebuild"
-LEASE_KEY: Final = "ses-metrics:rebuild:lease"
-LEASE_MS: Final = 10_000
+KEYS_A_CALL: Final = 500
 _SNAPSHOT: Final = files("aggregator").joinpath("snapshot.lua").read_text()
-
-
-class Building(Generation, frozen=True, kw_only=True):
-    """The record of a generation that is being built.
-
-    start: the fences that it began with, where it does not begin at the start of the log: what was begun
-    as partial counters must not be finished as whole ones.
-    """
-
-    start: dict[int, int]
+_GENERATION_OF: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
+"""How the keys of a generation begin."""
 
 
 class Held(NamedTuple):
@@ -78,52 +66,16 @@ class Keyspace:
         settings: where Redis is.
         """
         self._client = connect(settings)
+        self.registry: Final = Registry(self._client)
+        """The record of the generations."""
 
     def close(self) -> None:
         """Drop the connection."""
         self._client.close()
 
-    def take_lease(self, owner: str) -> bool:
-        """Become the one rebuild, or stay it. Returns: whether `owner` is it now."""
-        with translated():
-            if self._client.set(LEASE_KEY, owner, nx=True, px=LEASE_MS):
-                return True
-            if self._client.get(LEASE_KEY) != owner.encode():
-                return False
-            return bool(self._client.pexpire(LEASE_KEY, LEASE_MS))
-
-    def give_lease_up(self) -> None:
-        """Let the next rebuild begin at once."""
-        with translated():
-            self._client.delete(LEASE_KEY)
-
-    def building(self) -> Building | None:
-        """The generation that a rebuild has begun and not switched to."""
-        with translated():
-            record: Any = self._client.get(REBUILD_KEY)
-        return decoded(record, Building)
-
-    def begin(self, generation: Generation, start: Mapping[int, int]) -> None:
-        """Begin a generation, or go on with it.
-
-        start: its fences where it does not begin at the start of the log.
-        """
-        building = Building(**msgspec.structs.asdict(generation), start=dict(start))
-        with translated():
-            self._client.set(REBUILD_KEY, msgspec.json.encode(building))
-            make_lanes(self._client, generation, start)
-
-    def retire(self, generation: Generation) -> None:
-        """From now on nothing is counted into it; it can still be read."""
-        with translated():
-            for lane in range(generation.lanes):
-                self._client.hset(lane_key(generation.name, lane), "retired", 1)
-
-    def switch(self, generation: Generation) -> None:
-        """Make a generation the live one. This one key decides what workers and the API use."""
-        with translated():
-            self._client.set(GENERATION_KEY, msgspec.json.encode(generation))
-            self._client.delete(REBUILD_KEY)
+    def lease(self) -> Lease:
+        """The lease of a rebuild, not taken yet."""
+        return Lease(self._client)
 
     def fences(self, generation: Generation, lane: int) -> dict[int, int]:
         """The fences of a lane, retired or not. Raises: GoneError."""
@@ -208,25 +160,37 @@ class Keyspace:
                 for info in infos(self._client, "memory")
             ]
 
-    def drop(self, generation: Generation, *, after_s: int = 0) -> int:
-        """Remove all keys of a generation, at once or after a time.
+    def sizes(self) -> dict[str, int]:
+        """How many keys each generation has, those that no record knows too: one pass over all keys."""
+        found: Counter[str] = Counter()
+        with translated():
+            for key in self._client.scan_iter(count=1000):
+                if (begins := _GENERATION_OF.match(key)) is not None:
+                    found[begins[1].decode()] += 1
+        return dict(found)
+
+    def drop(self, names: Collection[str], *, after_s: int = 0) -> int:
+        """Remove all keys of generations, at once or after a time: one pass over all keys, in bounded calls.
 
         Returns: how many keys.
         """
         number = 0
+        wanted = {name.encode() for name in names}
         with translated():
-            for lane in range(generation.lanes):
-                for keys in _groups(
-                    self._client.scan_iter(match=f"{lane_key(generation.name, lane)}*", count=1000)
-                ):
-                    number += len(keys)
-                    pipeline = self._client.pipeline(transaction=False)
-                    for key in keys:
-                        if after_s:
-                            pipeline.expire(key, after_s)
-                        else:
-                            pipeline.unlink(key)
-                    pipeline.execute()
+            keys = (
+                key
+                for key in self._client.scan_iter(match="{*", count=1000)
+                if (begins := _GENERATION_OF.match(key)) is not None and begins[1] in wanted
+            )
+            for group in _groups(keys):
+                number += len(group)
+                pipeline = self._client.pipeline(transaction=False)
+                for key in group:
+                    if after_s:
+                        pipeline.expire(key, after_s)
+                    else:
+                        pipeline.unlink(key)
+                pipeline.execute()
         return number
 
     def _ask(
@@ -245,7 +209,7 @@ class Keyspace:
                 _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
             )
         if answer is None:
-            raise GoneError(f"lane {lane} of generation {generation.name} is not there")
+            raise gone(generation, lane)
         return answer
 
 
@@ -254,12 +218,7 @@ def _numbers(fields: list[bytes], letter: bytes) -> dict[int, int]:
     return {int(name[1:]): int(number) for name, number in pairs if name[:1] == letter}
 
 
-def _groups(keys: Iterable[bytes], size: int = 500) -> Iterable[list[bytes]]:
-    group: list[bytes] = []
-    for key in keys:
-        group.append(key)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+def _groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
+    left = iter(keys)
+    while group := list(islice(left, KEYS_A_CALL)):
         yield group

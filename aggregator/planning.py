@@ -11,10 +11,12 @@ from typing import Final
 from aggregator.bulk import BulkReader
 from aggregator.cluster import Cluster, Log
 from aggregator.config import AggregatorSettings
-from aggregator.errors import GoneError
+from aggregator.errors import GoneError, RefusedError
 from aggregator.keyspace import Keyspace
 from aggregator.store import Store
+from aggregator.times import DAY_MS
 from schemas.counters import LANES, LAYOUT, Generation
+from schemas.kinds import FIELDS
 
 RECORDS_A_SECOND: Final = 5_000
 """Records in a wild order that a rebuild counts in a second beside live traffic, measured on two cores with
@@ -26,8 +28,11 @@ BYTES_A_RECORD: Final = 100
 BYTES_A_PROCESS: Final = 800_000_000
 """What a process of a rebuild takes at most, measured: librdkafka's queue and the batches in flight."""
 
+RESUMED_WITHIN_MS: Final = 14 * DAY_MS
+"""Older than this, a generation that was begun is begun anew: the state that tells duplicates may be gone."""
 
-class RebuildRefusedError(Exception):
+
+class RebuildRefusedError(RefusedError):
     """The rebuild cannot begin as asked, or ended before the switch: the live counters are untouched."""
 
 
@@ -126,53 +131,68 @@ class Planner:
             return "the live generation was counted from another topic"
         if live.lanes != LANES:
             return "the live generation has another number of lanes"
+        if live.kinds != FIELDS:
+            return "the live generation counts other kinds"
         try:
             fences = self._fences(live)
+            if any(each.attempt for each in self._keys.registry.closed(live)):
+                return "the live generation is closed to counting: Redis lost the switch to its successor"
         except GoneError:
             return "the live generation is not there as a whole: Redis was wiped"
-        ends = self._ends(found.partitions)
-        if any(at > ends.get(number, 0) for number, at in fences.items()):
-            return "the live generation has counted records that the log has lost"
+        return self._out_of_log(fences)
+
+    def _out_of_log(self, fences: list[dict[int, int]]) -> str | None:
+        """Why no worker could count on from fences in the log as it is; none where one can."""
+        for number, (first, end) in self._ranges().items():
+            at = [lane.get(number, 0) for lane in fences]
+            if max(at) > end:
+                return "the live generation has counted records that the log has lost"
+            if min(at) < first:
+                return "the live generation has not counted records that the log no longer has"
         return None
 
-    def lettered(self, live: Generation | None, found: Log) -> dict[int, int]:
+    def lettered(self, live: Generation | None) -> dict[int, int]:
         """For each partition, an offset below which every dead letter is written.
 
         A letter is acknowledged before any fence passes its record. Where there are no fences to go by, what
         the workers committed to Kafka stands in for them, as it follows them.
-        live: the generation to go by, none where there is none. found: the log that is counted.
+        live: the generation to go by, none where there is none.
         Raises: PostponedError of any kind.
         """
-        ends = self._ends(found.partitions)
+        fences = self._fences(live) if live is not None else []
+        ends = {number: end for number, (_, end) in self._ranges().items()}
         below = dict.fromkeys(ends, 0)
-        for number, at in self._cluster.commits(self._settings.consumer_group, found.partitions).items():
+        for number, at in self._cluster.commits(self._settings.consumer_group, len(ends)).items():
             if at <= ends[number]:  # else it is about a log that is gone
                 below[number] = at
-        for number, at in (self._fences(live) if live is not None else {}).items():
-            below[number] = max(below[number], at)
+        for lane in fences:
+            for number, at in lane.items():
+                below[number] = max(below.get(number, 0), at)
         return below
 
-    def _fences(self, live: Generation) -> dict[int, int]:
-        """For each partition, the fence that is furthest. Raises: GoneError."""
-        most: dict[int, int] = {}
-        for lane in range(live.lanes):
-            for number, at in self._keys.fences(live, lane).items():
-                most[number] = max(most.get(number, 0), at)
-        return most
+    def _fences(self, live: Generation) -> list[dict[int, int]]:
+        """For each lane, the fences. Raises: GoneError."""
+        return [self._keys.fences(live, lane) for lane in range(live.lanes)]
 
-    def _ends(self, partitions: int) -> dict[int, int]:
+    def _ranges(self) -> dict[int, tuple[int, int]]:
+        """The first offset and the end of each partition that there is now: some may have been added."""
+        partitions = self.log().partitions
         with BulkReader(self._settings) as bulk:
-            return {number: end for number, (_, end) in bulk.ranges(partitions).items()}
+            return bulk.ranges(partitions)
 
     def resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
-        """The generation that an earlier run began, if it is of these rules, this log and this start."""
-        begun = self._keys.building()
+        """The generation that an earlier run began, if it may be gone on with.
+
+        It must be of these rules, this log and this start, and not too old.
+        """
+        begun = self._keys.registry.read().record.next
         if begun is None:
             return None
-        wanted = (self._settings.rules.fingerprint, LAYOUT, *found[:2], beyond_zero(start))
-        if (begun.rules, begun.layout, begun.cluster_id, begun.topic_id, begun.start) != wanted:
+        made = begun.generation
+        wanted = (self._settings.rules.fingerprint, LAYOUT, FIELDS, *found[:2], beyond_zero(start))
+        if (made.rules, made.layout, made.kinds, made.cluster_id, made.topic_id, begun.start) != wanted:
             return None
-        return Generation(**{name: getattr(begun, name) for name in Generation.__struct_fields__})
+        return made if self._keys.registry.now_ms() - made.created_ms <= RESUMED_WITHIN_MS else None
 
     @staticmethod
     def _partial(first: Mapping[int, int], start: Mapping[int, int], allow_truncated: bool) -> str | None:

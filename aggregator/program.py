@@ -120,7 +120,7 @@ class Program:
     def _find(self, store: Store) -> str:
         store.open()
         group = self._settings.consumer_group
-        found = find_or_make_first(store, self._cluster, self._rules, group, now_ms())
+        found = find_or_make_first(store, self._cluster, self._rules, group)
         self._cluster.check_group(group)
         return found.name
 

@@ -3,30 +3,38 @@
 1. Check what can be checked beforehand, take the lease, begin a generation or go on with one.
 2. Count in bulk up to today's end of the log, partitions shared out to processes. Killed, it goes on.
 3. Count the tail lane by lane up to the live fences, and compare each tenant at exactly those.
-4. Retire the live lanes (no call counts into them any more), count up to where they stopped, switch the one
-   key. Workers meet `GONE`, read the new fences and go on from there, without a gap or a repeat; the API
-   reads the old lanes until the switch and the new ones after it.
+4. Close the live lanes (no call counts into them any more), count up to where they stopped, switch in the
+   record. Workers meet `GONE`, read the new fences and go on from there, without a gap or a repeat; the API
+   reads the old lanes until the switch and the new ones after it. What fails in between is taken back
+   (`registry`): the live generation counts on.
 5. Read on until workers are seen in the new generation.
+
+Each of these changes of the record carries the token of the lease. A generation that is gone or closed in
+the middle is told apart by its name: a live one that was wiped is replaced all the same, without comparing;
+a new one that was ends the rebuild, and the live one stays.
 """
 
-import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
 
+from aggregator import lifecycle
 from aggregator.cells import Difference, differences, stored_cells
 from aggregator.config import AggregatorSettings
-from aggregator.errors import GoneError
+from aggregator.errors import GoneError, PostponedError, RefusedError
+from aggregator.generation import make
+from aggregator.housekeeping import drop
 from aggregator.keyspace import Keyspace
 from aggregator.lease import Lease
 from aggregator.planning import Plan, Planner, RebuildRefusedError, beyond_zero
 from aggregator.recounting import Tail
 from aggregator.shares import count_shares
 from aggregator.turns import ALONE, GIVING_WAY, Pace, give_way
-from schemas.counters import LANES, LAYOUT, Generation, unsafe_id
+from schemas.counters import Generation, Record, closed_for, unsafe_id
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +49,11 @@ WORKERS_SEEN_S: Final = 60.0
 
 @dataclass(slots=True)
 class Report:
-    """What a rebuild did."""
+    """What a rebuild did.
+
+    differing: cells that differ between the old and the new generation. wrong: whether they should not, as
+    both were counted by the same rules: then the old one is kept, for whoever looks for the cause.
+    """
 
     generation: str
     previous: str | None
@@ -51,6 +63,7 @@ class Report:
     resumed: bool = False
     compared: int = 0
     differing: int = 0
+    wrong: bool = False
     examples: list[Difference] = field(default_factory=list)
     not_compared: str | None = None
     workers_seen: bool = False
@@ -62,6 +75,9 @@ class Progress(Protocol):
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         """phase: what is being done; done, total: in records, or in tenants while comparing."""
+
+    def say(self, what: str) -> None:
+        """what: to be told at once, as what comes next may take long."""
 
 
 class Rebuild:
@@ -76,6 +92,7 @@ class Rebuild:
         self._processes = processes
         self._progress = progress
         self._keys = Keyspace(settings)
+        self._registry = self._keys.registry
         self._planner = Planner(settings, self._keys)
 
     def plan(self, *, since_ms: int | None, offsets: Mapping[int, int], allow_truncated: bool) -> Plan:
@@ -87,31 +104,24 @@ class Rebuild:
 
         Raises: RebuildRefusedError where another one runs, PostponedError of any kind; run it again then.
         """
-        owner = secrets.token_hex(8)
-        lease = Lease(self._keys, owner)
+        lease = self._keys.lease()
+        self._progress.say("taking the lease: that of a rebuild that was killed runs out within 10 s")
         if not lease.take():
             raise RebuildRefusedError("another rebuild is running: wait for it")
         with lease:
+            self._registry.take_back_of_dead(lease.token)
             # Another rebuild may have ended between the plan and the lease.
             resumed = self._planner.resumable(self._planner.log(), plan.start)
             return self._run(replace(plan, live=self._planner.live(), resumed=resumed), lease)
 
-    def drop(self, generation: Generation, after_s: int) -> int:
-        """Remove a generation, at once or after a time. Returns: how many keys."""
-        return self._keys.drop(generation, after_s=after_s)
+    def drop(self, name: str, after_s: int) -> int:
+        """Remove a retired generation, at once or after a time. Returns: how many keys. Errors: as `drop`."""
+        return drop(self._keys, [name], after_s=after_s)
 
     def _run(self, plan: Plan, lease: Lease) -> Report:
         began = time.monotonic()
         found = self._planner.log()
-        new = plan.resumed or Generation(
-            name=secrets.token_hex(4),
-            lanes=LANES,
-            rules=self._settings.rules.fingerprint,
-            layout=LAYOUT,
-            cluster_id=found.cluster_id,
-            topic_id=found.topic_id,
-            created_ms=time.time_ns() // 1_000_000,
-        )
+        new = plan.resumed or make(self._settings.rules, found, self._registry.now_ms())
         report = Report(
             new.name,
             plan.live.name if plan.live else None,
@@ -119,13 +129,7 @@ class Rebuild:
             partial=plan.partial,
             resumed=plan.resumed is not None,
         )
-        begun = self._keys.building()
-        if begun is not None and begun.name != new.name:
-            log.info(
-                "an earlier rebuild had another start, other rules or another log", generation=begun.name
-            )
-            self._keys.drop(begun)
-        self._keys.begin(new, beyond_zero(plan.start))
+        self._begin(new, plan.start, lease)
         followed = plan.live
         if plan.live is not None:
             report.not_compared = self._planner.incomparable(plan.live, found)
@@ -134,15 +138,31 @@ class Rebuild:
         if plan.live is not None:
             pace = GIVING_WAY
             give_way()  # before the counting processes start: they inherit it
-        self._bulk(new, plan, pace, self._planner.lettered(followed, found), lease)
-        with Tail(self._settings, new, self._planner.lettered(followed, found)) as tail:
+        self._bulk(new, plan, pace, self._planner.lettered(followed), lease)
+        self._change(lambda record: lifecycle.comparing(record, new.name), lease)
+        with Tail(self._settings, new, self._planner.lettered(followed)) as tail:
             if followed is not None:
                 self._compare(followed, new, tail, report, lease)
             lease.check()
-            carried = self._switch(plan.live, followed, new, tail)
+            carried = self._switch(plan.live, followed, new, tail, lease=lease)
             report.workers_seen = self._read_on(new, tail, carried)
         report.seconds = time.monotonic() - began
         return report
+
+    def _begin(self, new: Generation, start: Mapping[int, int], lease: Lease) -> None:
+        """The new generation is in the record, with all its lanes; another one that was begun is dropped."""
+        begun = self._registry.read().record.next
+        if begun is not None and begun.generation != new:
+            log.info(
+                "an earlier rebuild had another start, other rules or another log, or was too long ago",
+                generation=begun.generation.name,
+            )
+            drop(self._keys, [begun.generation.name], token=lease.token)
+        self._change(lambda record: lifecycle.begun(record, new, beyond_zero(start)), lease)
+        self._registry.make_lanes(new, beyond_zero(start))
+
+    def _change(self, step: Callable[[Record], Record], lease: Lease) -> None:
+        self._registry.change(step, token=lease.token)
 
     def _bulk(
         self, new: Generation, plan: Plan, pace: Pace, lettered: Mapping[int, int], lease: Lease
@@ -168,10 +188,12 @@ class Rebuild:
     def _compare(self, live: Generation, new: Generation, tail: Tail, report: Report, lease: Lease) -> None:
         """Each tenant of the live generation and of the new one, at the same fences."""
         try:
-            for lane in range(new.lanes):
-                self._catch_up(live, lane, tail)
-                self._compare_lane(live, new, lane, tail, report=report, lease=lease)
-        except GoneError:
+            with _unless_gone(live):
+                for lane in range(new.lanes):
+                    self._catch_up(live, lane, tail)
+                    self._compare_lane(live, new, lane, tail, report=report, lease=lease)
+                report.wrong = report.differing > 0 and live.rules == new.rules
+                return
             report.not_compared = "the live generation is not there as a whole: Redis was wiped"
         except _LiveBehindError:
             report.not_compared = "live counting stands behind the rebuild: no worker moves its fences"
@@ -212,43 +234,71 @@ class Rebuild:
 
     def _catch_up(self, live: Generation, lane: int, tail: Tail) -> None:
         """Wait until the live lane is at or above the new one, which then can be moved to it."""
-        deadline = time.monotonic() + LIVE_CATCHES_UP_S
+        deadline: float | None = None
         while True:
             fences = self._keys.fences(live, lane)
             if all(fences.get(number, 0) >= at for number, at in tail.fences[lane].items()):
                 return
+            if deadline is None:
+                deadline = time.monotonic() + LIVE_CATCHES_UP_S
+                self._progress.say(
+                    f"lane {lane} of the live generation is behind: waiting up to {LIVE_CATCHES_UP_S:.0f} s"
+                    " for a worker to count on; without one nothing is compared"
+                )
             if time.monotonic() > deadline:
                 raise _LiveBehindError
             time.sleep(0.2)
 
     def _switch(
-        self, live: Generation | None, followed: Generation | None, new: Generation, tail: Tail
+        self,
+        live: Generation | None,
+        followed: Generation | None,
+        new: Generation,
+        tail: Tail,
+        *,
+        lease: Lease,
     ) -> list[dict[int, int]]:
-        """Close the old lanes, count up to where they stopped, and change the one key.
+        """Close the old lanes, count up to where they stopped, and change the record.
 
         live: the generation to close; followed: the same where its fences can be followed.
         Returns: for each lane, up to when its partitions were complete then, in ms.
         """
         if followed is not None:
             self._follow(followed, new, tail)  # so that little is left to count while live counting is closed
+        attempt = closed_for(new.name, lease.token)
+        self._change(lambda record: lifecycle.closing(record, new.name, lease.token), lease)
+        try:
+            if live is not None:
+                self._registry.close(live, attempt)
+            if followed is not None:
+                self._follow(followed, new, tail)
+            carried = [self._keys.completes(new, lane) for lane in range(new.lanes)]
+            self._change(lambda record: lifecycle.switched(record, new.name, lease.token), lease)
+        except BaseException:
+            self._open_again(live, attempt, lease)
+            raise
         if live is not None:
-            self._keys.retire(live)
-        if followed is not None:
-            self._follow(followed, new, tail)
-        carried = [self._keys.completes(new, lane) for lane in range(new.lanes)]
-        self._keys.switch(new)
+            self._registry.succeed(live, attempt, new)
+        self._registry.forget_former()
         return carried
+
+    def _open_again(self, live: Generation | None, attempt: str, lease: Lease) -> None:
+        """Take the closing back after whatever went wrong; where Redis is away, workers do it."""
+        try:
+            self._registry.take_back(lease.token, token=lease.token)
+            if live is not None:
+                self._registry.open(live, attempt)
+        except (PostponedError, RefusedError) as error:
+            log.warning("the closing was not taken back here: workers do it", error=str(error))
 
     def _follow(self, live: Generation, new: Generation, tail: Tail) -> None:
         """Count each lane up to its live fences, and take over how complete it is there."""
-        try:
+        with _unless_gone(live):
             for lane in range(new.lanes):
                 complete, fences = self._keys.completes(live, lane), self._keys.fences(live, lane)
                 tail.read_to(fences)
                 tail.count_to(lane, fences)
                 tail.carry(lane, complete)
-        except GoneError:
-            log.warning("the live generation is not there as a whole", generation=live.name)
 
     def _read_on(self, new: Generation, tail: Tail, carried: list[dict[int, int]]) -> bool:
         """Keep the new generation fresh until workers are seen in it. Returns: whether they were.
@@ -263,6 +313,17 @@ class Rebuild:
             tail.read()
             tail.count_all()
         return False
+
+
+@contextmanager
+def _unless_gone(live: Generation) -> Iterator[None]:
+    """Leave the block where the live generation is gone; that another one is, is an error."""
+    try:
+        yield
+    except GoneError as error:
+        if error.generation != live.name:
+            raise
+        log.warning("the live generation is not there as a whole", generation=live.name)
 
 
 class _LiveBehindError(Exception):

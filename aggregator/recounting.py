@@ -131,6 +131,7 @@ class Tail:
     """The end of the topic, counted into a generation lane by lane and exactly as far as is asked.
 
     What is read and not asked for yet is held in memory; it is as much as comes in while it is used.
+    Partitions may be added to the topic meanwhile: they are taken in as soon as a live fence tells of them.
     """
 
     def __init__(
@@ -166,8 +167,19 @@ class Tail:
 
     def read_to(self, offsets: Mapping[int, int]) -> None:
         """Read on until every partition is read up to an offset that its log has."""
+        self._take_in(offsets)
         while missing := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
             self.read(min(missing, BATCH))
+
+    def _take_in(self, offsets: Mapping[int, int]) -> None:
+        """Read partitions too that are new to this generation, from where its lanes stand: the beginning."""
+        new = [number for number in offsets if number not in self._bulk.positions]
+        if new:
+            for number in new:
+                self._lettered[number] = 0
+                for lane in self.fences:
+                    lane[number] = 0
+            self._bulk.assign(self._bulk.positions | dict.fromkeys(new, 0))
 
     def read(self, most: int = BATCH) -> None:
         """Take in what has come. most: as in `BulkReader.poll`."""

@@ -4,40 +4,18 @@ Called from one thread, so that calls reach Redis in their order. Nothing here t
 any error the caller begins at the fences, which say what was counted (`worker`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-import msgspec
-import redis
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode
-from redis.exceptions import RedisClusterException
-from redis.retry import Retry
-
-from aggregator.errors import GoneError, StoreUnavailableError, StoreUnfitError
-from schemas.counters import GENERATION_KEY, Generation, lane_key
-from schemas.redis_errors import describe
+from aggregator import lifecycle
+from aggregator.connection import Client, connect, infos, translated
+from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnfitError
+from aggregator.registry import Registry, gone
+from schemas.counters import Generation, Record, lane_key
 from schemas.settings import RedisSettings
 
 SCRIPT: Final = files("aggregator").joinpath("apply.lua").read_text()
-CALL_TIMEOUT_S: Final = 10.0
-CONNECT_TIMEOUT_S: Final = 3.0
-_Kind = TypeVar("_Kind", bound=Generation)
-_Client = redis.Redis | redis.RedisCluster
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Errors of redis-py as what the caller does next; its cluster client has a family of its own.
-
-    Raises: StoreUnavailableError.
-    """
-    try:
-        yield
-    except (redis.RedisError, RedisClusterException) as error:
-        raise StoreUnavailableError(describe(error)) from error
 
 
 class Answer(NamedTuple):
@@ -60,26 +38,6 @@ class LaneCall(NamedTuple):
     argument: bytes
 
 
-def connect(settings: RedisSettings) -> _Client:
-    """A client that fails at once instead of trying again.
-
-    settings: where Redis is.
-    Raises: StoreUnavailableError for a cluster that cannot be reached.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": CALL_TIMEOUT_S,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-        **settings.redis_tls(),
-    }
-    url, others = settings.redis_nodes
-    if not settings.redis_cluster:
-        return redis.Redis.from_url(url, **options)
-    nodes = [ClusterNode(host, port) for host, port in others]  # type: ignore[no-untyped-call]
-    with translated():
-        return redis.RedisCluster.from_url(url, startup_nodes=nodes, **options)
-
-
 class Store:
     """The counters in Redis."""
 
@@ -89,7 +47,7 @@ class Store:
         settings: where Redis is.
         """
         self._settings = settings
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._sha = ""
 
     def open(self) -> None:
@@ -118,19 +76,30 @@ class Store:
             self._client.close()
             self._client = None
 
-    def is_empty(self) -> bool:
-        """Whether Redis holds no key at all. Raises: StoreUnavailableError."""
-        with translated():
-            return int(self._connected().dbsize()) == 0
+    def some_key(self) -> str | None:
+        """A key that Redis holds, whoever wrote it; none where it holds nothing at all.
 
-    def live(self) -> Generation | None:
-        """The record of the live generation, none where there is none.
-
-        Raises: StoreUnavailableError, also where the record cannot be read.
+        Raises: StoreUnavailableError.
         """
         with translated():
-            record = self._connected().get(GENERATION_KEY)
-        return decoded(record, Generation)
+            found = next(iter(self._connected().scan_iter(count=10)), None)
+        return None if found is None else found.decode(errors="replace")
+
+    def former(self) -> bool:
+        """As `Registry.former`. Raises: StoreUnavailableError."""
+        return self._registry.former()
+
+    def record(self) -> Record:
+        """The record of the generations. Raises: StoreUnavailableError, also where it cannot be read."""
+        return self._registry.read().record
+
+    def live(self) -> Generation | None:
+        """The live generation, none where there is none. Raises: StoreUnavailableError."""
+        return self.record().live
+
+    def now_ms(self) -> int:
+        """Redis's clock. Raises: StoreUnavailableError."""
+        return self._registry.now_ms()
 
     def create(self, generation: Generation) -> bool:
         """Make all lanes of a generation, then make it the live one if there is none.
@@ -138,20 +107,25 @@ class Store:
         Returns: whether it is the live one now; if not, its lanes are removed again.
         Raises: StoreUnavailableError.
         """
-        lanes = [lane_key(generation.name, lane) for lane in range(generation.lanes)]
-        with translated():
-            client = self._connected()
-            make_lanes(client, generation, {})
-            if client.set(GENERATION_KEY, msgspec.json.encode(generation), nx=True):
-                return True
-            for key in lanes:
-                client.delete(key)
-        return False
+        self._registry.make_lanes(generation, {})
+        try:
+            self._registry.change(lambda record: lifecycle.first(record, generation))
+        except RefusedError:
+            with translated():
+                for lane in range(generation.lanes):
+                    self._connected().delete(lane_key(generation.name, lane))
+            return False
+        return True
+
+    def open_again(self, live: Generation) -> None:
+        """As `Registry.open_again`."""
+        self._registry.open_again(live)
 
     def fences(self, generation: Generation) -> list[dict[int, int]]:
         """For each lane, the fence of each partition that has one.
 
-        Raises: GoneError where a lane is missing or another's, StoreUnavailableError.
+        Raises: GoneError where a lane is missing or another's, ClosedError where one is closed to counting,
+        StoreUnavailableError.
         """
         found: list[dict[int, int]] = []
         with translated():
@@ -161,9 +135,10 @@ class Store:
                 if (
                     fields.get(b"generation") != generation.name.encode()
                     or fields.get(b"rules") != generation.rules.encode()
-                    or b"retired" in fields
                 ):
-                    raise GoneError(f"lane {lane} of generation {generation.name} is not there")
+                    raise gone(generation, lane)
+                if b"retired" in fields:
+                    raise ClosedError(f"lane {lane} of generation {generation.name} is closed to counting")
                 found.append({int(f[1:]): int(v) for f, v in fields.items() if f[:1] == b"f"})
         return found
 
@@ -191,44 +166,14 @@ class Store:
                 for call in calls
             ]
 
-    def _connected(self) -> _Client:
+    @property
+    def _registry(self) -> Registry:
+        return Registry(self._connected())
+
+    def _connected(self) -> Client:
         if self._client is None:
             raise StoreUnavailableError("not connected")
         return self._client
-
-
-def infos(client: _Client, *sections: str) -> list[dict[str, Any]]:
-    """What `INFO` says of the server, or of each that takes writes in a cluster."""
-    if not isinstance(client, redis.RedisCluster):
-        return [client.info(*sections)]
-    # redis-py answers with the answer itself, and not with one for each node, where there is one node
-    primaries = client.get_primaries()  # type: ignore[no-untyped-call]
-    return [client.info(*sections, target_nodes=node) for node in primaries]
-
-
-def decoded(record: Any, kind: type[_Kind]) -> _Kind | None:
-    """The record of a generation, none where there is none.
-
-    Raises: StoreUnavailableError where it cannot be read: it is not taken for a missing one.
-    """
-    try:
-        return None if record is None else msgspec.json.decode(record, type=kind)
-    except msgspec.DecodeError as error:
-        raise StoreUnavailableError(f"the record of a generation cannot be read: {error}") from error
-
-
-def make_lanes(client: _Client, generation: Generation, start: Mapping[int, int]) -> None:
-    """Make the lanes of a generation; those that are there already stay as they are.
-
-    start: the fences (by partition) of a generation that does not begin at the start of the log.
-    """
-    for lane in range(generation.lanes):
-        key = lane_key(generation.name, lane)
-        if client.hexists(key, "generation"):
-            continue
-        fields: dict[Any, Any] = {f"f{number}": at for number, at in start.items()}
-        fields |= {"generation": generation.name, "rules": generation.rules}
-        client.hset(key, mapping=fields)
 
 
 def _answer(reply: list[Any]) -> Answer:

@@ -2,7 +2,8 @@
 --
 -- The keys (all in the hash slot of the lane; the others are named from the lane's own key):
 --   KEYS[1]               hash    the lane: `generation`; for each known partition `f<partition>` its fence and
---                                 `c<partition>` complete-through (ms), once it has one
+--                                 `c<partition>` complete-through (ms), once it has one; `retired` for whom it
+--                                 was closed to counting, `successor` once the switch to that one was done
 --   KEYS[1]:d:TENANT      set     the days since 1970 that have counters
 --   KEYS[1]:c:TENANT:DAY  hash    scope -> bag of counts
 --   KEYS[1]:s:TENANT      set     the known sequences
@@ -12,9 +13,9 @@
 --       the counters, 4 `s` or `t` for the set that must know the id, or nothing, 5 the raw id,
 --       6 and 7 the first and the last day asked for, 8 the first letter of the fields of groups that are
 --       wanted too, or nothing, 9 the most fields that may be looked through for them.
--- Returns nil where the lane is gone or of another generation: its numbers must not be used. A retired lane
---       is only closed to counting: until the switch to its successor its numbers are the right ones.
---       Else { known (0 or 1), { field of a partition, value, ... }, { day, bag, ... },
+-- Returns nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may
+--       be right: until the switch to its successor its numbers are. The caller judges, from the record.
+--       Else { `retired` or nil, whether there is a successor (0 or 1), known (0 or 1), { field of a partition, value, ... }, { day, bag, ... },
 --              { day, { scope, bag, ... }, ... } or nil where the groups are too many }.
 
 local lane = KEYS[1]
@@ -22,7 +23,8 @@ local generation, tenant, scope, kind, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], 
 local first, last = tonumber(ARGV[6]), tonumber(ARGV[7])
 local group, most = ARGV[8], tonumber(ARGV[9])
 
-if redis.call('HGET', lane, 'generation') ~= generation then return false end
+local head = redis.call('HMGET', lane, 'generation', 'retired', 'successor')
+if head[1] ~= generation then return false end
 
 local known = 1
 if kind ~= '' then
@@ -83,4 +85,4 @@ if group ~= '' then
   end
 end
 
-return { known, partitions, bags, groups }
+return { head[2], head[3] and 1 or 0, known, partitions, bags, groups }

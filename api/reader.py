@@ -1,8 +1,8 @@
 """Reads counters from Redis. What cannot be read for certain is unavailable; it is never a zero.
 
-Redis is a view that may be wiped, rolled back or rebuilt under us. So each answer reads the name of the
-live generation, and in one atomic read of the tenant's lane (`read.lua`) the lane's own name together
-with the numbers: they are used only where both names agree. The known ids are read likewise (`ids.lua`).
+Redis is a view that may be wiped, rolled back or rebuilt under us. So each answer reads the record of the
+generations, and in one atomic read of the tenant's lane (`read.lua`) what the lane says of itself together
+with the numbers: they are used only where both agree. The known ids are read likewise (`ids.lua`).
 
 Both go in one round trip: the lane is that of the generation that was live when we last looked. Where that
 is no longer the live one, its numbers are dropped and the lane of the live one is read. (A name goes live
@@ -10,6 +10,7 @@ once: what was live before the lane was read and is live at the time of the requ
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -25,12 +26,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from api.cells import Cells, unpack_cells
+from api.closed_lanes import ClosedLanes
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
 from api.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
 from schemas.counters import (
-    LAYOUT,
     TENANT_SCOPE,
     Generation,
+    Record,
     lane_key,
     lane_of,
     safe_id,
@@ -143,7 +145,7 @@ def _partitions(fields: list[bytes]) -> dict[int, int | None]:
 
 
 def _counters(reply: list[Any]) -> Counters:
-    """Decode the reply of `read.lua`.
+    """Decode the numbers of the reply of `read.lua`.
 
     Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
     """
@@ -175,16 +177,19 @@ class Reader:
     of its lane; what it raises ends the read.
     """
 
-    def __init__(self, client: "Redis | RedisCluster") -> None:
+    def __init__(self, client: "Redis | RedisCluster", clock_s: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._trips = RoundTrips(client)
+        self._closed_lanes = ClosedLanes(clock_s)
+        self._last_raw: bytes | None = None
+        self._last_record = Record(())
         self._last_live: Generation | None = None
         self._trouble = ""
 
     async def live(self) -> Generation:
         """The record of the live generation."""
-        raw, _ = await self._ask()
-        return self._live(raw)
+        said, _ = await self._ask()
+        return self._live(said)
 
     async def counters(
         self,
@@ -229,20 +234,28 @@ class Reader:
     ) -> list[Any]:
         """Call a script on the tenant's lane of the live generation."""
         held = self._last_live or await self.live()
+        lost = False
         for attempt in range(ATTEMPTS):
             lane = lane_key(held.name, lane_of(tenant, held.lanes))
             arguments = (1, lane, held.name, safe_id(tenant), *scoped)
-            raw, reply = await self._ask("EVALSHA_RO", script.sha, *arguments)
+            said, reply = await self._ask("EVALSHA_RO", script.sha, *arguments)
             if isinstance(reply, NoScriptError):
-                raw, reply = await self._ask("EVAL_RO", script.text, *arguments)
-            live = self._live(raw)
+                said, reply = await self._ask("EVAL_RO", script.text, *arguments)
+            live = self._live(said)
             if attempt == 0:
                 on_live()
             if isinstance(reply, REDIS_ERRORS):
                 raise self._unavailable("Redis cannot be read.", reply) from reply
             if reply is not None and live == held:
-                return cast("list[Any]", reply)
+                retired, succeeded, *numbers = reply
+                if retired is None or self._closed_lanes.may_be_read(
+                    self._last_record, said[1], retired, succeeded=succeeded == 1
+                ):
+                    return cast("list[Any]", numbers)
+                lost = True
             held = live
+        if lost:
+            raise self._unavailable("The live generation is closed, and no switch is under way.")
         raise self._unavailable("The counters are not those of the live generation.")
 
     async def _ask(self, *command: str | bytes | int) -> Reply:
@@ -251,20 +264,28 @@ class Reader:
         except REDIS_ERRORS as error:
             raise self._unavailable("Redis cannot be read.", error) from error
 
-    def _live(self, raw: Any) -> Generation:
-        """The live generation of a record as it was read."""
-        if isinstance(raw, REDIS_ERRORS):
-            raise self._unavailable("Redis cannot be read.", raw) from raw
+    def _live(self, said: Any) -> Generation:
+        """The live generation, of the record and the lease as they were read."""
+        if isinstance(said, REDIS_ERRORS):
+            raise self._unavailable("Redis cannot be read.", said) from said
+        raw = said[0]
         if raw is None:
             raise self._unavailable("There is no live generation of counters.")
-        try:
-            generation = msgspec.json.decode(raw, type=Generation)
-        except msgspec.MsgspecError as error:
-            raise self._unavailable("The record of the live generation cannot be read.", error) from error
-        if generation.layout != LAYOUT or generation.lanes < 1:
-            raise self._unavailable("The live generation has a layout that this version does not know.")
-        self._last_live = generation
-        return generation
+        if raw != self._last_raw:
+            try:
+                self._last_record = msgspec.json.decode(raw, type=Record)
+            except msgspec.MsgspecError as error:
+                raise self._unavailable("The record of the generations cannot be read.", error) from error
+            self._last_raw = raw
+        live = self._last_record.live
+        if live is None:
+            raise self._unavailable("There is no live generation of counters.")
+        if not live.is_readable:
+            raise self._unavailable(
+                "The live generation has a layout or kinds of events that this version does not know."
+            )
+        self._last_live = live
+        return live
 
     def _unavailable(self, reason: str, error: Exception | None = None) -> ApiError:
         """The error to raise; logged when the trouble is a new one, not for each request that meets it."""

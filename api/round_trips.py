@@ -1,7 +1,7 @@
 """Reads that share their way to Redis: who asks while others are on their way goes with the next round trip.
 
 A round trip costs us far more than a command in it, so that many who ask at once are answered at the price
-of few. The record of the live generation comes with each one. It is read after all who go with it had
+of few. The record of the generations comes with each one. It is read after all who go with it had
 asked, so each of them has it as it was during the request.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from schemas.counters import GENERATION_KEY
+from schemas.counters import LEASE_KEY, RECORD_KEY
 
 REDIS_ERRORS: Final = (RedisError, RedisClusterException)
 """All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""
@@ -22,7 +22,9 @@ AT_ONCE: Final = 2
 
 Command: TypeAlias = Sequence[str | bytes | int]
 Reply: TypeAlias = tuple[Any, Any]
-"""The record of the live generation, and the reply to the command: what Redis said, or its error."""
+"""The record of generations and the lease, and the reply to the command: what Redis said, or its error."""
+
+_RECORD: Final = ("MGET", RECORD_KEY, LEASE_KEY)
 
 
 class RoundTrips:
@@ -34,7 +36,7 @@ class RoundTrips:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, command: Command = ()) -> Reply:
-        """Read the record of the live generation, and what a command says that writes nothing.
+        """Read the record of the generations, and what a command says that writes nothing.
 
         command: its name, keys and arguments; none: the record alone.
         Raises: one of REDIS_ERRORS where Redis cannot be reached.
@@ -59,23 +61,23 @@ class RoundTrips:
 
     async def _take(self, asked: Sequence[tuple[Command, asyncio.Future[Reply]]]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("GET", GENERATION_KEY)
+        pipeline.execute_command(*_RECORD)
         for command, _ in asked:
             if command:
                 pipeline.execute_command(*command)
         try:
-            live, *answers = await pipeline.execute(raise_on_error=False)
+            record, *answers = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             for _, reply in asked:
                 if not reply.done():
                     reply.set_exception(error)
             return
-        live = await self._or_alone(("GET", GENERATION_KEY), live)
+        record = await self._or_alone(_RECORD, record)
         left = iter(answers)
         for command, reply in asked:
             answer = await self._or_alone(command, next(left)) if command else None
             if not reply.done():  # whoever asked may be gone
-                reply.set_result((live, answer))
+                reply.set_result((record, answer))
 
     async def _or_alone(self, command: Command, answer: Any) -> Any:
         """The answer of a command, asked again by itself where it is an error.

@@ -4,10 +4,13 @@ A *generation* is one complete set of counters, built from the topic under one s
 are spread over *lanes*; all keys of a lane begin with the lane's key `{generation:lane}`, whose braces
 put them into one hash slot, so that one script call may touch them all on a Redis Cluster too.
 
-    ses-metrics:generation  string  JSON of `Generation`: the live one. Written last when one is made
-    LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), `retired` (once no longer live), and
-                                    for each partition `f<partition>`, the fence (next offset; none is 0), and
-                                    `c<partition>`, complete-through (ms)
+    {ses-metrics}:generations  string  JSON of `Record`: each generation that there is, and its state.
+                                    `aggregator/record.lua` alone writes it
+    {ses-metrics}:lease       string  token of the rebuild that runs; expires within seconds of its death
+    LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), and for each partition
+                                    `f<partition>`, the fence (next offset; none is 0), and `c<partition>`,
+                                    complete-through (ms); `retired`, `successor` and `barred`: see
+                                    `aggregator/lane.lua`
     LANE:n                    set   the tenants (made safe) that have counters
     LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
     LANE:c:TENANT:DAY         hash  scope -> bag: the counts of that day, see `unpack_bag`
@@ -16,19 +19,21 @@ put them into one hash slot, so that one script call may touch them all on a Red
     LANE:m:TENANT:SENDDAY     string  sizes of the message state's layers, and the entries in the last one
     LANE:m:TENANT:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
 
-The last two expire; see `aggregator/apply.lua`, which alone writes below LANE.
+The last two expire; see `aggregator/apply.lua`, which alone writes below LANE. The database is ours alone.
 TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fields, set members and values.
 """
 
+from enum import StrEnum
 from typing import Final
 from urllib.parse import quote, unquote
 from zlib import crc32
 
 import msgspec
 
-from schemas.kinds import KINDS
+from schemas.kinds import FIELDS, KINDS
 
-GENERATION_KEY: Final = "ses-metrics:generation"
+RECORD_KEY: Final = "{ses-metrics}:generations"
+LEASE_KEY: Final = "{ses-metrics}:lease"
 
 LAYOUT: Final = 2
 """Version of this layout. A program meets another one only by refusing it."""
@@ -45,20 +50,89 @@ assert CELLS <= MANY, "cells and the marks of a bag share one byte"
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of the live generation.
+    """One generation.
 
     name: the name of its key space; lanes: how many lanes it has; rules: the fingerprint of the rules it
-    was counted by; layout: the version of this layout; cluster_id, topic_id: the Kafka cluster and topic
-    it was counted from; created_ms: when, by the clock of the program that made it.
+    was counted by; layout: the version of this layout; kinds: the fields of the kinds, in the order in which
+    cells number them; cluster_id, topic_id: the Kafka cluster and topic it was counted from; created_ms:
+    when, by Redis's clock.
     """
 
     name: str
     lanes: int
     rules: str
     layout: int
+    kinds: tuple[str, ...]
     cluster_id: str
     topic_id: str
     created_ms: int
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this program knows how to read it: it has this layout, and these kinds in this order."""
+        return self.layout == LAYOUT and self.kinds == FIELDS and self.lanes > 0
+
+
+class State(StrEnum):
+    """Where a generation is in its life; which state may follow which says `aggregator.lifecycle`."""
+
+    BUILDING = "building"
+    """A rebuild counts the topic into it."""
+    COMPARING = "comparing"
+    """A rebuild compares it with the live one."""
+    CLOSING = "closing"
+    """A rebuild closes the lanes of the live one, to switch to it."""
+    LIVE = "live"
+    """Workers count into it, and the API answers from it."""
+    RETIRED = "retired"
+    """It was live."""
+    DROPPING = "dropping"
+    """Its keys are being removed, or expire."""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation in the record.
+
+    attempt: of one that is `closing`, the token of the lease under which its rebuild does so.
+    start: the fences it began with, where it does not begin at the start of the log: what was begun as
+    partial counters must not be finished as whole ones.
+    """
+
+    generation: Generation
+    state: State
+    attempt: str = ""
+    start: dict[int, int] = {}
+
+    @property
+    def closes_as(self) -> str:
+        """What stands as `retired` in the lanes that it closes."""
+        return closed_for(self.generation.name, self.attempt)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Every generation there is: at most one is live, and at most one is being made."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def live(self) -> Generation | None:
+        """The live one, none where there is none."""
+        return next((each.generation for each in self.members if each.state is State.LIVE), None)
+
+    @property
+    def next(self) -> Member | None:
+        """The one that is being made, none where there is none."""
+        making = (State.BUILDING, State.COMPARING, State.CLOSING)
+        return next((each for each in self.members if each.state in making), None)
+
+    def named(self, name: str) -> Member | None:
+        """The generation of that name, none where there is none."""
+        return next((each for each in self.members if each.generation.name == name), None)
+
+
+def closed_for(successor: str, attempt: str) -> str:
+    """What says in a lane for whom it was closed, and in which attempt."""
+    return f"{successor}:{attempt}"
 
 
 def safe_id(raw: str) -> str:

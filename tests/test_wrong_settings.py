@@ -16,7 +16,7 @@ import pytest
 import redis
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from aggregator import store
+from aggregator import connection
 from api import reader
 from deploy.valkey import Valkey
 from schemas.settings import RedisSettings
@@ -109,7 +109,7 @@ def test_an_encoded_password_opens_redis(valkey_factory: Callable[[], Valkey]) -
     with redis.Redis.from_url(valkey.url) as client:
         client.config_set("requirepass", password)
     settings = RedisSettings(redis_url=f"redis://:{quote(password, safe='')}@127.0.0.1:{valkey.port}/0")
-    with store.connect(settings) as client:
+    with connection.connect(settings) as client:
         assert client.ping()
 
     async def asked() -> bool:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.facts import Facts, Scopes
-from aggregator.store import CALL_TIMEOUT_S
+from aggregator.connection import CALL_TIMEOUT_S
 from aggregator.tally import pack
 from deploy.valkey import Valkey
 from schemas.counters import safe_id

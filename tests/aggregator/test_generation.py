@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from aggregator.cluster import Cluster, Log
 from aggregator.config import AggregatorSettings
 from aggregator.errors import (
+    ClosedError,
     GoneError,
     KafkaUnavailableError,
     OtherLogError,
@@ -22,7 +23,8 @@ from aggregator.rules import Rules
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
 from deploy.valkey import Valkey
-from schemas.counters import GENERATION_KEY, LAYOUT, Generation, lane_key
+from schemas.counters import LAYOUT, RECORD_KEY, Generation, lane_key
+from schemas.kinds import FIELDS
 from schemas.topics import EVENTS
 from tests import services
 
@@ -36,6 +38,7 @@ def generation(**changes: object) -> Generation:
         "lanes": 2,
         "rules": RULES.fingerprint,
         "layout": LAYOUT,
+        "kinds": FIELDS,
         "cluster_id": LOG.cluster_id,
         "topic_id": LOG.topic_id,
         "created_ms": 1,
@@ -48,7 +51,7 @@ def find(settings: AggregatorSettings, store: Store) -> Generation:
     deadline = time.monotonic() + 60
     while True:
         try:
-            return find_or_make_first(store, Cluster(settings), RULES, settings.consumer_group, now_ms=5)
+            return find_or_make_first(store, Cluster(settings), RULES, settings.consumer_group)
         except KafkaUnavailableError:
             assert time.monotonic() < deadline, "Kafka does not answer"
             time.sleep(0.2)
@@ -81,6 +84,7 @@ def store(settings: AggregatorSettings) -> Store:
         (None, GoneError),
         (generation(rules="others"), OtherRulesError),
         (generation(layout=LAYOUT + 1), OtherRulesError),
+        (generation(kinds=FIELDS[::-1]), OtherRulesError),
         (generation(cluster_id="another"), OtherLogError),
         (generation(topic_id="another"), OtherLogError),
     ],
@@ -123,7 +127,7 @@ def test_a_topic_that_is_not_there_is_waited_for(settings: AggregatorSettings, s
     """No topic, no generation."""
     elsewhere = settings.model_copy(update={"events_topic": "never-made"})
     with pytest.raises(KafkaUnavailableError, match="never-made"):
-        find_or_make_first(store, Cluster(elsewhere), RULES, "group", 5)
+        find_or_make_first(store, Cluster(elsewhere), RULES, "group")
 
 
 def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSettings) -> None:
@@ -133,8 +137,8 @@ def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSet
     assert [answer.status for answer in answers] == ["OK", "OK"]
     assert store.fences(generation()) == [{0: 3}, {0: 4}]
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.hset(lane_key("g", 0), "retired", "1")
-        with pytest.raises(GoneError):
+        client.hset(lane_key("g", 0), "retired", "h:1")
+        with pytest.raises(ClosedError):
             store.fences(generation())
         client.delete(lane_key("g", 0))
         with pytest.raises(GoneError):
@@ -144,7 +148,7 @@ def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSet
 def test_an_unreadable_record_is_no_missing_one(store: Store, settings: AggregatorSettings) -> None:
     """What stands in the generation's key and cannot be read stops counting; it is not taken for nothing."""
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.set(GENERATION_KEY, "{}")
+        client.set(RECORD_KEY, "{}")
     with pytest.raises(StoreUnavailableError):
         store.live()
 

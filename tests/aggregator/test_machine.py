@@ -32,6 +32,7 @@ from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
 from deploy.traffic import DAY, HOUR
 from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
 from schemas.settings import RedisSettings
 from tests import services
 from tests.chaos import arena, view
@@ -146,6 +147,7 @@ class Machine(RuleBasedStateMachine):
             lanes=LANES,
             rules=RULES.fingerprint,
             layout=LAYOUT,
+            kinds=FIELDS,
             cluster_id="cluster",
             topic_id="topic",
             created_ms=0,

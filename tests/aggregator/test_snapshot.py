@@ -10,6 +10,7 @@ import redis
 from aggregator.errors import GoneError
 from aggregator.keyspace import Keyspace, Snapshot
 from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
 from schemas.settings import RedisSettings
 from tests.aggregator.lanes import Lane
 
@@ -38,7 +39,14 @@ def held(redis_url: str) -> Generation:
                 client.sadd(f"{lane.key}:d:{tenant}", day)
                 client.hset(f"{lane.key}:c:{tenant}:{day}", mapping=bags(day))
     return Generation(
-        name=lane.generation, lanes=1, rules="", layout=LAYOUT, cluster_id="", topic_id="", created_ms=0
+        name=lane.generation,
+        lanes=1,
+        rules="",
+        layout=LAYOUT,
+        kinds=FIELDS,
+        cluster_id="",
+        topic_id="",
+        created_ms=0,
     )
 
 

@@ -316,4 +316,4 @@ def test_counters_of_a_lost_redis_are_not_zeros(site: Site, writer: Writer) -> N
     assert site.get("/api/metrics", key).status_code == 503
     writer.client.flushdb()
     assert site.get("/api/metrics", key).status_code == 503
-    assert writer.client.get(counters.GENERATION_KEY) is None
+    assert writer.client.get(counters.RECORD_KEY) is None

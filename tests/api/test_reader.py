@@ -18,6 +18,7 @@ from api.reader import Counters, Reader, Scope, connect
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey
 from schemas import counters
+from schemas.counters import Member, State, closed_for
 from schemas.kinds import FIELDS
 from tests.api.conftest import Door, OpenDoor
 from tests.api.writer import Counted, Writer
@@ -96,14 +97,60 @@ def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run)
     writer.write([Counted(HOUR, "sent")])
     lane = writer.lane()
     assert read(tenant_counters).days
-    writer.client.hset(lane, "retired", 1)  # closed to counting; until the switch its numbers are right
-    assert read(tenant_counters).days
     writer.client.hset(lane, "generation", "g0")
     assert "live generation" in refuses(read)
     writer.client.hdel(lane, "generation")
     assert "live generation" in refuses(read)
     writer.client.delete(lane)
     assert "live generation" in refuses(read)
+
+
+def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
+    writer: Writer, redis_db: str
+) -> None:
+    """The rebuild that closed them holds its lease: read. It is dead: for 15 s more. It succeeded: never.
+
+    Also where the numbers are many ids: they are judged likewise.
+    """
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+    later = Writer(writer.client, "g2").generation
+    attempt = closed_for("g2", "token")
+    made = Member(generation=later, state=State.CLOSING, attempt="token")
+    writer.put(Member(generation=writer.generation, state=State.LIVE), made)
+    writer.client.hset(writer.lane(), "retired", attempt)
+    writer.client.set(counters.LEASE_KEY, "token")
+    clock_s = [100.0]
+
+    async def over_time() -> None:
+        reader = Reader(connect(ApiSettings(redis_url=redis_db)), lambda: clock_s[0])
+
+        async def is_read(at_s: float) -> bool:
+            clock_s[0] = at_s
+            asked = (tenant_counters(reader), reader.known_ids("acme", "sequence"))
+            codes = [
+                getattr(each, "code", None) for each in await asyncio.gather(*asked, return_exceptions=True)
+            ]
+            assert codes in ([None, None], [UNAVAILABLE, UNAVAILABLE])
+            return codes == [None, None]
+
+        assert await is_read(100.0)
+        assert await is_read(1_000.0), "a switch under way"
+        writer.client.set(counters.LEASE_KEY, "another")
+        assert [await is_read(at) for at in (1_000.0, 1_015.0, 1_015.1, 9_000.0)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        writer.client.hset(writer.lane(), "retired", closed_for("g2", "next token"))
+        assert await is_read(9_000.0), "another attempt has its own time"
+        writer.client.hset(writer.lane(), "successor", "g2")
+        assert not await is_read(9_000.0), "the switch was done, and the record does not know"
+        writer.client.hdel(writer.lane(), "retired", "successor")
+        assert await is_read(9_000.0), "open again"
+        await reader.close()
+
+    asyncio.run(over_time())
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -172,15 +219,17 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
     writer.write([Counted(HOUR, "sent")])
     writer.go_live(layout=counters.LAYOUT + 1)
     assert "layout" in refuses(read)
+    writer.go_live(kinds=FIELDS[::-1])
+    assert "kinds" in refuses(read), "every number would stand under another name"
     writer.go_live(lanes=0)
     assert "layout" in refuses(read)
     for record in (b"", b"{}", b"null", b"\xff"):
-        writer.client.set(counters.GENERATION_KEY, record)
+        writer.client.set(counters.RECORD_KEY, record)
         assert "record" in refuses(read)
-    writer.client.delete(counters.GENERATION_KEY)
+    writer.client.delete(counters.RECORD_KEY)
     assert "no live generation" in refuses(read)
-    writer.client.sadd(counters.GENERATION_KEY, "x")
-    assert "Redis" in refuses(read)
+    writer.client.sadd(counters.RECORD_KEY, "x")
+    assert "no live generation" in refuses(read)
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_order_of_judgement(writer: Writer, door: Door) -> None:
     assert refused(door.get(path), "UNAVAILABLE")
     assert refused(door.get(path, **stranger), "UNAUTHORIZED")
 
-    writer.client.delete(counters.GENERATION_KEY)
+    writer.client.delete(counters.RECORD_KEY)
     assert refused(door.get(path, **stranger), "UNAVAILABLE")
     assert refused(door.get(path), "UNAVAILABLE")
 
@@ -352,7 +352,7 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     assert "api_keys_followed 0.0" in door.send("GET", "/metrics").text
 
     door.keys.loaded, door.keys.next_offset = False, 7
-    writer.client.delete(counters.GENERATION_KEY)
+    writer.client.delete(counters.RECORD_KEY)
     waiting = door.send("GET", "/readyz")
     assert waiting.status_code == 503
     assert waiting.json()["status"] == "unavailable"

@@ -8,7 +8,7 @@ import msgspec
 import redis
 
 from schemas import counters
-from schemas.counters import Generation
+from schemas.counters import Generation, Member, Record, State
 from schemas.kinds import FIELDS
 
 
@@ -48,6 +48,7 @@ class Writer:
             lanes=lanes,
             rules="r",
             layout=counters.LAYOUT,
+            kinds=FIELDS,
             cluster_id="c",
             topic_id="t",
             created_ms=0,
@@ -56,8 +57,12 @@ class Writer:
             client.hset(counters.lane_key(name, lane), mapping={"generation": name, "rules": "r"})
 
     def go_live(self, **changes: object) -> None:
-        record = msgspec.structs.replace(self.generation, **changes)
-        self.client.set(counters.GENERATION_KEY, msgspec.json.encode(record))
+        live = msgspec.structs.replace(self.generation, **changes)
+        self.put(Member(generation=live, state=State.LIVE))
+
+    def put(self, *members: Member) -> None:
+        """Set the record to these generations."""
+        self.client.set(counters.RECORD_KEY, msgspec.json.encode(Record(members)))
 
     def lane(self, tenant: str = "acme") -> str:
         lane = counters.lane_of(tenant, self.generation.lanes)

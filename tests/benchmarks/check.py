@@ -6,15 +6,17 @@ template, and the tenants that there are. (`verify` compares every cell with a r
 """
 
 from collections import defaultdict
+from typing import Any
 
 import msgspec
 import redis
 
 from schemas.counters import (
-    GENERATION_KEY,
     HOURS,
+    RECORD_KEY,
     TENANT_SCOPE,
     Generation,
+    Record,
     lane_key,
     lane_of,
     safe_id,
@@ -34,10 +36,10 @@ class WrongNumbersError(Exception):
 
 def check(client: redis.Redis, expected: Expected) -> None:
     """Compare the live generation with what must be counted. Raises: WrongNumbersError."""
-    record = client.get(GENERATION_KEY)
-    if record is None:
+    raw: Any = client.get(RECORD_KEY)
+    live = msgspec.json.decode(raw, type=Record).live if raw else None
+    if live is None:
         raise WrongNumbersError("there is no generation")
-    live = msgspec.json.decode(record, type=Generation)
     there: set[bytes | str] = set()
     for lane in range(live.lanes):
         there |= client.smembers(f"{lane_key(live.name, lane)}:n")

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from schemas.counters import GENERATION_KEY
+import msgspec
+
+from schemas.counters import RECORD_KEY, Record
 from tests.benchmarks.check import WrongNumbersError, check
 from tests.benchmarks.scene import MICRO, Scene, Stage, Topic
 from tests.benchmarks.watch import Watched, watch
@@ -93,7 +95,7 @@ def rebuild_and_verify(scene: Scene, topic: Topic, processes: int) -> tuple[Coun
             meter = _CpuMeter(stage, [command.pid])
             watched = watch(topic, stage.fences, lambda: _still_runs(command), meter.start)
             cpu_us = meter.stop(watched)
-            wait_until(lambda: stage.redis.get(GENERATION_KEY) is not None, "the switch")
+            wait_until(lambda: _is_live(stage), "the switch")
         finally:
             command.kill()
             command.communicate()
@@ -103,6 +105,11 @@ def rebuild_and_verify(scene: Scene, topic: Topic, processes: int) -> tuple[Coun
             watched.rate(first_s), watched.share_since(first_s), watched.end_s - spawned_s, cpu_us
         )
         return counted, _verify(stage)
+
+
+def _is_live(stage: Stage) -> bool:
+    raw: Any = stage.redis.get(RECORD_KEY)
+    return bool(raw) and msgspec.json.decode(raw, type=Record).live is not None
 
 
 def _verify(stage: Stage) -> float:

@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 import psutil
 import redis
 
-from aggregator.keyspace import REBUILD_KEY
 from deploy.kafka import Kafka
 from deploy.processes import free_port
 from deploy.valkey import Valkey
 from schemas import topics
-from schemas.counters import GENERATION_KEY, LANES, lane_key, lane_of
+from schemas.counters import LANES, RECORD_KEY, Record, lane_key, lane_of
 from tests import services
 from tests.benchmarks.ceiling import Event, fetches
 from tests.benchmarks.load import load
@@ -111,19 +110,17 @@ class Stage:
 
     def fences(self) -> list[list[int]]:
         """For each lane of the live generation, or of the one that is being rebuilt, the fences."""
-        record = self.redis.get(GENERATION_KEY) or self.redis.get(REBUILD_KEY)
-        if record is None:
+        raw: Any = self.redis.get(RECORD_KEY)
+        record = msgspec.json.decode(raw, type=Record) if raw else Record(())
+        found = record.live or (record.next.generation if record.next else None)
+        if found is None:
             return []
-        name = msgspec.json.decode(record, type=_Named).name
+        name = found.name
         wanted = [f"f{number}" for number in range(topics.EVENTS.partitions)]
         with self.redis.pipeline(transaction=False) as pipe:
             for lane in range(LANES):
                 pipe.hmget(lane_key(name, lane), wanted)
             return [[int(fence or 0) for fence in lane] for lane in pipe.execute()]
-
-
-class _Named(msgspec.Struct):
-    name: str
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -8,11 +8,14 @@ import redis
 
 from deploy.valkey import Valkey
 from schemas.counters import (
-    GENERATION_KEY,
     HOURS,
     LANES,
+    RECORD_KEY,
     TENANT_SCOPE,
     Generation,
+    Member,
+    Record,
+    State,
     lane_key,
     lane_of,
     safe_id,
@@ -32,13 +35,16 @@ from tests.benchmarks.workload import (
     tenant_name,
 )
 
-LIVE = Generation(name="g", lanes=LANES, rules="r", layout=1, cluster_id="c", topic_id="t", created_ms=0)
+LIVE = Generation(
+    name="g", lanes=LANES, rules="r", layout=1, kinds=FIELDS, cluster_id="c", topic_id="t", created_ms=0
+)
 
 
 def write(client: redis.Redis, events: int) -> Expected:
     """Counters as the layout says, one count after another; repeated opens and clicks are left out."""
     expected = Expected()
-    client.set(GENERATION_KEY, msgspec.json.encode(LIVE))
+    record = Record((Member(generation=LIVE, state=State.LIVE),))
+    client.set(RECORD_KEY, msgspec.json.encode(record))
     for happening in happenings(REFERENCE, events):
         before = expected.totals()
         expected.add(happening)
@@ -90,7 +96,7 @@ def test_a_tenant_too_many_and_a_missing_generation_are_found(client: redis.Redi
         client.sadd(f"{lane_key(LIVE.name, 3)}:n", "somebody-else")
         with pytest.raises(WrongNumbersError, match="tenants"):
             check(client, expected)
-        client.delete(GENERATION_KEY)
+        client.delete(RECORD_KEY)
         with pytest.raises(WrongNumbersError, match="no generation"):
             check(client, expected)
 

@@ -182,6 +182,30 @@ MUTATIONS = (
         "tests/aggregator/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",
         "< 2000000",
     ),
+    Mutation(
+        "a lost switch is not seen in the lanes",
+        (Edit("api/closed_lanes.py", "        if succeeded:\n            return False\n", ""),),
+        "test_generations.py::test_a_switch_that_redis_lost[generations restore]",
+        "frozen numbers were answered",
+    ),
+    Mutation(
+        "what a dead rebuild closed stays closed",
+        (Edit("applying.py", "            self._store.open_again(generation)\n", ""),),
+        "test_generations.py::test_killed_before_the_switch",
+        "every fence is at",
+    ),
+    Mutation(
+        "whichever generation is gone is taken for the live one",
+        (Edit("rebuild.py", "        if error.generation != live.name:\n            raise\n", ""),),
+        "test_generations.py::test_a_lost_lane_of_the_new_generation_is_not_the_live_ones[closing]",
+        "assert 0 == 1",
+    ),
+    Mutation(
+        "kinds are not compared",
+        (Edit("schemas/counters.py", " and self.kinds == FIELDS and", " and"),),
+        "tests/api/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
+        "DID NOT RAISE",
+    ),
 )
 
 

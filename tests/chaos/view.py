@@ -54,11 +54,10 @@ def lane_of(tenant: str, lanes: int) -> int:
 
 def lanes(client: Any) -> list[str]:
     """The keys of the live generation's lanes; none where there is no generation."""
-    record = client.get(counters.GENERATION_KEY)
-    if record is None:
-        return []
-    live = json.loads(record)
-    return [f"{{{live['name']}:{lane}}}" for lane in range(live["lanes"])]
+    record = client.get(counters.RECORD_KEY)
+    members = json.loads(record)["members"] if record else []
+    live = [each["generation"] for each in members if each["state"] == "live"]
+    return [f"{{{each['name']}:{lane}}}" for each in live for lane in range(each["lanes"])]
 
 
 def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> Seen:

@@ -18,11 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 
 from aggregator.cells import stored_cells
-from aggregator.keyspace import REBUILD_KEY
 from schemas import counters
 from tests import services
 from tests.pipeline import events, oracle
@@ -55,11 +53,10 @@ def made(sent: list[Sent]) -> Iterator[Outgoing]:
 
 def read_so_far(place: Place) -> int:
     """How many records the generation that is being built has passed, in its first lane."""
-    record = place.redis.get(REBUILD_KEY)
-    if not isinstance(record, bytes):
+    making = place.record().next
+    if making is None:
         return 0
-    name = msgspec.json.decode(record, type=counters.Generation).name
-    fences = place.redis.hgetall(counters.lane_key(name, 0))
+    fences = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
     return sum(int(at) for field, at in fences.items() if field[:1] == b"f")
 
 

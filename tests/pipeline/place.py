@@ -109,12 +109,16 @@ class Place:
     def ends(self) -> list[int]:
         return log.ends(self.bootstrap, self.programs.events_topic)
 
+    def record(self) -> counters.Record:
+        """The record of the generations, as it is now."""
+        raw: Any = self.redis.get(counters.RECORD_KEY)
+        return counters.Record(()) if raw is None else msgspec.json.decode(raw, type=counters.Record)
+
     def lanes(self) -> list[str]:
         """The keys of the live generation's lanes; none where there is no generation."""
-        record = self.redis.get(counters.GENERATION_KEY)
-        if record is None:
+        live = self.record().live
+        if live is None:
             return []
-        live = msgspec.json.decode(record, type=counters.Generation)
         return [counters.lane_key(live.name, lane) for lane in range(live.lanes)]
 
     def fences(self) -> list[list[int]]:

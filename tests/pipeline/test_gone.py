@@ -5,6 +5,7 @@ That nothing happens is told by counting how often a worker has looked and found
 
 import time
 
+from aggregator.registry import FORMER_KEY
 from tests.pipeline import events, log
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Program
@@ -18,7 +19,7 @@ def wait_until_it_looked(place: Place, worker: Program) -> None:
     """Return when the worker has looked for the generation's record some more times (it is not cached)."""
 
     def looks() -> int:
-        return int(place.redis.info("commandstats").get("cmdstat_get", {}).get("calls", 0))
+        return int(place.redis.info("commandstats").get("cmdstat_mget", {}).get("calls", 0))
 
     before = looks()
     worker.wait_until(lambda: looks() >= before + LOOKS, "it looks for a generation")
@@ -60,7 +61,9 @@ def test_an_empty_redis_but_a_group_that_has_counted(place: Place) -> None:
     place.send(events.records(6, time.time_ns() // 1_000_000, RECORDS, tenants=1))
     log.commit(place.bootstrap, place.programs.events_topic, place.programs.group, place.ends())
     worker = place.programs.worker()
-    assert "rebuild" in worker.wait_until_unready_because("no generation")
+    why = worker.wait_until_unready_because("no generation")
+    for word in (f"group '{place.programs.group}' has counted", "rebuild", "REDIS_URL", "CONSUMER_GROUP"):
+        assert word in why
     wait_until_it_looked(place, worker)
     assert place.redis.dbsize() == 0
     assert worker.stop() == 0
@@ -70,7 +73,21 @@ def test_a_redis_that_holds_something_else(place: Place) -> None:
     """A Redis without a generation that is not empty is no new one: no first generation is made."""
     place.redis.set("something", "of others")
     worker = place.programs.worker()
-    assert "rebuild" in worker.wait_until_unready_because("no generation")
+    why = worker.wait_until_unready_because("no generation")
+    for word in ("it holds 'something'", "ours alone", "REDIS_URL", "rebuild"):
+        assert word in why
+    assert worker.said("waiting outside the consumer group")
     wait_until_it_looked(place, worker)
     assert place.redis.keys() == [b"something"]
     assert worker.stop() == 0
+
+
+def test_a_redis_of_a_version_before(place: Place) -> None:
+    """Counters with a record of the former kind are told apart from nothing; `rebuild` replaces them."""
+    place.redis.set(FORMER_KEY, '{"name": "old"}')
+    worker = place.programs.worker()
+    assert "rebuild" in worker.wait_until_unready_because("a version before this one")
+    place.send(events.records(9, time.time_ns() // 1_000_000, RECORDS, tenants=1))
+    assert place.programs.run("rebuild")[0] == 0
+    worker.wait_until_ready()
+    assert not place.redis.exists(FORMER_KEY)

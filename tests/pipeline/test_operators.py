@@ -52,9 +52,13 @@ def traffic(place: Place, api: Program, sent: list[Outgoing]) -> Iterator[list[i
 
 
 def generation(place: Place) -> str:
-    record = place.redis.get(counters.GENERATION_KEY)
-    assert isinstance(record, bytes)
-    return msgspec.json.decode(record, type=counters.Generation).name
+    live = place.record().live
+    assert live is not None
+    return live.name
+
+
+def put_record(place: Place, *members: counters.Member) -> None:
+    place.redis.set(counters.RECORD_KEY, msgspec.json.encode(counters.Record(members)))
 
 
 def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
@@ -69,11 +73,10 @@ def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
         killed = place.programs.command("rebuild")
 
         def half_way() -> bool:
-            building = place.redis.get("ses-metrics:rebuild")
-            if not isinstance(building, bytes):
+            making = place.record().next
+            if making is None:
                 return False
-            name = msgspec.json.decode(building, type=counters.Generation).name
-            fences = place.redis.hgetall(counters.lane_key(name, 0))
+            fences = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
             return sum(int(at) for field, at in fences.items() if field[:1] == b"f") > RECORDS // 4
 
         wait_until(half_way, "the rebuild is in the middle")
@@ -125,13 +128,17 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
         assert (difference["tenant"], difference["scope"], difference["id"]) == (tenant, "tenant", "")
         assert (difference["hour"], difference["field"]) == (hour, "clicked")
         assert difference["redis"] - difference["log"] == 1
+        assert hour in place.programs.run("verify", "--tenant", tenant)[1], "a table that is piped is whole"
         assert place.programs.run("verify", "--tenant", events.TENANTS[0])[0] == 0
         assert place.programs.run("verify", "--tenant", tenant, "--since", hour)[0] == 1
         code, out = place.programs.run("rebuild", "--drop", "--json")
         report = json.loads(out)
         assert (code, report["cells_differing"], report["examples"][0]["field"]) == (0, 1, "clicked")
-        assert report["dropped_keys"] > 0
+        assert (report["kept"], report["dropped_keys"]) == (report["previous"], 0), "the wrong one is kept"
         assert place.programs.run("verify", "--sample", "100")[0] == 0
+    assert place.redis.exists(bags)
+    code, out = place.programs.run("generations", "drop", report["previous"], "--json")
+    assert (code, json.loads(out)["dropped"]) == (0, [report["previous"]])
     assert not list(place.redis.scan_iter(match=f"{lane}*", count=10_000))
     place.wait_until_counted(worker)
     place.check(api, naive_count(sent), ("month",))
@@ -163,19 +170,16 @@ def test_rebuilds_that_must_not_be(place: Place) -> None:
     place.send(events.records(14, now_ms(), 2_000, TENANTS))
     place.wait_until_counted(worker)
     before = place.redis.dbsize()
-    live = json.loads(place.redis.get(counters.GENERATION_KEY) or b"")
+    record = place.record()
+    assert record.live is not None
     code, out = place.programs.run("rebuild", "--dry-run", "--json")
     assert (code, json.loads(out)["records"], place.redis.dbsize()) == (0, 2_000, before)
-    place.redis.set("ses-metrics:rebuild:lease", "another", px=60_000)
+    place.redis.set(counters.LEASE_KEY, "another", px=60_000)
     assert place.programs.run("rebuild")[0] == 1
-    place.redis.delete("ses-metrics:rebuild:lease")
-    begun = counters.Generation(
-        name="partial",
-        lanes=len(place.lanes()),
-        **{name: live[name] for name in ("rules", "layout", "cluster_id", "topic_id", "created_ms")},
-    )
-    record = msgspec.to_builtins(begun) | {"start": {"0": 1_000}}
-    place.redis.set("ses-metrics:rebuild", json.dumps(record))
+    place.redis.delete(counters.LEASE_KEY)
+    begun = msgspec.structs.replace(record.live, name="partial")
+    making = counters.Member(generation=begun, state=counters.State.BUILDING, start={0: 1_000})
+    put_record(place, *record.members, making)
     code, out = place.programs.run("rebuild", "--json")
     report = json.loads(out)
     assert (code, report["resumed"], report["partial"]) == (0, False, None), "begun partial, finished whole"

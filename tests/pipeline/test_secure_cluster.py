@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import pytest
 
-from aggregator import store
+from aggregator import connection, store
 from api import reader
 from deploy.processes import free_port
-from schemas.counters import GENERATION_KEY
+from schemas.counters import RECORD_KEY
 from schemas.settings import RedisSettings
 from tests.authority import Authority
 from tests.pipeline.programs import wait_until
@@ -49,15 +49,15 @@ def test_both_clients_reach_a_cluster_over_tls(authority: Authority, tmp_path: P
         worker = store.Store(settings("ses-worker"))
         worker.open()
         worker.close()
-        with store.connect(settings("ses-rebuild")) as writing:
-            writing.set(GENERATION_KEY, b"here")
-        with store.connect(settings("ses-verify")) as reading:
-            assert reading.eval_ro("return redis.call('GET', KEYS[1])", 1, GENERATION_KEY) == b"here"
+        with connection.connect(settings("ses-rebuild")) as writing:
+            writing.set(RECORD_KEY, b"here")
+        with connection.connect(settings("ses-verify")) as reading:
+            assert reading.eval_ro("return redis.call('GET', KEYS[1])", 1, RECORD_KEY) == b"here"
 
         async def ask() -> object:
             api = reader.connect(settings("ses-api"))
             try:
-                return await api.execute_command("GET", GENERATION_KEY)
+                return await api.execute_command("GET", RECORD_KEY)
             finally:
                 await api.aclose()
 
