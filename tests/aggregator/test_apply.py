@@ -10,8 +10,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregator.facts import Facts, Scopes
 from aggregator.connection import CALL_TIMEOUT_S
+from aggregator.facts import Facts, Scopes
 from aggregator.tally import pack
 from deploy.valkey import Valkey
 from schemas.counters import safe_id
