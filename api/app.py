@@ -1,6 +1,5 @@
 """The HTTP side: the metrics routes, their documentation, the page, health, and the program's own metrics."""
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -17,6 +16,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from api import docs, openapi, page
+from api.clock import now_ms
 from api.config import ApiSettings, rate_limit_of
 from api.errors import ApiError
 from api.meters import MeterRequests, Meters
@@ -70,11 +70,6 @@ class MetricsRoute(APIRoute):
         credentials = await BEARER(request)
         response = await self.endpoint(request, credentials=credentials, **request.path_params)
         await response(scope, receive, send)
-
-
-def now_ms() -> int:
-    """The time, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = now_ms) -> FastAPI:

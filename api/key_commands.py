@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
-from rich.cells import cell_len
 
-from api.app import now_ms
+from api.clock import now_ms
 from api.config import ApiSettings
 from api.key_topic import KeyFollower, KeyTopicError, check_topic, write_records
 from api.keys import ENTROPY_BYTES, KeyTable, NewKey, is_live, new_key
@@ -151,7 +150,7 @@ def list_keys(
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         rows = [[name.replace("_", " ") for name in TOLD], *map(_texts, told)]
-        widths = [min(COLUMN_MAX, max(map(_columns, column))) for column in zip(*rows, strict=True)]
+        widths = [min(COLUMN_MAX, max(map(len, column))) for column in zip(*rows, strict=True)]
         typer.echo("\n".join(_line(row, widths) for row in rows))
     if follower.unreadable:
         typer.echo(f"{follower.unreadable:,} records cannot be read and open nothing", err=True)
@@ -278,14 +277,8 @@ def _texts(told: dict[str, str | None]) -> list[str]:
     return [text if text.isprintable() else repr(text) for text in (told[name] or "" for name in TOLD)]
 
 
-def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
-    return len(text) if text.isascii() else cell_len(text)
-
-
 def _line(texts: list[str], widths: list[int]) -> str:
-    padded = (text + " " * (width - _columns(text)) for text, width in zip(texts, widths, strict=True))
-    return "  ".join(padded).rstrip()
+    return "  ".join(map(str.ljust, texts, widths)).rstrip()
 
 
 def _moment(ms: int | None) -> str | None:

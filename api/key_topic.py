@@ -44,6 +44,7 @@ KAFKA_TIMEOUT_S: Final = 10.0
 WRITE_AT_ONCE: Final = 10_000
 """Records that are given to librdkafka before it is waited for; it refuses above 100,000."""
 
+POLL_S: Final = 0.1
 WAIT_PAUSE_S: Final = 0.01
 REPORT_EVERY_S: Final = 60.0
 REPORT_AFTER_S: Final = 3.0
@@ -224,7 +225,7 @@ class KeyFollower:
         self._ask_why_at = time.monotonic() + REPORT_AFTER_S
         self._begin()
         while not self._stopping.is_set():
-            message = self._consumer.poll(0.5)
+            message = self._consumer.poll(POLL_S)
             if message is not None:
                 self._take(message)
             elif not self._read_to_end.is_set() and self._is_time_to_ask():

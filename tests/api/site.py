@@ -65,10 +65,14 @@ class Site:
         return self.get("/readyz").status_code == 200
 
     def keys(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("-m", "api", "keys", *arguments)
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python to its end. environment: more of it."""
         return subprocess.run(
-            [sys.executable, "-m", "api", "keys", *arguments],
+            [sys.executable, *arguments],
             cwd=ROOT,
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=LIMIT_S,

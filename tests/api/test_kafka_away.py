@@ -1,16 +1,13 @@
 """A Kafka that cannot be reached: why is told, in the log with the words of Kafka, in `/readyz` without."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.api.site import ROOT, Site, until
+from tests.api.site import Site, until
 from tests.api.writer import Writer
-from tests.services import LIMIT_S
 
 NOWHERE = "no-such-host.invalid:9092"
 WHY = "the host name of a broker is not known"
@@ -26,15 +23,7 @@ def site(tmp_path: Path, writer: Writer, redis_db: str) -> Iterator[Site]:
 
 @pytest.mark.parametrize("command", ["api keys list", "api keys create acme", "deploy.topics"])
 def test_a_command_says_why_in_a_line(site: Site, command: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", *command.split()],
-        cwd=ROOT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    ended = site.run("-m", *command.split())
     assert (ended.returncode, ended.stdout) == (1, "")
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert WHY in ended.stderr
@@ -55,14 +44,6 @@ def test_the_api_says_why_and_tells_nobody_where(site: Site) -> None:
 def test_help_creates_nothing_and_a_wrong_word_is_one(site: Site) -> None:
     """`deploy.topics` without a Kafka to ask: what asks none ends at once."""
     for arguments, status, words in ((["--help"], 0, "EVENTS_TOPIC"), (["nonsense"], 2, "nonsense")):
-        ended = subprocess.run(
-            [sys.executable, "-m", "deploy.topics", *arguments],
-            cwd=ROOT,
-            env=site.environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        ended = site.run("-m", "deploy.topics", *arguments)
         assert ended.returncode == status
         assert words in ended.stdout + ended.stderr

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -34,6 +35,12 @@ def site(tmp_path: Path, writer: Writer, redis_db: str, kafka_bootstrap: str) ->
         yield site
     finally:
         site.kill()
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant of the test's own: the topic of keys is everybody's."""
+    return f"tenant-{uuid4().hex}"
 
 
 @contextmanager
@@ -65,9 +72,9 @@ def let_go(command: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("write", [1, 2])
-def test_a_revocation_wins_over_a_rotation_under_way(site: Site, write: int) -> None:
+def test_a_revocation_wins_over_a_rotation_under_way(site: Site, tenant: str, write: int) -> None:
     """At whatever write of the rotation it comes: the key opens nothing, nor does one that nobody has."""
-    old = site.create("racing")
+    old = site.create(tenant)
     with held(site, write, "rotate", old[5:16]) as rotation:
         assert site.keys("revoke", old[5:16]).returncode == 0
         assert site.get("/api/metrics", old).status_code == 401
@@ -78,12 +85,12 @@ def test_a_revocation_wins_over_a_rotation_under_way(site: Site, write: int) -> 
     else:
         assert (out, "revoked meanwhile" in err) == ("", True)
         rows = json.loads(site.keys("list", "--json").stdout)
-        assert [row["revoked"] is not None for row in rows if row["tenant"] == "racing"] == [True, True]
+        assert [row["revoked"] is not None for row in rows if row["tenant"] == tenant] == [True, True]
 
 
-def test_of_two_rotations_at_once_one_holds(site: Site) -> None:
+def test_of_two_rotations_at_once_one_holds(site: Site, tenant: str) -> None:
     """The other ends with status 1 and names the key that holds; no more than two of a line are alive."""
-    old = site.create("twice")
+    old = site.create(tenant)
     with held(site, 1, "rotate", old[5:16]) as first, held(site, 1, "rotate", old[5:16]) as second:
         status, new, _ = let_go(first)
         assert status == 0
@@ -92,25 +99,25 @@ def test_of_two_rotations_at_once_one_holds(site: Site) -> None:
     assert (status, out) == (1, ""), "a second rotation of one key holds too"
     assert new[5:16] in err
     rows = json.loads(site.keys("list", "--json").stdout)
-    alive = {row["id"] for row in rows if row["tenant"] == "twice" and row["revoked"] is None}
+    alive = {row["id"] for row in rows if row["tenant"] == tenant and row["revoked"] is None}
     assert alive == {old[5:16], new[5:16]}
     assert [site.get("/api/metrics", key).status_code for key in (old, new.strip())] == [200, 200]
 
 
-def test_all_keys_of_a_tenant_are_revoked(site: Site) -> None:
+def test_all_keys_of_a_tenant_are_revoked(site: Site, tenant: str) -> None:
     """Those too that are made while it revokes; no other tenant's, and it says which."""
-    keys = [site.create("leaving") for _ in range(2)]
-    other = site.create("staying")
-    with held(site, 1, "revoke", "--tenant", "leaving") as revocation:
-        keys.append(site.create("leaving"))
+    keys = [site.create(tenant) for _ in range(2)]
+    other = site.create(f"{tenant}-staying")
+    with held(site, 1, "revoke", "--tenant", tenant) as revocation:
+        keys.append(site.create(tenant))
         keys.append(site.keys("rotate", keys[0][5:16]).stdout.strip())
         status, out, err = let_go(revocation)
     assert (status, out) == (0, ""), err
     assert err.splitlines() == [f"revoked {key[5:16]}" for key in keys]
     assert [site.get("/api/metrics", key).status_code for key in keys] == [401] * 4
     assert site.get("/api/metrics", other).status_code == 200
-    assert site.keys("revoke", "--tenant", "leaving").returncode == 0
-    for wrong in (("--tenant", "nobody"), (keys[0][5:16], "--tenant", "leaving"), ()):
+    assert site.keys("revoke", "--tenant", tenant).returncode == 0
+    for wrong in (("--tenant", f"{tenant}-nobody"), (keys[0][5:16], "--tenant", tenant), ()):
         done = site.keys("revoke", *wrong)
         assert done.returncode in {1, 2}
         assert done.stderr

@@ -4,7 +4,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from deploy.kafka import Kafka
 from deploy.processes import Waiting
 from schemas import counters
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
-from tests.api.site import ROOT, Site, until
+from tests.api.site import Site, until
 from tests.api.writer import Counted, Writer
 from tests.services import LIMIT_S, create_topics
 
@@ -194,15 +193,7 @@ def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
     """Whatever ends the thread that follows the keys: the program does not go on without it."""
     site.create("acme")
     broken = "from api.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
-    ended = subprocess.run(
-        [sys.executable, "-c", broken],
-        cwd=ROOT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    ended = site.run("-c", broken)
     assert ended.returncode == 1
     assert "the api keys are not followed any more" in ended.stderr
 
@@ -210,15 +201,7 @@ def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
 def test_a_port_belongs_to_one_program(site: Site) -> None:
     """A second program on the port ends with status 1 and one line; the first goes on."""
     program = site.start()
-    second = subprocess.run(
-        [sys.executable, "-m", "api"],
-        cwd=ROOT,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    second = site.run("-m", "api")
     assert second.returncode == 1
     assert second.stdout == ""
     assert len(second.stderr.splitlines()) == 1
@@ -278,15 +261,7 @@ def test_help_and_wrong_use(site: Site) -> None:
     """`--help` names the settings; what is typed or set wrong is named, in a line and by the status."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "api", *arguments],
-            cwd=ROOT,
-            env={**site.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        return site.run("-m", "api", *arguments, **environment)
 
     help_text = run("--help")
     assert help_text.returncode == 0

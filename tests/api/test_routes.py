@@ -369,7 +369,7 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     assert 'api_requests_total{route="/api/metrics/sequences/{id}",status="503"} 1.0' in lines
     assert 'api_requests_total{route="none",status="404"} 1.0' in lines
     assert "12345" not in lines
-    assert 'api_request_seconds_count{route="/readyz"} 3.0' in lines
+    assert 'api_request_seconds_count{route="/readyz"} 4.0' in lines
     assert "api_redis_read_seconds_count" in lines
 
 
