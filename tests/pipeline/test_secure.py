@@ -130,7 +130,8 @@ class House:
 
 def ended(process: "subprocess.Popen[str]") -> Ended:
     """Wait for the end of a command."""
-    out, err = process.communicate(timeout=LIMIT_S)
+    with process:
+        out, err = process.communicate(timeout=LIMIT_S)
     check_words(out + err)
     return Ended(process.returncode, out, err)
 
@@ -246,8 +247,8 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
         for right in by_user[part.user]
         if right.operation == operation
     ]
-    for right, process in at_once:
-        check_refused(ended(process), right)
+    for right, command in [(right, ended(process)) for right, process in at_once]:
+        check_refused(command, right)
     for right in by_user[REBUILD.user]:
         check_refused(house.run(REBUILD, user=user_without(right)), right)
 
@@ -357,14 +358,13 @@ def test_what_is_wrong_is_said_by_every_program(house: House, name: str) -> None
             if part.port:
                 programs.append(stack.enter_context(house.running(part, **wrong)))
             else:
-                commands.append(house.start(part, *part.arguments, **wrong))
-        for process in commands:
-            command = ended(process)
-            assert command.status == 1, process.args
-            assert fault.said in command.err.splitlines()[-1], process.args
+                commands.append((part.of, house.start(part, *part.arguments, **wrong)))
+        for each, command in [(each, ended(process)) for each, process in commands]:
+            assert command.status == 1, each
+            assert fault.said in command.err.splitlines()[-1], each
         for program in programs:
+            body = program.wait_until_unready_because("")  # the API looks at Redis when it is asked
             program.wait_until(partial(says, program, fault.said), f"it says: {fault.said}")
-            body = program.wait_until_unready_because("")
             assert not any(str(port) in body for port in (house.servers.kafka_port, house.servers.redis_port))
 
 
@@ -376,8 +376,7 @@ def test_a_ca_that_is_not_there_ends_every_program_at_once(house: House, of: str
         house.start(part, *part.arguments, **{name: "/nope", part.port or "API_PORT": str(free_port())})
         for part in parts
     ]
-    for process in processes:
-        command = ended(process)
-        assert command.status == 1, process.args
-        assert name in command.err, process.args
-        assert len(command.err.splitlines()) == 1, process.args
+    for part, command in zip(parts, [ended(process) for process in processes], strict=True):
+        assert command.status == 1, part
+        assert name in command.err, part
+        assert len(command.err.splitlines()) == 1, command.err
