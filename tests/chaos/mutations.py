@@ -1,8 +1,9 @@
 """Faults planted in a copy of the project: each line of the protocol that must not go missing, gone missing.
 
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
-that moves the line fails here, and not in silence. `case` is the targeted case that must turn red, `because`
-a word of its failure, so that it does not fail for another reason.
+that moves the line fails here, and not in silence. `case` is the test that must turn red, in this folder or,
+where it begins with `tests/`, from the project's root; `because` is a word of its failure, so that it does
+not fail for another reason.
 """
 
 import os
@@ -16,13 +17,13 @@ from pathlib import Path
 from tests.chaos import arena
 from tests.pipeline.programs import CHECKOUT
 
-PARTS = ("aggregator", "schemas", "deploy", "tests", "pyproject.toml")
+PARTS = ("aggregator", "api", "ingest", "schemas", "deploy", "tests", "pyproject.toml")
 LIMIT_S = 120
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file of the aggregator."""
+    """One replacement in a file: of the aggregator or, where it has a `/`, from the project's root."""
 
     file: str
     old: str
@@ -149,6 +150,18 @@ MUTATIONS = (
         "test_targeted.py::test_the_earliest_hour_wins",
         "lost 1, double 1",
     ),
+    Mutation(
+        "a fatal error of the producer ends the polling thread in silence",
+        (
+            Edit(
+                "ingest/publish.py",
+                "            self._give_up(error)\n            return True\n",
+                "            raise SystemExit from failure\n",
+            ),
+        ),
+        "tests/ingest/test_kafka.py::test_a_producer_that_is_broken_for_good_is_replaced",
+        "AssertionError: the producer is not replaced",
+    ),
 )
 
 
@@ -161,7 +174,7 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
         else:
             shutil.copy(source, tree / part)
     for edit in mutation.edits if mutation else ():
-        file = tree / "aggregator" / edit.file
+        file = tree / (edit.file if "/" in edit.file else f"aggregator/{edit.file}")
         text = file.read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")
@@ -172,9 +185,10 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
 
 
 def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a targeted case on a copy of the project: pytest's exit status, and all that it says."""
+    """Run a case on a copy of the project: pytest's exit status, and all that it says."""
+    path = case if case.startswith("tests/") else f"tests/chaos/{case}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", f"tests/chaos/{case}"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", path],
         cwd=tree,
         env={
             **os.environ,

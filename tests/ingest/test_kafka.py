@@ -143,10 +143,10 @@ async def until_it_publishes(publisher: KafkaPublisher) -> None:
             return
 
 
-def wait_until(done: Callable[[], bool], limit_s: float = WAIT_S) -> None:
+def wait_until(done: Callable[[], bool], why_not: str = "", limit_s: float = WAIT_S) -> None:
     until = time.monotonic() + limit_s
     while not done():
-        assert time.monotonic() < until
+        assert time.monotonic() < until, why_not
         time.sleep(0.05)
 
 
@@ -181,7 +181,9 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
                 break_for_good(broken)
                 ends = await asyncio.wait_for(many, ANSWER_SECONDS + 1)
                 assert all(isinstance(end, TryAgain | None) for end in ends)
-                await asyncio.to_thread(wait_until, partial(is_replaced, publisher, broken), RENEWED_WITHIN_S)
+                replaced = partial(is_replaced, publisher, broken)
+                why_not = "the producer is not replaced"
+                await asyncio.to_thread(wait_until, replaced, why_not, RENEWED_WITHIN_S)
                 with pytest.raises(TryAgain, match="takes no records"):
                     await publisher.check()
                 await send(b"after %d" % turn)
