@@ -88,6 +88,8 @@ class Certificates:
         if loading is None:
             loading = self._loading[url] = _Loading(asyncio.create_task(self._load(url)))
             loading.task.add_done_callback(lambda task: self._forget(url, task))
+        else:
+            self._places.ask_again(url)
         loading.waiting += 1
         try:
             async with asyncio.timeout(outbound.CALL_SECONDS):
@@ -134,7 +136,7 @@ class Certificates:
 
     async def _fetch(self, url: CertificateUrl) -> bytes:
         try:
-            async with self._places.take():
+            async with self._places.take(url):
                 pem = await outbound.get(self._client, url)
         except (outbound.CallError, GaveWayError):
             self._metrics.calls.labels("certificate", "failed").inc()

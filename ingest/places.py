@@ -2,7 +2,8 @@
 
 Anybody who knows the ARN of a topic can ask for calls. So while others wait, a call that has had its
 `patience` gives its place up, and the place goes to whom asked last: who asked before has had a chance, and a
-line that strangers fill is no line to stand in.
+line that strangers fill is no line to stand in. What is asked for again and again, as the certificate of all
+true messages is, comes to the front each time.
 """
 
 import asyncio
@@ -22,25 +23,27 @@ class Places:
         self._number = number
         self._patience_s = patience_s
         self._held: dict[asyncio.Timeout, float] = {}
-        self._line: list[asyncio.Future[None]] = []
+        self._line: dict[str, asyncio.Future[None]] = {}
+        """Who waits, by what for; the last is the next."""
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[None]:
+    async def take(self, name: str) -> AsyncIterator[None]:
         """Hold a place, once there is one, for what is done inside.
 
+        name: what for; not more than one at a time may wait for the same.
         Raises: GaveWayError out of what is done inside.
         """
         loop = asyncio.get_running_loop()
         while len(self._held) >= self._number:
             turn = loop.create_future()
-            self._line.append(turn)
+            self._line[name] = turn
             self._hurry()
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn in self._line:
-                    self._line.remove(turn)
-                else:
+                if self._line.get(name) is turn:
+                    del self._line[name]
+                else:  # called in the same moment
                     self._call_next()
                 raise
         limit = asyncio.timeout(None)
@@ -58,6 +61,11 @@ class Places:
             self._held.pop(limit, None)
             self._call_next()
 
+    def ask_again(self, name: str) -> None:
+        """Somebody else wants what waits under that name, if anything does: it is the next."""
+        if name in self._line:
+            self._line[name] = self._line.pop(name)
+
     def _hurry(self) -> None:
         """Somebody waits: bound the time of those who hold a place."""
         for limit, since in self._held.items():
@@ -66,7 +74,7 @@ class Places:
 
     def _call_next(self) -> None:
         while self._line:
-            turn = self._line.pop()
+            _, turn = self._line.popitem()
             if not turn.done():
                 turn.set_result(None)
                 return

@@ -225,8 +225,9 @@ def test_a_signal_ends_it_well(site: Site, number: signal.Signals) -> None:
         socket.create_connection(("127.0.0.1", site.port))
 
 
-def test_it_is_not_ready_before_it_listens_no_more(site: Site) -> None:
+def test_it_is_not_ready_before_it_listens_no_more(site: Site, writer: Writer) -> None:
     """After a signal it answers for the time of its grace, so that a balancer can notice."""
+    writer.write([Counted(HOUR, "sent", 5)])
     site.environment["SHUTDOWN_GRACE_S"] = "2"
     program = site.start()
     until(site.ready)

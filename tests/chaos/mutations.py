@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.chaos import arena
 from tests.pipeline.programs import CHECKOUT
 
-PARTS = ("aggregator", "api", "schemas", "deploy", "tests", "pyproject.toml")
+PARTS = ("aggregator", "api", "ingest", "schemas", "deploy", "tests", "pyproject.toml")
 LIMIT_S = 120
 
 
@@ -205,6 +205,18 @@ MUTATIONS = (
         (Edit("schemas/counters.py", " and self.kinds == FIELDS and", " and"),),
         "tests/api/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
         "DID NOT RAISE",
+    ),
+    Mutation(
+        "a fatal error of the producer ends the polling thread in silence",
+        (
+            Edit(
+                "ingest/publish.py",
+                "            self._give_up(error)\n            return True\n",
+                "            raise SystemExit from failure\n",
+            ),
+        ),
+        "tests/ingest/test_kafka.py::test_a_producer_may_break_for_good_while_kafka_is_away",
+        "AssertionError: the producer is not replaced",
     ),
 )
 

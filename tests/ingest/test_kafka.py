@@ -143,10 +143,10 @@ async def until_it_publishes(publisher: KafkaPublisher) -> None:
             return
 
 
-def wait_until(done: Callable[[], bool], limit_s: float = WAIT_S) -> None:
+def wait_until(done: Callable[[], bool], why_not: str = "", limit_s: float = WAIT_S) -> None:
     until = time.monotonic() + limit_s
     while not done():
-        assert time.monotonic() < until
+        assert time.monotonic() < until, why_not
         time.sleep(0.05)
 
 
@@ -181,7 +181,9 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
                 break_for_good(broken)
                 ends = await asyncio.wait_for(many, ANSWER_SECONDS + 1)
                 assert all(isinstance(end, TryAgain | None) for end in ends)
-                await asyncio.to_thread(wait_until, partial(is_replaced, publisher, broken), RENEWED_WITHIN_S)
+                replaced = partial(is_replaced, publisher, broken)
+                why_not = "the producer is not replaced"
+                await asyncio.to_thread(wait_until, replaced, why_not, RENEWED_WITHIN_S)
                 with pytest.raises(TryAgain, match="takes no records"):
                     await publisher.check()
                 await send(b"after %d" % turn)
@@ -192,6 +194,28 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
     found = [message.value() or b"" for message in records(kafka_bootstrap, topic)]
     assert set(taken) <= set(found)
     assert {b"before", b"after 0", b"after 1"} <= set(found)
+
+
+def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
+    """It is replaced then too, and who waits for it is told at once, not when time has run out."""
+    settings = EventsSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
+
+    async def use() -> None:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
+            for _ in range(2):
+                broken = publisher._producer
+                waiting = asyncio.create_task(publisher.publish(EventRecord(b"k", b"v", ())))
+                await asyncio.sleep(0)
+                break_for_good(broken)
+                replaced = partial(is_replaced, publisher, broken)
+                why_not = "the producer is not replaced"
+                await asyncio.to_thread(wait_until, replaced, why_not, RENEWED_WITHIN_S)
+                with pytest.raises(TryAgain):
+                    await waiting
+                with pytest.raises(TryAgain, match="out of order"):
+                    await publisher.check()
+
+    asyncio.run(use())
 
 
 def test_the_end_of_the_polling_thread_ends_the_program(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Calls:
         await settle()
 
     async def _call(self, number: int) -> None:
-        async with self._places.take():
+        async with self._places.take(str(number)):
             self.begun.append(number)
             await self.ends[number].wait()
 
@@ -56,6 +56,23 @@ def test_who_asked_last_is_next() -> None:
         assert calls.begun == [0, 1, 4, 3]
         for number in (1, 3, 2):
             await calls.end(number)
+
+    run(use())
+
+
+def test_what_is_asked_for_again_is_next() -> None:
+    async def use() -> None:
+        places = Places(1, LONG_S)
+        calls = Calls(places)
+        for number in range(5):
+            await calls.begin(number)
+        for name in ("2", "0", "no such"):
+            places.ask_again(name)
+        await calls.end(0)
+        assert calls.begun == [0, 2]
+        for number in (2, 4, 3, 1):
+            await calls.end(number)
+        assert calls.begun == [0, 2, 4, 3, 1]
 
     run(use())
 
@@ -100,7 +117,7 @@ def test_an_error_of_the_call_is_its_own() -> None:
         places = Places(1, LONG_S)
         for _ in range(3):
             with pytest.raises(TimeoutError):
-                async with places.take():
+                async with places.take("it"):
                     raise TimeoutError
 
     run(use())

@@ -107,6 +107,53 @@ def test_probes(running: Program) -> None:
     assert "ingest_deliveries_total" in httpx.get(f"{running.url}/metrics", trust_env=False).text
 
 
+class NoTls(socketserver.BaseRequestHandler):
+    """A server that knows no TLS."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"what do you mean?\n")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("localhost", "SSL", "KAFKA_SSL_CA_LOCATION"), ("kafka.invalid", "PLAINTEXT", "host name of a broker")],
+)
+def test_why_kafka_is_out_of_reach_is_told(
+    tmp_path: Path, signer: Signer, certificates: Path, wrong: tuple[str, str, str]
+) -> None:
+    """In the log once, with librdkafka's own words; by `/readyz` and to SNS without any address."""
+    host, protocol, said = wrong
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), NoTls) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        port = server.server_address[1]
+        try:
+            with program(
+                tmp_path,
+                KAFKA_BOOTSTRAP_SERVERS=f"{host}:{port}",
+                KAFKA_SECURITY_PROTOCOL=protocol,
+                SNS_TOPIC_ARNS=TOPIC,
+                SNS_CERTIFICATE_DIR=str(certificates),
+            ) as it:
+                answers = [deliver(it, signer.notification(TOPIC, event())) for _ in range(2)]
+                answers.append(httpx.get(f"{it.url}/readyz", trust_env=False, timeout=SNS_WAITS_S))
+                assert it.stop(signal.SIGTERM) == 0
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert said in answers[-1].json()["detail"]
+    for answer in answers:
+        assert host not in answer.text
+        assert str(port) not in answer.text
+    lines = [json.loads(line) for line in it.log.read_text().splitlines()]
+    (told,) = (line for line in lines if line["event"] == "kafka can't be used")
+    assert said in told["why"]
+    assert f"{host}:{port}" in told["error"]
+    (refused,) = (line for line in lines if line["event"] == "kafka takes no records")
+    assert said in refused["why"]
+
+
 HEAD = b"POST /webhooks/sns HTTP/1.1\r\nHost: ingest.test\r\n"
 
 
