@@ -2,10 +2,10 @@
 
 from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from aggregator.errors import KafkaUnavailableError
+from aggregator.errors import KafkaUnavailableError, TopicMissingError
 from schemas.settings import EventsSettings
 
 _TIMEOUT_S: Final = 5.0
@@ -34,7 +34,8 @@ class Cluster:
     def log(self) -> Log:
         """Which cluster and events topic this is.
 
-        Raises: KafkaUnavailableError where Kafka does not answer or the topic is not there.
+        Raises: KafkaUnavailableError where Kafka does not answer, TopicMissingError where it has no such
+        topic.
         """
         try:
             cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result()
@@ -44,6 +45,8 @@ class Cluster:
             # A client waits for the controller that it knows, also where that broker is dead and others have
             # long taken over; one that is new asks any broker who it is.
             self._admin = AdminClient(self._config)
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicMissingError(f"topic {self._topic}: {error}") from error
             raise KafkaUnavailableError(f"topic {self._topic}: {error}") from error
         return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
 
