@@ -55,18 +55,20 @@ class Applier:
         self._letters = letters
         self._cluster = cluster
 
-    def look(self) -> tuple[Generation, list[dict[int, int]]]:
-        """Connect anew. Returns: the live generation, and for each of its lanes the partitions' fences.
+    def look(self) -> tuple[Generation, list[dict[int, int]], frozenset[str]]:
+        """Connect anew.
 
+        Returns: the live generation, for each of its lanes the partitions' fences, the ids of the servers.
         Raises: PostponedError of any kind where this worker may not count now.
         """
         self._store.open()
         generation = judge(self._store.live(), self._rules, self._cluster.log())
         try:
-            return generation, self._store.fences(generation)
+            fences = self._store.fences(generation)
         except ClosedError:
             self._store.open_again(generation)
-            return generation, self._store.fences(generation)
+            fences = self._store.fences(generation)
+        return generation, fences, self._store.servers
 
     def count(
         self,
@@ -84,15 +86,10 @@ class Applier:
         return apply_calls(self._store, generation, calls)
 
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
-        """Move fences without events, where the generation is still the live one of this log.
+        """Move fences without events. Whether counting is still right `Checker` tells.
 
-        Raises: PostponedError of any kind; RolledBackError where Redis went back in time, StoreUnfitError
-        where it may no longer be trusted with counts.
+        Raises: PostponedError of any kind; RolledBackError where Redis went back in time.
         """
-        self._store.check()
-        live = judge(self._store.live(), self._rules, self._cluster.log())
-        if live.name != generation.name:
-            raise GoneError(f"generation {generation.name} was replaced by {live.name}")
         apply_moves(self._store, generation, calls)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from aggregator.errors import KafkaUnavailableError
+from aggregator.errors import KafkaUnavailableError, TopicMissingError
 from schemas.kafka_causes import Causes
 from schemas.settings import EventsSettings
 
@@ -40,7 +40,8 @@ class Cluster:
     def log(self) -> Log:
         """Which cluster and events topic this is.
 
-        Raises: KafkaUnavailableError where Kafka does not answer or the topic is not there.
+        Raises: KafkaUnavailableError where Kafka does not answer, TopicMissingError where it has no such
+        topic.
         """
         try:
             cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result()
@@ -51,8 +52,10 @@ class Cluster:
             # A client waits for the controller that it knows, also where that broker is dead and others have
             # long taken over; one that is new asks any broker who it is.
             self._admin = AdminClient(self._config)
-            why = self._causes.why(error, f"READ on {self._topic}")
-            raise KafkaUnavailableError(f"topic {self._topic}: {why}") from error
+            why = f"topic {self._topic}: {self._causes.why(error, f'READ on {self._topic}')}"
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicMissingError(why) from error
+            raise KafkaUnavailableError(why) from error
         return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
 
     def has_commits(self, group: str, partitions: int) -> bool:

@@ -17,12 +17,24 @@ class KafkaUnavailableError(PostponedError):
     """Kafka did not answer, or does not have the topic (yet)."""
 
 
+class TopicMissingError(KafkaUnavailableError):
+    """Kafka answered that it does not have the topic (yet)."""
+
+
+class NoVerdictError(PostponedError):
+    """Whether counting is still right could not be found out: ask again; counting may go on meanwhile."""
+
+
 class UndeliveredError(PostponedError):
     """Kafka did not acknowledge a dead letter: its record must not be passed."""
 
 
 class StoreUnfitError(PostponedError):
     """This Redis could lose counts: it is too old, or it evicts keys."""
+
+
+class OtherServerError(PostponedError):
+    """Redis is not the server that is counted into: connect anew."""
 
 
 class GoneError(PostponedError):

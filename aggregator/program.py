@@ -19,6 +19,7 @@ import structlog
 from aggregator.app import App, make_app
 from aggregator.applying import Applier
 from aggregator.batches import Consumer
+from aggregator.checking import Checker
 from aggregator.cluster import Cluster
 from aggregator.config import AggregatorSettings
 from aggregator.deadletter import DeadLetters
@@ -135,6 +136,7 @@ class Program:
                 letters=DeadLetters(self._settings),
                 cluster=self._cluster,
             ),
+            checker=Checker(rules=self._rules, store=Store(self._settings), cluster=Cluster(self._settings)),
             clock_ms=now_ms,
         )
         with tempfile.TemporaryDirectory(prefix="aggregator-") as directory:

@@ -49,6 +49,8 @@ class Store:
         self._settings = settings
         self._client: Client | None = None
         self._sha = ""
+        self.servers: frozenset[str] = frozenset()
+        """The ids of the servers that were connected to by `open`; a server has a new one with each start."""
 
     def open(self) -> None:
         """Connect anew, judge the server and hand it the script.
@@ -57,18 +59,27 @@ class Store:
         """
         self.close()
         self._client = connect(self._settings)
-        self.check()
+        self.servers = self.check()
         with translated():
             self._sha = str(self._client.script_load(SCRIPT))
 
-    def check(self) -> None:
+    def check(self) -> frozenset[str]:
         """Judge the server, or all that take writes in a cluster: its policy may change while it runs.
 
-        Raises: StoreUnavailableError, StoreUnfitError.
+        Returns: their ids. Raises: StoreUnavailableError, StoreUnfitError.
         """
         with translated():
-            for info in infos(self._connected()):
-                _judge(info)
+            found = infos(self._connected())
+        for info in found:
+            _judge(info)
+        return frozenset(str(info.get("run_id", "")) for info in found)
+
+    def check_or_open(self) -> frozenset[str]:
+        """As `check`, connecting first where that was not done or was undone."""
+        if self._client is not None:
+            return self.check()
+        self.open()
+        return self.servers
 
     def close(self) -> None:
         """Drop the connection."""

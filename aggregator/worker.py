@@ -7,6 +7,8 @@ Batch: read it. Whenever the Redis thread has nothing to do, all that was read m
 to it, and the next ones are read while it counts: so calls grow with the backlog, and are small without one.
 Tick: each second, lanes without events are moved along, so that silence cannot hide a rollback; the tick
 also stores up to when a partition is complete and tells Kafka how far we are.
+Check: with each tick, in a thread of its own, whether counting is still right (`checking`). Counting and
+moves do not wait for it; complete-through does.
 
 Kafka's committed offsets decide nothing here.
 """
@@ -16,7 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 from faust.types import TP
@@ -24,9 +26,11 @@ from faust.types import TP
 from aggregator import meters
 from aggregator.applying import Applied, Applier, packed
 from aggregator.batches import Batch, Consumer
+from aggregator.checking import Checker
 from aggregator.errors import (
     GoneError,
     KafkaUnavailableError,
+    NoVerdictError,
     OtherLogError,
     OtherRulesError,
     PostponedError,
@@ -45,6 +49,8 @@ from schemas.counters import Generation
 log = structlog.get_logger(__name__)
 
 TICK_S: Final = 1.0
+CHECK_S: Final = 1.0
+"""A tick waits no longer for a check; what is slower is heard by a later tick."""
 ABOVE_END_S: Final = 30.0
 """A fence above the log's end is a lost log only after this: an end reads low just after a leader change."""
 BEHIND_WARNING_MS: Final = 7 * DAY_MS
@@ -53,6 +59,26 @@ STALLED_TICKS: Final = 3
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
 _T = TypeVar("_T")
+
+
+class Probe(NamedTuple):
+    """What a tick asked for: up to `asked_ms` all is read once the partition is read up to `end`."""
+
+    tick: int
+    asked_ms: int
+    end: int
+
+    def is_met(self, position: int, vouched: int) -> bool:
+        """Whether it may be told. vouched: the last tick that a good check came after."""
+        return position >= self.end and self.tick <= vouched
+
+
+class Check(NamedTuple):
+    """A check under way: the tick that began it after it had asked, and the begin that it is about."""
+
+    tick: int
+    epoch: int
+    job: "asyncio.Future[None]"
 
 
 class Worker:
@@ -64,23 +90,31 @@ class Worker:
         topic: str,
         reader: Reader,
         applier: Applier,
+        checker: Checker,
         clock_ms: Callable[[], int],
     ) -> None:
         """Prepare.
 
-        topic: the events topic. reader: of the worker's rules. applier: runs in this worker's thread.
+        topic: the events topic. reader: of the worker's rules. applier, checker: each runs in a thread of
+        this worker.
         clock_ms: now, in ms since 1970, for complete-through and warnings.
         """
         self._topic = topic
         self._reader = reader
         self._applier = applier
+        self._checker = checker
         self._clock_ms = clock_ms
         self._flood = FloodWatch()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
+        self._checks = ThreadPoolExecutor(1, thread_name_prefix="checks")
+        self._check: Check | None = None
+        self._servers: frozenset[str] = frozenset()
+        self._tick_number = 0
+        self._vouched = 0
         self._consumer: Consumer | None = None
         self._generation: Generation | None = None
         self._partitions: dict[int, Partition] = {}
-        self._probes: dict[int, tuple[int, int]] = {}
+        self._probes: dict[int, Probe] = {}
         self._still: dict[int, tuple[int, int]] = {}
         self._complete: dict[int, int] = {}
         self._jobs = 0
@@ -127,6 +161,7 @@ class Worker:
         self._still = {}
         self._complete = {}
         self._pending = Pending()
+        self._vouched = 0
         meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
         meters.LAG_SECONDS.clear()
         self._not_ready(why)
@@ -161,7 +196,8 @@ class Worker:
         consumer.drop()
         epoch = consumer.epoch
         assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
-        generation, fences = await self._in_thread(self._applier.look)
+        generation, fences, servers = await self._in_thread(self._applier.look)
+        self._servers = servers
         if not assigned:
             self._generation = generation
             self._ready("no partition is assigned to this worker")
@@ -326,11 +362,11 @@ class Worker:
 
     async def _tick(self, generation: Generation, epoch: int) -> None:
         consumer = self._driver()
+        self._tick_number += 1
         asked_ms = self._clock_ms()
         ranges = await consumer.log_ranges(TP(self._topic, number) for number in self._partitions)
         if consumer.epoch != epoch:
             return
-        throughs: dict[int, int] = {}
         for tp, (_, end) in ranges.items():
             position = self._partitions[tp.partition].position
             if end < position:
@@ -339,8 +375,14 @@ class Worker:
             if self._is_stalled(tp.partition, position, end):
                 self.begin_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
                 return
-            throughs[tp.partition] = self._through(tp.partition, asked_ms, end, position)
             meters.LAG_RECORDS.labels(tp.partition).set(end - position)
+        await self._vouch(generation, epoch)
+        if consumer.epoch != epoch:
+            return
+        throughs = {
+            tp.partition: self._through(tp.partition, asked_ms, end, self._partitions[tp.partition].position)
+            for tp, (_, end) in ranges.items()
+        }
         positions = {tp: self._partitions[tp.partition].position for tp in ranges}
         self._hand_over(generation)  # moves come after what was read before them
         moves = {
@@ -355,6 +397,37 @@ class Worker:
             except KafkaUnavailableError as error:
                 log.info("Kafka took no commit, which only lag tools will miss", error=str(error))
 
+    async def _vouch(self, generation: Generation, epoch: int) -> None:
+        """Have it checked that counting is still right, and wait a moment for the verdict.
+
+        A tick asks for the end offsets first and has this checked then; it tells of what it asked only when a
+        check that began after it has come out well. The check reads the topic's id and the live generation:
+        an id never comes back, so where it is right at the check, it was right when the ends were asked for,
+        and the ends are those of the log that is counted. Whether the lanes are still those of the live
+        generation they say themselves when they are moved (`GONE`), as they are retired before another is
+        live. And what is told stands on the server that was counted into, beside the counts: where the check
+        saw another one, that is no verdict.
+        Raises: PostponedError of any kind where counting is no longer right.
+        """
+        if self._check is None:
+            call = partial(self._checker.check, generation, self._servers)
+            job = asyncio.get_running_loop().run_in_executor(self._checks, call)
+            self._check = Check(self._tick_number, epoch, job)
+        check = self._check
+        await asyncio.wait([check.job], timeout=CHECK_S)
+        if not check.job.done():
+            return  # the moves go on; a later tick hears of it
+        self._check = None
+        error = check.job.exception()
+        if check.epoch != epoch:
+            return  # of what was counted before the last begin
+        if isinstance(error, NoVerdictError):
+            self._remind(str(error), "counting goes on, complete-through waits")
+        elif error is not None:
+            raise error
+        else:
+            self._vouched = check.tick
+
     def _is_stalled(self, partition: int, position: int, end: int) -> bool:
         """Whether the last batch of a partition was lost inside Faust, where no later one shows it."""
         before, ticks = self._still.get(partition, (position, 0))
@@ -363,16 +436,17 @@ class Worker:
         return ticks > STALLED_TICKS
 
     def _through(self, partition: int, asked_ms: int, end: int, position: int) -> int:
-        """Up to when the partition is read, -1 for nothing new; remembers what is still to be reached."""
-        probe = self._probes.pop(partition, None)
+        """Up to when the partition is read and vouched for, -1 for nothing new; remembers what was asked."""
+        asked = Probe(self._tick_number, asked_ms, end)
+        probe = self._probes.pop(partition, asked)
         through = -1
-        if position >= end:
+        if asked.is_met(position, self._vouched):
             through = asked_ms
-        elif probe is not None and position >= probe[1]:
-            through = probe[0]
-            self._probes[partition] = (asked_ms, end)
+        elif probe.is_met(position, self._vouched):
+            through = probe.asked_ms
+            self._probes[partition] = asked
         else:
-            self._probes[partition] = probe or (asked_ms, end)
+            self._probes[partition] = probe
         if through >= 0:
             self._complete[partition] = through
         if partition in self._complete:  # also where it stands still: then it grows older
@@ -410,14 +484,16 @@ class Worker:
         self._not_ready(str(error))
         self._remind(str(error))
 
-    def _remind(self, what: str) -> None:
+    def _remind(self, what: str, then: str = "counting waits") -> None:
         """Say something that lasts: at once, then once a minute."""
         now = time.monotonic()
         if what != self._said[0] or now - self._said[1] >= REMINDER_S:
             self._said = (what, now)
-            log.warning("counting waits", why=what)
+            log.warning(then, why=what)
 
     def close(self) -> None:
-        """Wait for the calls in flight and drop the connection."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Wait for the calls in flight and drop the connections."""
+        for thread in (self._thread, self._checks):
+            thread.shutdown(wait=True, cancel_futures=True)
         self._applier.close()
+        self._checker.close()

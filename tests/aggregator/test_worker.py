@@ -22,7 +22,11 @@ def test_after_a_failure_nothing_of_the_same_begin_is_done() -> None:
 
     async def run() -> None:
         worker = Worker(
-            topic="t", reader=Reader(Rules()), applier=cast("Any", SimpleNamespace()), clock_ms=lambda: 0
+            topic="t",
+            reader=Reader(Rules()),
+            applier=cast("Any", SimpleNamespace()),
+            checker=cast("Any", SimpleNamespace()),
+            clock_ms=lambda: 0,
         )
         worker.bind(cast("Any", driver))
         worker._in_order(4, lambda: done.append("before"))

@@ -3,15 +3,18 @@
 Between aiokafka and our driver fetches are lost, begin too far on, come again, come late (so also for
 partitions that were revoked meanwhile). Between our driver and our worker batches are lost, as where Faust
 cancels an agent; an agent raises, or the reading of a batch does. `FAULT_SEED` seeds the chance, `FAULTS`
-names the faults. What was done to how many is logged as `disturbed`.
+names the faults. What was done to how many is logged as `disturbed`. While the file that `FAULT_HOLD` names
+is there, what it says is not answered: Kafka's admin (`kafka`) or Redis's INFO (`redis`).
 """
 
 import asyncio
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,14 +22,18 @@ import structlog
 
 from aggregator import program
 from aggregator.batches import Batch, Consumer, Transport
+from aggregator.cluster import Cluster
 from aggregator.config import AggregatorSettings
 from aggregator.record_batches import RecordBatch
+from aggregator.store import Store
 from aggregator.worker import Worker
 from schemas import logs
 
 RATE = 0.08
 ENOUGH = 4
 """So often each fault happens: a test wants to see the end, and Faust takes seconds to restart an agent."""
+
+HELD_S = 90.0
 
 log = structlog.get_logger(__name__)
 chance = Random(int(os.environ["FAULT_SEED"]))
@@ -89,6 +96,31 @@ class FaultyWorker(Worker):
         return super()._take(batch)
 
 
+def hold(what: str) -> None:
+    """Wait as long as the file says so, and not for ever."""
+    file = Path(os.environ.get("FAULT_HOLD", os.devnull))
+    deadline = time.monotonic() + HELD_S
+    while file.is_file() and file.read_text() == what and time.monotonic() < deadline:
+        log.info("held", what=what)
+        time.sleep(0.2)
+
+
+class HeldCluster(Cluster):
+    """Questions to a Kafka that answers late."""
+
+    def log(self) -> Any:
+        hold("kafka")
+        return super().log()
+
+
+class HeldStore(Store):
+    """A Redis whose INFO is answered late."""
+
+    def check(self) -> Any:
+        hold("redis")
+        return super().check()
+
+
 async def main() -> int:
     """Run the worker; returns its exit status."""
     return await program.Program(AggregatorSettings()).run()
@@ -99,5 +131,6 @@ if __name__ == "__main__":
     for chatty in ("faust", "mode", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     Transport.Consumer = FaultyConsumer
-    vars(program)["Worker"] = FaultyWorker  # the name that the program makes its worker by
+    # The names that the program makes its parts by.
+    vars(program).update(Worker=FaultyWorker, Cluster=HeldCluster, Store=HeldStore)
     sys.exit(asyncio.run(main()))

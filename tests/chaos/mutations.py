@@ -177,6 +177,18 @@ MUTATIONS = (
         "Timeout reading from socket",
     ),
     Mutation(
+        "checks stand before the next batch",
+        (
+            Edit(
+                "worker.py",
+                "run_in_executor(self._checks, call)",
+                "run_in_executor(self._thread, call)",
+            ),
+        ),
+        "test_targeted.py::test_late_answers_to_checks_do_not_hold_up_counting[kafka]",
+        "every fence is at",
+    ),
+    Mutation(
         "the tags that are remembered have no bound",
         (Edit("facts.py", "if self._bytes + size > SCOPES_KEPT_BYTES:", "if size > SCOPES_KEPT_BYTES:"),),
         "tests/aggregator/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",

@@ -280,6 +280,47 @@ def test_redis_that_evicts(arena: Arena) -> None:
     assert "allkeys-lru" in worker.said("counting waits")[-1]["why"]
 
 
+# What is asked beside the counting is answered late
+
+
+@pytest.mark.parametrize("late", ["kafka", "redis"])
+def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: Path, late: str) -> None:
+    """Kafka's admin or Redis's INFO hangs: batches are counted and lanes moved, complete-through waits."""
+    hold = tmp_path / "hold"
+    worker = arena.place.programs.start(
+        "tests.chaos.faulty",
+        AGGREGATOR_PORT="0",
+        CONSUMER_GROUP=arena.place.programs.group,
+        FAULT_SEED="1",
+        FAULTS="none",
+        FAULT_HOLD=str(hold),
+    )
+    wait_until(lambda: bool(worker.said("counting")), "the worker begins", LIMIT_S)
+    sends_of_all(arena, 0)
+    arena.wait_until_counted()
+    hold.write_text(late)
+    wait_until(lambda: bool(worker.said("held")), "a check hangs", LIMIT_S)
+    begins = len(worker.said("begin is due"))
+    told = complete_throughs(arena)
+    sends_of_all(arena, 60)
+    arena.check()
+    assert hold.exists()
+    assert complete_throughs(arena) == told, "nobody vouches for what was counted meanwhile"
+    hold.unlink()
+    wait_until(lambda: min(complete_throughs(arena)) > max(told), "complete-through goes on", LIMIT_S)
+    assert len(worker.said("begin is due")) == begins
+    assert worker.running
+
+
+def complete_throughs(arena: Arena) -> list[int]:
+    """Up to when each lane says that it is complete, in ms; 0 for none."""
+    return [
+        int(arena.redis.hget(lane, f"c{number}") or 0)
+        for lane in arena.place.lanes()
+        for number in range(topics.EVENTS.partitions)
+    ]
+
+
 # The topic is not what it was
 
 
