@@ -173,9 +173,14 @@ def test_killed_before_the_switch(arena: Arena) -> None:
     arena.wait_until_counted()
     api = with_api(arena)
     before = live(arena)
+
+    def kill() -> None:
+        os.killpg(rebuild.pid, signal.SIGKILL)
+        rebuild.wait()
+
     with asked(arena, api) as statuses:
         rebuild = arena.place.programs.command("rebuild")
-        arena.proxy.at_call(SWITCH, before=lambda: os.killpg(rebuild.pid, signal.SIGKILL))
+        arena.proxy.at_call(SWITCH, before=kill)
         rebuild.communicate(timeout=120)
         send(arena, 60)
         arena.check()
