@@ -143,6 +143,7 @@ class Rebuild:
         with Tail(self._settings, new, self._planner.lettered(followed)) as tail:
             if followed is not None:
                 self._compare(followed, new, tail, report, lease)
+                report.wrong = report.differing > 0 and followed.rules == new.rules
             lease.check()
             carried = self._switch(plan.live, followed, new, tail, lease=lease)
             report.workers_seen = self._read_on(new, tail, carried)
@@ -192,7 +193,6 @@ class Rebuild:
                 for lane in range(new.lanes):
                     self._catch_up(live, lane, tail)
                     self._compare_lane(live, new, lane, tail, report=report, lease=lease)
-                report.wrong = report.differing > 0 and live.rules == new.rules
                 return
             report.not_compared = "the live generation is not there as a whole: Redis was wiped"
         except _LiveBehindError:

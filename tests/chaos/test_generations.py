@@ -173,9 +173,14 @@ def test_killed_before_the_switch(arena: Arena) -> None:
     arena.wait_until_counted()
     api = with_api(arena)
     before = live(arena)
+
+    def kill() -> None:
+        os.killpg(rebuild.pid, signal.SIGKILL)
+        rebuild.wait()
+
     with asked(arena, api) as statuses:
         rebuild = arena.place.programs.command("rebuild")
-        arena.proxy.at_call(SWITCH, before=lambda: os.killpg(rebuild.pid, signal.SIGKILL))
+        arena.proxy.at_call(SWITCH, before=kill)
         rebuild.communicate(timeout=120)
         send(arena, 60)
         arena.check()
@@ -239,6 +244,9 @@ def test_a_lost_lane_of_the_new_generation_is_not_the_live_ones(arena: Arena, mo
     ended(arena.place.programs.command("rebuild"))
     assert passed.is_set()
     assert live(arena) == before, "the good generation was retired"
+    if moment == "comparing":
+        closed_once = arena.redis.hexists(counters.lane_key(before.name, 0), "barred")
+        assert not closed_once, "the good generation was closed for it"
     send(arena, 60)
     arena.check()
     assert is_open(arena, before)
