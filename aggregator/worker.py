@@ -34,6 +34,7 @@ from aggregator.errors import (
 )
 from aggregator.facts import Reader
 from aggregator.fences import Partition
+from aggregator.lags import Lags
 from aggregator.pending import Pending
 from aggregator.reading import FloodWatch, read_batch
 from aggregator.record_batches import unpacked
@@ -82,7 +83,7 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._probes: dict[int, tuple[int, int]] = {}
         self._still: dict[int, tuple[int, int]] = {}
-        self._complete: dict[int, int] = {}
+        self._lags = Lags(clock_ms)
         self._jobs = 0
         self._pending = Pending()
         self._failed_epoch = -1
@@ -105,10 +106,10 @@ class Worker:
 
     # What the driver calls
 
-    def begin_is_due(self, why: str, detail: str = "") -> None:
+    def begin_is_due(self, why: meters.Why, detail: str = "") -> None:
         """Drop what is in flight and begin at the fences, soon.
 
-        why: one of a few words, for the metric. detail: for the log.
+        why: for the metric. detail: for the log.
         """
         if not self._due.is_set():
             log.info("begin is due", why=why, detail=detail)
@@ -119,16 +120,14 @@ class Worker:
     def forget(self) -> None:
         """The partitions are taken away."""
         self._stop("rebalancing")
+        self._lags.hold(())
 
     def _stop(self, why: str) -> None:
         self._generation = None
         self._partitions = {}
         self._probes = {}
         self._still = {}
-        self._complete = {}
         self._pending = Pending()
-        meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
-        meters.LAG_SECONDS.clear()
         self._not_ready(why)
         if self._consumer is not None:
             self._consumer.drop()
@@ -161,6 +160,7 @@ class Worker:
         consumer.drop()
         epoch = consumer.epoch
         assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
+        self._lags.hold(assigned)  # before all that may fail: what is not counted is told too
         generation, fences = await self._in_thread(self._applier.look)
         if not assigned:
             self._generation = generation
@@ -340,7 +340,7 @@ class Worker:
                 self.begin_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
                 return
             throughs[tp.partition] = self._through(tp.partition, asked_ms, end, position)
-            meters.LAG_RECORDS.labels(tp.partition).set(end - position)
+            self._lags.unread(tp.partition, end - position)
         positions = {tp: self._partitions[tp.partition].position for tp in ranges}
         self._hand_over(generation)  # moves come after what was read before them
         moves = {
@@ -374,10 +374,7 @@ class Worker:
         else:
             self._probes[partition] = probe or (asked_ms, end)
         if through >= 0:
-            self._complete[partition] = through
-        if partition in self._complete:  # also where it stands still: then it grows older
-            age_ms = self._clock_ms() - self._complete[partition]
-            meters.LAG_SECONDS.labels(partition).set(max(0, age_ms) / 1000)
+            self._lags.complete(partition, through)
         return through
 
     # Small things
@@ -393,6 +390,7 @@ class Worker:
     def _leave(self, status: int | None, why: str) -> None:
         log.error("leaving the consumer group", why=why, status=status)
         self._stop(why)
+        self._lags.hold(())
         if not self.leaving.done():
             self.leaving.set_result(status)
 
@@ -419,5 +417,6 @@ class Worker:
 
     def close(self) -> None:
         """Wait for the calls in flight and drop the connection."""
+        self._lags.hold(())
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._applier.close()

@@ -20,6 +20,7 @@ from api import docs, openapi, page
 from api.config import ApiSettings, rate_limit_of
 from api.errors import ApiError
 from api.key_topic import KeyFollower
+from api.lookout import Lookout
 from api.meters import MeterRequests, Meters
 from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
 from api.problems import refuse_as_problems
@@ -114,6 +115,7 @@ def create_app(
     docs.add_to(app)
     page.add_to(app)
     _add_health(app, reader, key_source, meters)
+    meters.bear(app.routes)
     return app
 
 
@@ -159,6 +161,8 @@ def _key(credentials: Credentials) -> str | None:
 
 
 def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> None:
+    lookout = Lookout(reader, keys, meters)
+
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
@@ -182,4 +186,5 @@ def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> Non
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
+        await lookout.look()
         return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from ingest import outbound
 from ingest.certificates import Certificates
 from ingest.config import IngestSettings
-from ingest.metrics import Metrics
+from ingest.metrics import DISCONNECTED, Metrics
 from ingest.problems import Problem, TooLarge, TooSlow, TryAgain
 from ingest.publish import KafkaPublisher, Publisher
 from ingest.webhook import Webhook
@@ -107,7 +107,7 @@ class _Deliveries:
             )
             return _answer(failure)
         except ClientDisconnect:
-            self._metrics.deliveries.labels("disconnected").inc()
+            self._metrics.deliveries.labels(DISCONNECTED).inc()
             return Response(status_code=TryAgain.status)
         self._metrics.deliveries.labels(outcome).inc()
         return _taken(outcome)

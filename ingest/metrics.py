@@ -1,6 +1,21 @@
-"""What ingest measures of itself, for Prometheus. Names are an outside contract: dashboards use them."""
+"""What ingest measures of itself, for Prometheus. Names are an outside contract: dashboards use them.
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+Law: a counter is born with every value that its labels can take, at 0. A series that is born with its first
+event hides that event: `increase` sees no step where there was nothing before.
+"""
+
+from itertools import product
+from typing import Literal, TypeAlias, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+
+from ingest.problems import Reason
+
+Taken: TypeAlias = Literal["stored", "confirmed", "unsubscribed", "test"]
+"""What became of a delivery that was answered with 200."""
+
+DISCONNECTED = "disconnected"
+"""What became of one whose client left before its body had come."""
 
 
 class Metrics:
@@ -12,12 +27,15 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.deliveries = Counter(
             "ingest_deliveries",
             "Requests to the webhook, by what became of them",
             ["outcome"],
             registry=self.registry,
         )
+        for outcome in (*get_args(Taken), *get_args(Reason), DISCONNECTED):
+            self.deliveries.labels(outcome)
         self.publishing = Histogram(
             "ingest_publish_seconds",
             "Time until Kafka acknowledged a record",
@@ -29,3 +47,5 @@ class Metrics:
             ["purpose", "result"],
             registry=self.registry,
         )
+        for purpose, result in product(("certificate", "confirmation"), ("ok", "failed")):
+            self.calls.labels(purpose, result)

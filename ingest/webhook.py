@@ -17,7 +17,7 @@ from starlette.types import Receive
 
 from ingest import outbound, sns
 from ingest.certificates import Certificates
-from ingest.metrics import Metrics
+from ingest.metrics import Metrics, Taken
 from ingest.problems import Refused, TooLarge, TooSlow, TryAgain
 from ingest.publish import Publisher
 from ingest.record import event_record
@@ -50,11 +50,11 @@ class Webhook:
         self._publisher = publisher
         self._metrics = metrics
 
-    async def take(self, headers: Mapping[str, str], receive: Receive) -> str:
+    async def take(self, headers: Mapping[str, str], receive: Receive) -> Taken:
         """Take one delivery.
 
         headers: of the request, case-insensitive. receive: gives the messages that carry its body (ASGI).
-        Returns: what became of it, one word for metrics: `stored`, `confirmed`, `unsubscribed` or `test`.
+        Returns: what became of it, one word for metrics.
         Raises: Problem; ClientDisconnect where the client left before its body had come.
         """
         body = await _read(headers, receive)
