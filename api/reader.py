@@ -238,7 +238,10 @@ class Reader:
         if isinstance(fields, REDIS_ERRORS) or fields.get(b"generation") != live.name.encode():
             raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation cannot be read.")
         times = [pair for pair in fields.items() if pair[0][:1] in (b"f", b"c") and pair[0][1:].isdigit()]
-        return _partitions([part for pair in times for part in pair])
+        try:
+            return _partitions([part for pair in times for part in pair])
+        except ValueError as error:
+            raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation is damaged.") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -48,6 +48,8 @@ def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) ->
     damages: list[Callable[[], object]] = [
         lambda: writer.client.delete(lanes[1]),
         lambda: writer.client.hset(lanes[1], "generation", "g0"),
+        lambda: writer.client.hset(lanes[1], "c0", "yesterday"),
+        lambda: writer.client.set(lanes[1], "no lane"),
         lambda: writer.client.delete(counters.GENERATION_KEY),
         writer.client.flushdb,
     ]
