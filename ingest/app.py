@@ -81,6 +81,12 @@ def create_app(
 
     @app.get("/metrics")
     async def expose() -> Response:
+        try:
+            await records.check()  # asked or not: an outage is told before an event meets it
+        except TryAgain:
+            metrics.ready.set(0)
+        else:
+            metrics.ready.set(1)
         return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app

@@ -7,7 +7,7 @@ event hides that event: `increase` sees no step where there was nothing before.
 from itertools import product
 from typing import Literal, TypeAlias, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from ingest.problems import Reason
 
@@ -21,13 +21,15 @@ DISCONNECTED = "disconnected"
 class Metrics:
     """The metrics of one app, in a registry of their own.
 
-    deliveries: requests to the webhook by outcome; publishing: seconds until Kafka had the record, those that
-    it got; calls: calls to SNS by purpose and whether they succeeded.
+    ready: whether Kafka could be reached when that was asked last; deliveries: requests to the webhook by
+    outcome; publishing: seconds until Kafka had the record, those that it got; calls: calls to SNS by
+    purpose and whether they succeeded.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.ready = Gauge("ingest_ready", "1 where the events topic can be reached", registry=self.registry)
         self.deliveries = Counter(
             "ingest_deliveries",
             "Requests to the webhook, by what became of them",

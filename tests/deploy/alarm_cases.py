@@ -1,9 +1,10 @@
 """What the parts meter in good hours and in bad ones, and which alarms must ring then.
 
 A world is a table of series as Prometheus would have scraped them every 15 s from time 0 on, in the notation
-of `promtool test rules` (`0+15x4` is 0 15 30 45 60, `1x4` five times 1, `_` no sample). `HEALTHY` is one
-of parts that were all started a moment before the first scrape: processes at time 0, counters at 0. A
-case changes some of its series and names the alarms that must ring at some minutes; all others must not.
+of `promtool test rules`: `0+15x4` is 0 15 30 45 60, `1x4` five times 1, `_` no sample, `stale` the end of a
+series, as at a failed scrape. `HEALTHY` is one of parts that were all started a moment before the first
+scrape: processes at time 0, counters at 0. A case changes some of its series and names the alarms that must
+ring at some minutes; all others must not.
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ STORED = series("ingest_deliveries_total", INGEST, outcome="stored")
 WITHOUT_KAFKA = series("ingest_deliveries_total", INGEST, outcome="kafka")
 UNLISTED = series("ingest_deliveries_total", INGEST, outcome="unlisted_topic")
 FAILED = series("ingest_sns_calls_total", INGEST, purpose="certificate", result="failed")
+INGEST_READY = series("ingest_ready", INGEST)
 API_READY = series("api_ready", API)
 ANSWERED = series("api_requests_total", API, route="/api/metrics", status=200)
 UNAVAILABLE = series("api_requests_total", API, route="/api/metrics", status=503)
@@ -90,6 +92,7 @@ HEALTHY: World = {
     LATE: ALWAYS_0,
     COUNTED: f"0+1500x{SCRAPES}",
     REFOLDS: ALWAYS_0,
+    INGEST_READY: f"0 1x{SCRAPES}",
     STORED: f"0+1500x{SCRAPES}",
     WITHOUT_KAFKA: ALWAYS_0,
     UNLISTED: ALWAYS_0,
@@ -192,6 +195,9 @@ FAULTS: Mapping[str, Case] = {
         "CertificateUnavailable", {FAILED: f"4x{SCRAPES}"}
     ),
     "CertificateUnavailable: later": later("CertificateUnavailable", {FAILED: f"0x43 2 4 6x{SCRAPES}"}),
+    "IngestNotReady: no event has come": Case(
+        {INGEST_READY: ALWAYS_0, STORED: ALWAYS_0}, {0.5: {}, 1.5: {"IngestNotReady": 1}}
+    ),
     "WebhookRefuses": Case({UNLISTED: f"5+1x{SCRAPES}"}, {10: {}, 17: {"WebhookRefuses": 1}}),
     "ApiNotReady: from the first, and nobody asks": Case(
         {
@@ -230,7 +236,7 @@ FAULTS: Mapping[str, Case] = {
 
 def began_anew(values_before: str, values_after: str, out: int) -> str:
     """A series of a process that is away for some scrapes after an hour, and of its successor."""
-    return f"{values_before}x240 {'_ ' * out}{values_after}x{SCRAPES}"
+    return f"{values_before}x240 stale {'_ ' * (out - 1)}{values_after}x{SCRAPES}"
 
 
 RESTARTED: World = {
@@ -238,15 +244,16 @@ RESTARTED: World = {
     series("up", INGEST): f"1x240 0x1 1x{SCRAPES}",
     series("process_start_time_seconds", INGEST): began_anew(f"{LONG_AGO}", "3630", 2),
     STORED: began_anew("0+1500", "0+1500", 2),
-    WITHOUT_KAFKA: f"0x239 7 _ _ 0x{SCRAPES}",
+    INGEST_READY: f"0 1x238 0 stale _ 0x1 1x{SCRAPES}",
+    WITHOUT_KAFKA: f"0x239 7 stale _ 0x{SCRAPES}",
     FAILED: began_anew("2", "0", 2),
     UNLISTED: began_anew("0", "0", 2),
     # a worker is away for 30 s; the other takes all partitions over, and gives two back
     series("up", WORKER): f"1x240 0x1 1x{SCRAPES}",
     series("process_start_time_seconds", WORKER): began_anew(f"{LONG_AGO}", "3630", 2),
-    READY: f"0 1x239 _ _ 0x1 1x{SCRAPES}",
-    LAG: f"_ 1x239 _ _ _ 4 1x{SCRAPES}",
-    series("aggregator_lag_seconds", OTHER, partition=1): f"_x240 25 1 1 _x{SCRAPES}",
+    READY: f"0 1x239 stale _ 0x1 1x{SCRAPES}",
+    LAG: f"_ 1x239 stale _ _ 4 1x{SCRAPES}",
+    series("aggregator_lag_seconds", OTHER, partition=1): "_x240 25 1 1 stale",
     series("aggregator_ready", OTHER): f"0 1x239 0x1 1 0x1 1x{SCRAPES}",
     THROUGH: f"_ 14+15x239 3600x2 3640+15x{SCRAPES}",
     ROLLBACKS: began_anew("3", "0", 2),
@@ -259,13 +266,13 @@ RESTARTED: World = {
     # the API is away for 15 s, and then for a moment without its keys
     series("up", API): f"1x240 0 1x{SCRAPES}",
     series("process_start_time_seconds", API): began_anew(f"{LONG_AGO}", "3615", 1),
-    API_READY: f"0 1x239 _ 0 1x{SCRAPES}",
+    API_READY: f"0 1x239 stale 0 1x{SCRAPES}",
     ANSWERED: began_anew("0+150", "0+150", 1),
-    UNAVAILABLE: f"0x239 30 _ 4x{SCRAPES}",
+    UNAVAILABLE: f"0x239 30 stale 4x{SCRAPES}",
     # audit begins again, and is done some minutes later
     series("process_start_time_seconds", AUDIT): began_anew(f"{LONG_AGO}", "3615", 1),
     MISMATCH: began_anew("1", "0", 1),
-    DONE: f"{NEVER}x4 100x235 _ {NEVER}x8 3800x239 7400x239 11000x239 14600x{SCRAPES}",
+    DONE: f"{NEVER}x4 100x235 stale {NEVER}x8 3800x239 7400x239 11000x239 14600x{SCRAPES}",
 }
 
 SCARRED: World = {
