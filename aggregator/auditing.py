@@ -112,7 +112,7 @@ def _tell(found: Audit) -> None:
     for tenant, day in found.given_up:
         log.warning("audit: too many facts for the memory of an audit", tenant=tenant, day=iso(day * DAY_MS))
     meters.AUDIT_MISMATCH.inc(len(found.differences) + len(found.damaged))
-    meters.AUDIT_TENANT_DAYS.inc(found.compared)
+    meters.AUDIT_COMPARED.inc(found.compared)
     meters.AUDIT_GIVEN_UP.inc(len(found.given_up))
     meters.AUDIT_LAST_DONE.set_to_current_time()
     log.info(

@@ -24,6 +24,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from aggregator import meters
 from aggregator.errors import KafkaUnavailableError
 from aggregator.record_batches import RecordBatch, keep_fetches_packed
 
@@ -66,7 +67,7 @@ class Batch:
 class Counting(Protocol):
     """What the driver asks of the worker."""
 
-    def begin_is_due(self, why: str, detail: str = "") -> None:
+    def begin_is_due(self, why: meters.Why, detail: str = "") -> None:
         """Something was lost or changed: begin at the fences. Does not block."""
 
     def forget(self) -> None:

@@ -38,6 +38,7 @@ from aggregator.errors import (
 )
 from aggregator.facts import Reader
 from aggregator.fences import Partition
+from aggregator.lags import Lags
 from aggregator.pending import Pending
 from aggregator.reading import FloodWatch, read_batch
 from aggregator.record_batches import unpacked
@@ -116,7 +117,7 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._probes: dict[int, Probe] = {}
         self._still: dict[int, tuple[int, int]] = {}
-        self._complete: dict[int, int] = {}
+        self._lags = Lags(clock_ms)
         self._jobs = 0
         self._pending = Pending()
         self._failed_epoch = -1
@@ -139,10 +140,10 @@ class Worker:
 
     # What the driver calls
 
-    def begin_is_due(self, why: str, detail: str = "") -> None:
+    def begin_is_due(self, why: meters.Why, detail: str = "") -> None:
         """Drop what is in flight and begin at the fences, soon.
 
-        why: one of a few words, for the metric. detail: for the log.
+        why: for the metric. detail: for the log.
         """
         if not self._due.is_set():
             log.info("begin is due", why=why, detail=detail)
@@ -153,17 +154,15 @@ class Worker:
     def forget(self) -> None:
         """The partitions are taken away."""
         self._stop("rebalancing")
+        self._lags.hold(())
 
     def _stop(self, why: str) -> None:
         self._generation = None
         self._partitions = {}
         self._probes = {}
         self._still = {}
-        self._complete = {}
         self._pending = Pending()
         self._vouched = 0
-        meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
-        meters.LAG_SECONDS.clear()
         self._not_ready(why)
         if self._consumer is not None:
             self._consumer.drop()
@@ -196,6 +195,7 @@ class Worker:
         consumer.drop()
         epoch = consumer.epoch
         assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
+        self._lags.hold(assigned)  # before all that may fail: what is not counted is told too
         generation, fences, servers = await self._in_thread(self._applier.look)
         self._servers = servers
         if not assigned:
@@ -375,7 +375,7 @@ class Worker:
             if self._is_stalled(tp.partition, position, end):
                 self.begin_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
                 return
-            meters.LAG_RECORDS.labels(tp.partition).set(end - position)
+            self._lags.unread(tp.partition, end - position)
         await self._vouch(generation, epoch)
         if consumer.epoch != epoch:
             return
@@ -448,10 +448,7 @@ class Worker:
         else:
             self._probes[partition] = probe
         if through >= 0:
-            self._complete[partition] = through
-        if partition in self._complete:  # also where it stands still: then it grows older
-            age_ms = self._clock_ms() - self._complete[partition]
-            meters.LAG_SECONDS.labels(partition).set(max(0, age_ms) / 1000)
+            self._lags.complete(partition, through)
         return through
 
     # Small things
@@ -467,6 +464,7 @@ class Worker:
     def _leave(self, status: int | None, why: str) -> None:
         log.error("leaving the consumer group", why=why, status=status)
         self._stop(why)
+        self._lags.hold(())
         if not self.leaving.done():
             self.leaving.set_result(status)
 
@@ -493,6 +491,7 @@ class Worker:
 
     def close(self) -> None:
         """Wait for the calls in flight and drop the connections."""
+        self._lags.hold(())
         for thread in (self._thread, self._checks):
             thread.shutdown(wait=True, cancel_futures=True)
         self._applier.close()

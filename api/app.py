@@ -19,6 +19,7 @@ from api import docs, openapi, page
 from api.clock import now_ms
 from api.config import ApiSettings, rate_limit_of
 from api.errors import ApiError
+from api.lookout import Lookout
 from api.meters import MeterRequests, Meters
 from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
 from api.problems import refuse_as_problems
@@ -106,6 +107,7 @@ def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = 
     docs.add_to(app)
     page.add_to(app)
     _add_health(app, reader, keys, meters)
+    meters.bear(app.routes)
     return app
 
 
@@ -151,6 +153,8 @@ def _key(credentials: Credentials) -> str | None:
 
 
 def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> None:
+    lookout = Lookout(reader, keys, meters)
+
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
@@ -175,4 +179,5 @@ def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> Non
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
+        await lookout.look()
         return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)

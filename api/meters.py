@@ -1,20 +1,37 @@
-"""What the API tells Prometheus about itself."""
+"""What the API tells Prometheus about itself.
+
+Law: a counter is born with every value that its labels can take, at 0. A series that is born with its first
+event hides that event: `increase` sees no step where there was nothing before.
+"""
 
 import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from itertools import product
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ERRORS
 
 NO_ROUTE: Final = "none"
 """The label of paths that no route knows: a path itself would make labels without end."""
 
+STATUSES: Final = sorted({HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, *(error.status for error in ERRORS)})
+
 
 class Meters:
-    """The numbers of one application, in a registry of its own."""
+    """The numbers of one application, in a registry of its own.
+
+    ready, complete_through: as last seen by `api.lookout`.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "api_requests_total",
             "Requests that were answered.",
@@ -37,6 +54,21 @@ class Meters:
             "Records of the topic of keys that cannot be read, and open nothing.",
             registry=self.registry,
         )
+        self.ready = Gauge(
+            "api_ready", "1 where the keys and the counters of all lanes can be read.", registry=self.registry
+        )
+        self.complete_through = Gauge(
+            "api_complete_through_timestamp_seconds",
+            "Up to when a partition is counted in all lanes, as last read; 0 where that is not known.",
+            ["partition"],
+            registry=self.registry,
+        )
+
+    def bear(self, routes: Iterable[BaseRoute]) -> None:
+        """Begin to count the requests of these routes. Called once, when the application has all of them."""
+        paths = {route.path_format for route in routes if isinstance(route, APIRoute)}
+        for path, status in product((*sorted(paths), NO_ROUTE), STATUSES):
+            self.requests.labels(path, int(status))
 
 
 class MeterRequests:

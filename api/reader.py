@@ -9,6 +9,7 @@ is no longer the live one, its numbers are dropped and the lane of the live one 
 once: what was live before the lane was read and is live at the time of the request was so in between.)
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,7 @@ from redis.exceptions import NoScriptError
 from api.cells import Cells, unpack_cells
 from api.closed_lanes import ClosedLanes
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
+from api.freshness import complete_through
 from api.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
 from schemas.counters import (
     TENANT_SCOPE,
@@ -224,6 +226,29 @@ class Reader:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
         return known
+
+    async def partitions(self) -> dict[int, int | None]:
+        """For each known partition up to when (ms) all lanes are counted; None where one has no such time.
+
+        Raises: ApiError UNAVAILABLE also where one lane alone cannot be read.
+        """
+        live = await self.live()
+        lanes = await asyncio.gather(*(self._lane(live, number) for number in range(live.lanes)))
+        known = {partition for lane in lanes for partition in lane}
+        return {
+            partition: complete_through({number: lane.get(partition) for number, lane in enumerate(lanes)})
+            for partition in sorted(known)
+        }
+
+    async def _lane(self, live: Generation, number: int) -> dict[int, int | None]:
+        _, fields = await self._ask("HGETALL", lane_key(live.name, number))
+        if isinstance(fields, REDIS_ERRORS) or fields.get(b"generation") != live.name.encode():
+            raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation cannot be read.")
+        times = [pair for pair in fields.items() if pair[0][:1] in (b"f", b"c") and pair[0][1:].isdigit()]
+        try:
+            return _partitions([part for pair in times for part in pair])
+        except ValueError as error:
+            raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation is damaged.") from error
 
     async def close(self) -> None:
         """Close the connections."""

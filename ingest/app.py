@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from ingest import outbound
 from ingest.certificates import Certificates
 from ingest.config import IngestSettings
-from ingest.metrics import Metrics
+from ingest.metrics import DISCONNECTED, Metrics
 from ingest.problems import Problem, TryAgain
 from ingest.publish import KafkaPublisher, Publisher
 from ingest.webhook import Webhook
@@ -83,6 +83,12 @@ def create_app(
 
     @app.get("/metrics")
     async def expose() -> Response:
+        try:
+            await records.check()  # asked or not: an outage is told before an event meets it
+        except TryAgain:
+            metrics.ready.set(0)
+        else:
+            metrics.ready.set(1)
         return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app
@@ -109,7 +115,7 @@ class _Deliveries:
             )
             return _answer(failure)
         except ClientDisconnect:
-            self._metrics.deliveries.labels("disconnected").inc()
+            self._metrics.deliveries.labels(DISCONNECTED).inc()
             return Response(status_code=TryAgain.status)
         self._metrics.deliveries.labels(outcome).inc()
         return _taken(outcome)

@@ -1,23 +1,43 @@
-"""What ingest measures of itself, for Prometheus. Names are an outside contract: dashboards use them."""
+"""What ingest measures of itself, for Prometheus. Names are an outside contract: dashboards use them.
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+Law: a counter is born with every value that its labels can take, at 0. A series that is born with its first
+event hides that event: `increase` sees no step where there was nothing before.
+"""
+
+from itertools import product
+from typing import Literal, TypeAlias, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from ingest.problems import Reason
+
+Taken: TypeAlias = Literal["stored", "confirmed", "unsubscribed", "test"]
+"""What became of a delivery that was answered with 200."""
+
+DISCONNECTED = "disconnected"
+"""What became of one whose client left before its body had come."""
 
 
 class Metrics:
     """The metrics of one app, in a registry of their own.
 
-    deliveries: requests to the webhook by outcome; publishing: seconds until Kafka had the record, those that
-    it got; calls: calls to SNS by purpose and whether they succeeded.
+    ready: whether Kafka could be reached when that was asked last; deliveries: requests to the webhook by
+    outcome; publishing: seconds until Kafka had the record, those that it got; calls: calls to SNS by
+    purpose and whether they succeeded.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.ready = Gauge("ingest_ready", "1 where the events topic can be reached", registry=self.registry)
         self.deliveries = Counter(
             "ingest_deliveries",
             "Requests to the webhook, by what became of them",
             ["outcome"],
             registry=self.registry,
         )
+        for outcome in (*get_args(Taken), *get_args(Reason), DISCONNECTED):
+            self.deliveries.labels(outcome)
         self.publishing = Histogram(
             "ingest_publish_seconds",
             "Time until Kafka acknowledged a record",
@@ -29,3 +49,5 @@ class Metrics:
             ["purpose", "result"],
             registry=self.registry,
         )
+        for purpose, result in product(("certificate", "confirmation"), ("ok", "failed")):
+            self.calls.labels(purpose, result)

@@ -6,7 +6,24 @@ retries"). So a 4xx is said only where trying again could never help. Whatever m
 the network's, is `TryAgain`: a 4xx there would lose the event.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
+
+Reason: TypeAlias = Literal[
+    "bad_signature",
+    "busy",
+    "certificate",
+    "certificate_url",
+    "confirmation",
+    "invalid_envelope",
+    "kafka",
+    "raw_delivery",
+    "signature_version",
+    "too_large",
+    "too_slow",
+    "unlisted_topic",
+    "unsigned",
+]
+"""Every word for what went wrong: a label of a metric, which is born with all of them."""
 
 
 class Problem(Exception):  # noqa: N818 - named for what SNS does next, not for a fault
@@ -19,7 +36,7 @@ class Problem(Exception):  # noqa: N818 - named for what SNS does next, not for 
     closes: ClassVar[bool] = False
     """Whether the connection ends with the answer, so that the rest of the body is not waited for."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail

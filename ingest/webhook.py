@@ -17,7 +17,7 @@ from ingest import sns
 from ingest.bodies import Bodies
 from ingest.certificates import Certificates
 from ingest.confirmations import Confirmations
-from ingest.metrics import Metrics
+from ingest.metrics import Metrics, Taken
 from ingest.problems import Refused
 from ingest.publish import Publisher
 from ingest.record import event_record
@@ -47,17 +47,17 @@ class Webhook:
         self._publisher = publisher
         self._metrics = metrics
 
-    async def take(self, headers: Mapping[str, str], receive: Receive) -> str:
+    async def take(self, headers: Mapping[str, str], receive: Receive) -> Taken:
         """Take one delivery.
 
         headers: of the request, case-insensitive. receive: gives the messages that carry its body (ASGI).
-        Returns: what became of it, one word for metrics: `stored`, `confirmed`, `unsubscribed` or `test`.
+        Returns: what became of it, one word for metrics.
         Raises: Problem; ClientDisconnect where the client left before its body had come.
         """
         with self._bodies.body() as body:
             return await self._judge(headers, await body.read(headers, receive))
 
-    async def _judge(self, headers: Mapping[str, str], body: bytearray) -> str:
+    async def _judge(self, headers: Mapping[str, str], body: bytearray) -> Taken:
         if headers.get("x-amz-sns-rawdelivery", "").strip().lower() == "true":
             raise Refused("raw_delivery", "Raw message delivery is not signed; switch it off.")
         envelope = sns.parse(body)

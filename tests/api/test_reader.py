@@ -22,6 +22,7 @@ from schemas.counters import Member, State, closed_for
 from schemas.kinds import FIELDS
 from tests.api.conftest import Door, OpenDoor
 from tests.api.writer import Counted, Writer
+from tests.metrics_text import by_partition
 from tests.services import LIMIT_S
 
 Answer = TypeVar("Answer")
@@ -340,6 +341,18 @@ def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
     assert sent(door) == 7
     assert door.get("/api/metrics/sequences/a?from=2025-09-01").json()["totals"]["sent"] == 7
     assert door.get("/api/metrics?from=2025-09-01", door.keys.add("other")).json()["totals"]["sent"] == 2
+
+
+def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: OpenDoor) -> None:
+    """Its lanes lie in several slots; together they say up to when a partition is counted."""
+    door = open_door(cluster, cluster=True)
+    with redis.Redis.from_url(cluster) as client:
+        writer = Writer(client)
+        writer.go_live()
+        for number in range(writer.generation.lanes):
+            client.hset(counters.lane_key("g1", number), mapping={"f0": 5, "c0": 9_000 + number})
+    text = door.send("GET", "/metrics").text
+    assert by_partition(text, "api_complete_through_timestamp_seconds") == {0: 9}
 
 
 def test_a_cluster_that_is_not_there_is_unavailable(open_door: OpenDoor) -> None:

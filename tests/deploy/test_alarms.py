@@ -1,16 +1,20 @@
 """The alarms speak of metrics that exist, and each has its section in the runbook."""
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from aggregator.config import AuditSettings
+from aggregator.facts import Passed, Refusal
 from aggregator.meters import AUDIT
 from api.meters import Meters
-from deploy.stack import CHECKOUT
+from deploy.stack import CHECKOUT, PORTS
 from ingest.metrics import Metrics
+from tests import prometheus
 
 RUNBOOK = (CHECKOUT / "deploy" / "runbook.md").read_text()
 GROUPS: list[dict[str, Any]] = yaml.safe_load((CHECKOUT / "deploy" / "alarms.yaml").read_text())["groups"]
@@ -40,7 +44,7 @@ OF_AGGREGATOR = {
 def test_an_alarm_names_metrics_that_exist(rule: dict[str, Any]) -> None:
     """A misspelt metric would be an alarm that never rings."""
     named = set(NAME.findall(rule["expr"]))
-    assert named
+    assert named or "up{" in rule["expr"]
     assert named <= METRICS
 
 
@@ -61,3 +65,47 @@ def test_the_runbook_knows_every_metric_of_the_aggregator() -> None:
     assert set(NAME.findall(RUNBOOK)) <= METRICS
     assert OF_AGGREGATOR
     assert {name for name in OF_AGGREGATOR if name not in RUNBOOK} == set()
+
+
+@pytest.mark.parametrize(("what", "name"), [("rules", "alarms.yaml"), ("config", "prometheus.yaml")])
+def test_prometheus_can_read_it(what: str, name: str) -> None:
+    done = subprocess.run(
+        [prometheus.program("promtool"), "check", what, str(CHECKOUT / "deploy" / name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alarms_know_the_jobs_of_the_configuration() -> None:
+    """`up` and `absent` go by the names of jobs; scraped are the services and ports of `compose.yaml`."""
+    config = yaml.safe_load((CHECKOUT / "deploy" / "prometheus.yaml").read_text())
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    ports = {name: port for name, (_, port) in PORTS.items()}
+    ports["audit"] = AuditSettings.model_fields["audit_port"].default
+    assert targets == {name: [f"{name}:{port}"] for name, port in ports.items()}
+    jobs = set(re.findall(r'job=~?"([a-z|]+)"', " ".join(rule["expr"] for rule in RULES)))
+    assert set("|".join(jobs).split("|")) <= set(targets)
+
+
+def test_every_known_label_is_born_at_zero() -> None:
+    """A series that begins with its first event hides it: `increase` sees a step only after a 0."""
+    born = {
+        (sample.name, *sample.labels.values())
+        for registry in (REGISTRY, AUDIT, Metrics().registry)
+        for metric in registry.collect()
+        for sample in metric.samples
+    }
+    for refusal in Refusal:
+        assert ("aggregator_dead_letters_total", refusal) in born
+    for outcome in ("counted", *Refusal, *Passed):
+        assert ("aggregator_records_total", outcome) in born
+    for why in ("gap", "error", "gone", "lost batch", "stalled", "agent", "log", "assigned"):
+        assert ("aggregator_begins_total", why) in born
+    for what in ("new", "repeated"):
+        assert ("aggregator_facts_total", what) in born
+    for outcome in ("stored", "kafka", "certificate", "unlisted_topic", "too_slow", "disconnected"):
+        assert ("ingest_deliveries_total", outcome) in born
+    for purpose in ("certificate", "confirmation"):
+        assert {("ingest_sns_calls_total", purpose, result) for result in ("ok", "failed")} <= born

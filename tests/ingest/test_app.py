@@ -297,7 +297,9 @@ def test_probes_and_metrics(signer: Signer, certificates: Path) -> None:
     assert "ingest_publish_seconds_count 1.0" in metrics.text
     program = ingest(certificates)
     assert [program.request("GET", path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+    assert "ingest_ready 1.0" in program.request("GET", "/metrics").text
     away = ingest(certificates, failure=problems.TryAgain("kafka", "Kafka is away."))
+    assert "ingest_ready 0.0" in away.request("GET", "/metrics").text
     assert away.request("GET", "/livez").status_code == 200
     assert assert_problem(away.request("GET", "/readyz"), 503, "UNAVAILABLE")["detail"] == "Kafka is away."
 
