@@ -52,9 +52,11 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Record], la
         assert {lane_of(facts.scopes.tenant, lanes) for _, facts in of_lane} == {lane}
         assert all(before < after for (before, _), (after, _) in pairwise(of_lane))
 
-    letters = [(record.offset, stated(record.value, record.timestamp)) for record, _ in reading.letters]
-    assert [(record.offset, str(reason)) for record, reason in reading.letters] == letters
-    assert all(record is by_offset[record.offset] for record, _ in reading.letters), "bytes and all"
+    letters = [(letter.offset, stated(letter.value, letter.timestamp)) for letter in reading.letters]
+    assert [(letter.offset, str(letter.reason)) for letter in reading.letters] == letters
+    for letter in reading.letters:
+        record = by_offset[letter.offset]
+        assert letter[:4] == (record.offset, record.timestamp, record.key, record.value), "bytes and all"
     assert len(letters) == sum(reading.outcomes[reason] for reason in Refusal)
     assert not events.keys() & {offset for offset, _ in letters}
 
@@ -64,8 +66,8 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Record], la
 def test_how_records_are_batched_does_not_matter(batch: list[Record], data: st.DataObject) -> None:
     """Two batches say together what one says."""
     cut = data.draw(st.integers(0, len(batch)))
-    whole = read_batch(READER, 4, batch)
-    first, second = read_batch(READER, 4, batch[:cut]), read_batch(READER, 4, batch[cut:])
+    whole = read_batch(READER, 4, iter(batch))
+    first, second = (read_batch(READER, 4, iter(part)) for part in (batch[:cut], batch[cut:]))
     assert first.outcomes + second.outcomes == +whole.outcomes
     assert first.letters + second.letters == whole.letters
     lanes = first.by_lane.keys() | second.by_lane.keys()
@@ -97,8 +99,12 @@ def floods(batches_: list[list[bool]]) -> list[bool]:
 
 
 def watched(batches_: list[list[bool]]) -> list[bool]:
-    watch = FloodWatch()
-    return [watch.is_flood(len(batch), [i for i, bad in enumerate(batch) if bad]) for batch in batches_]
+    watch, at, told = FloodWatch(), 0, []
+    for batch in batches_:
+        unreadable = [at + index for index, bad in enumerate(batch) if bad]
+        told.append(watch.is_flood(0, at, at + len(batch), unreadable))
+        at += len(batch)
+    return told
 
 
 def up_to_the_first(told: list[bool]) -> list[bool]:
