@@ -4,6 +4,7 @@ import asyncio
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import cramjam
@@ -85,6 +86,15 @@ def batch(records: Iterable[Raw], *, count: int, time_ms: int, codec: int, base:
     return sealed(
         packed(codec, parts), codec=codec, count=count, first_ms=time_ms, last_ms=time_ms, base=base
     )
+
+
+def huge(size: int, *, codec: int, time_ms: int) -> bytes:
+    """A batch of one record whose value is so many zeros, which nobody has to hold. size: of whole MiB."""
+    body = b"\0" + varint(0) + varint(0) + varint(-1) + varint(size)
+    head = varint(len(body) + size + 1) + body
+    zeros = bytes(1024 * 1024)
+    payload = packed(codec, chain([head], repeat(zeros, size // len(zeros)), [varint(0)]))
+    return sealed(payload, codec=codec, count=1, first_ms=time_ms, last_ms=time_ms)
 
 
 def send(bootstrap: str, topic: str, partition: int, batches: Iterable[bytes]) -> list[int]:
