@@ -128,12 +128,15 @@ def read_batch(reader: Reader, lanes: int, records: Iterator[KafkaRecord]) -> Re
     reading = Reading()
     by_lane, outcomes = reading.by_lane, reading.outcomes
     places: dict[Scopes, Events] = {}
-    read = reader.read
+    read, size_of = reader.read, getsizeof
     weight = bytes_read = 0
     for record in records:
         value = record.value
-        plain = type(record) is not Record and type(record) is not Letter  # nearly all
-        outcome = read(value, record.timestamp) if plain else outcome_of(reader, record)
+        kind = type(record)
+        if kind is Record or kind is Letter:  # of a large batch, or of none
+            outcome = outcome_of(reader, record)
+        else:
+            outcome = read(value, record.timestamp)
         if type(outcome) is Facts:
             events = places.get(outcome.scopes)
             if events is None:
@@ -141,13 +144,13 @@ def read_batch(reader: Reader, lanes: int, records: Iterator[KafkaRecord]) -> Re
                 events = places[outcome.scopes] = by_lane.setdefault(lane, [])
             events.append((record.offset, outcome))
             recipients = outcome.recipients
-            weight += getsizeof(outcome.message_id) + getsizeof(recipients[0])
+            weight += size_of(outcome.message_id) + size_of(recipients[0])
             if len(recipients) > 1:
-                weight += getsizeof(recipients) + sum(map(getsizeof, recipients))
+                weight += size_of(recipients) + sum(map(size_of, recipients))
         elif isinstance(outcome, Refusal):
             letter = record if type(record) is Letter else cut(record, outcome)
             reading.letters.append(letter)
-            weight += getsizeof(letter) + getsizeof(letter.key) + getsizeof(letter.value)
+            weight += size_of(letter) + size_of(letter.key) + size_of(letter.value)
             outcomes[outcome] += 1
             if outcome is Refusal.UNREADABLE:
                 reading.unreadable.append(record.offset)
