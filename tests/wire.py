@@ -11,6 +11,7 @@ import cramjam
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
 from backports import zstd
 from lz4.frame import LZ4FrameCompressor
 
@@ -107,7 +108,7 @@ async def _send(bootstrap: str, topic: str, partition: int, batches: Iterator[by
     await client.bootstrap()
     try:
         await client._wait_on_metadata(topic)
-        node = client.cluster.leader_for_partition((topic, partition))
+        node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         codes = []
         for each in batches:
             request = ProduceRequest(None, -1, 120_000, [(topic, [(partition, each)])])
