@@ -127,6 +127,8 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
     value: bytes | None, record_time: datetime
 ) -> Told:
     """What one record says, in the order in which the law of reading asks."""
+    if len(value or b"") > 1_048_576:
+        return Told("too_large")
     try:
         event = json.loads((value or b"").decode(), parse_constant=_refuse)
         if b"\\ud" in (value or b"").lower():

@@ -53,9 +53,13 @@ def letter_of(source: str, record: Stored, reason: str) -> Letter:
         topics.SOURCE_OFFSET: str(record.offset).encode(),
         topics.SOURCE_TIMESTAMP: str(record.time_ms).encode(),
     }
-    if record.key is not None:
-        headers[topics.SOURCE_KEY] = record.key
-    return record.value, headers
+    key, value = record.key, record.value
+    if reason == "too_large":
+        headers[topics.VALUE_BYTES] = str(len(value or b"")).encode()
+        key, value = key and key[:1024], value and value[:65_536]
+    if key is not None:
+        headers[topics.SOURCE_KEY] = key
+    return value, headers
 
 
 @dataclass
