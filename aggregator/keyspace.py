@@ -10,10 +10,9 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import redis
 
 from aggregator.errors import GoneError
-from aggregator.store import connect, decoded, make_lanes, translated
+from aggregator.store import connect, decoded, infos, make_lanes, translated
 from schemas.counters import GENERATION_KEY, Generation, lane_key
 from schemas.settings import RedisSettings
 
@@ -204,12 +203,10 @@ class Keyspace:
     def memory(self) -> list[tuple[int, int]]:
         """For each node: bytes used, and the limit (0 for none)."""
         with translated():
-            client = self._client
-            if isinstance(client, redis.RedisCluster):
-                infos = list(client.info("memory", target_nodes=redis.RedisCluster.PRIMARIES).values())
-            else:
-                infos = [client.info("memory")]
-            return [(int(info["used_memory"]), int(info.get("maxmemory", 0))) for info in infos]
+            return [
+                (int(info["used_memory"]), int(info.get("maxmemory", 0)))
+                for info in infos(self._client, "memory")
+            ]
 
     def drop(self, generation: Generation, *, after_s: int = 0) -> int:
         """Remove all keys of a generation, at once or after a time.
@@ -244,7 +241,7 @@ class Keyspace:
     ) -> Any:
         bounds = ["" if bound is None else bound for bound in (bags, first, last)]
         with translated():
-            answer = self._client.eval(
+            answer = self._client.eval_ro(
                 _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
             )
         if answer is None:

@@ -109,7 +109,7 @@ class Store:
         Raises: StoreUnavailableError, StoreUnfitError.
         """
         with translated():
-            for info in self._infos():
+            for info in infos(self._connected()):
                 _judge(info)
 
     def close(self) -> None:
@@ -196,11 +196,14 @@ class Store:
             raise StoreUnavailableError("not connected")
         return self._client
 
-    def _infos(self) -> list[dict[str, Any]]:
-        client = self._connected()
-        if isinstance(client, redis.RedisCluster):
-            return list(client.info(target_nodes=redis.RedisCluster.PRIMARIES).values())
-        return [client.info()]
+
+def infos(client: _Client, *sections: str) -> list[dict[str, Any]]:
+    """What `INFO` says of the server, or of each that takes writes in a cluster."""
+    if not isinstance(client, redis.RedisCluster):
+        return [client.info(*sections)]
+    # redis-py answers with the answer itself, and not with one for each node, where there is one node
+    primaries = client.get_primaries()  # type: ignore[no-untyped-call]
+    return [client.info(*sections, target_nodes=node) for node in primaries]
 
 
 def decoded(record: Any, kind: type[_Kind]) -> _Kind | None:

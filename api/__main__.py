@@ -42,7 +42,7 @@ def main(context: typer.Context) -> None:
     gc.collect()
     gc.freeze()
     try:
-        serve(app, port=settings.api_port)
+        serve(app, port=settings.api_port, grace_s=settings.shutdown_grace_s)
     except PortTakenError as error:
         log.error("cannot listen, stop the other program or set API_PORT", reason=error.strerror)  # noqa: TRY400
         raise typer.Exit(1) from error

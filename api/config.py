@@ -5,7 +5,7 @@ from typing import Annotated
 from limits import RateLimitItem, parse
 from pydantic import AfterValidator, Field
 
-from schemas.settings import KafkaSettings, RedisSettings
+from schemas.settings import KafkaSettings, RedisSettings, ServerSettings
 
 
 def _rate(text: str) -> str:
@@ -18,7 +18,7 @@ def rate_limit_of(text: str) -> RateLimitItem:
     return parse(text)
 
 
-class ApiSettings(KafkaSettings, RedisSettings):
+class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
     """Where the API listens, how much a key may ask, and the Kafka and Redis that it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)

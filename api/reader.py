@@ -37,6 +37,7 @@ from schemas.counters import (
     sequence_scope,
     template_scope,
 )
+from schemas.redis_errors import describe
 from schemas.settings import RedisSettings
 
 log = structlog.get_logger(__name__)
@@ -269,7 +270,8 @@ class Reader:
         """The error to raise; logged when the trouble is a new one, not for each request that meets it."""
         if self._trouble != reason:
             self._trouble = reason
-            log.warning("no answers from redis", reason=reason, error=str(error) if error else None)
+            why = {"why": describe(error), "error": str(error)} if error else {}
+            log.warning("no answers from redis", reason=reason, **why)
         return ApiError(UNAVAILABLE, f"{reason} Try again later.")
 
     def _well(self) -> None:

@@ -7,6 +7,7 @@ version means a new list: `python -m deploy.kafka_jars`.
 
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -47,13 +48,15 @@ class Kafka:
         voters: str | None = None,
         cluster_id: str | None = None,
         heap: str = HEAP,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         """Take down where it lives; nothing starts yet.
 
         directory: for its data and configuration. log: where it writes its warnings; none: `kafka.log`
         in the directory. node_id, voters: its id and all controllers as `id@host:port,...` (Kafka's
         `node.id` and `controller.quorum.voters`); none: it stands alone. cluster_id: what nodes of one
-        cluster share (`new_cluster_id`); none: a new one. heap: the JVM's option.
+        cluster share (`new_cluster_id`); none: a new one. heap: the JVM's option. properties: more for its
+        `server.properties`, which go before ours.
         """
         self.directory = directory
         self.port = port
@@ -62,6 +65,7 @@ class Kafka:
         self._voters = voters or f"{node_id}@127.0.0.1:{controller_port}"
         self._cluster_id = cluster_id or new_cluster_id()
         self._heap = heap
+        self._more = dict(properties or {})
         self._log = log or directory / "kafka.log"
         self._properties = directory / "server.properties"
         self.child = Child("kafka", self._java("kafka.Kafka", self._properties), self._log)
@@ -144,7 +148,7 @@ class Kafka:
         """
         replicas = min(3, self._voters.count("@"))
         in_sync = replicas // 2 + 1
-        return dedent(f"""\
+        ours = dedent(f"""\
             process.roles=broker,controller
             node.id={self._node_id}
             controller.quorum.voters={self._voters}
@@ -170,6 +174,7 @@ class Kafka:
             group.min.session.timeout.ms=1000
             log.cleaner.dedupe.buffer.size=16777216
             """)
+        return ours + "".join(f"{name}={value}\n" for name, value in self._more.items())
 
 
 def new_cluster_id() -> str:

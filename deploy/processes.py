@@ -112,6 +112,11 @@ class Child:
         said = "".join(f"\n  | {line}" for line in lines)
         return f"its log is {self.log}" + (f" and ends:{said}" if said else " and says nothing")
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, without waiting for its end. Harmless where it does not run."""
+        if self._process is not None and self.status() is None:
+            self._process.terminate()
+
     def stop(self, limit_s: float = STOP_S) -> None:
         """End it by SIGTERM; after `limit_s` seconds by SIGKILL. Harmless where it does not run."""
         if self._process is None or self.status() is not None:

@@ -35,8 +35,21 @@ LOCAL = CHECKOUT / ".local"
 PORTS = {"ingest": ("INGEST_PORT", 8081), "aggregator": ("AGGREGATOR_PORT", 8082), "api": ("API_PORT", 8080)}
 """The variable and the default of each program's port, in the order in which they start and stop."""
 
-STOP_LIMITS_S = {"demo": 2.0, "ingest": 5.0, "aggregator": 6.0, "api": 4.0, "valkey": 4.0, "kafka": 6.0}
-"""In this order; together below the 30 s in which the stack is gone."""
+STOP_LIMITS_S = {
+    ("demo",): 2.0,
+    ("ingest", "api"): 10.0,
+    ("aggregator",): 6.0,
+    ("valkey",): 4.0,
+    ("kafka",): 6.0,
+}
+"""In this order, those of a line at the same time; together below the 30 s in which the stack is gone.
+
+ingest and the API take their `SHUTDOWN_GRACE_S` to leave. One above 5 s finds no room here: what is not gone
+in time is killed.
+"""
+
+STAYING = frozenset(name for names in STOP_LIMITS_S for name in names)
+"""The parts that do not end by themselves."""
 
 
 class StopRequested(Exception):  # noqa: N818  # a wish, not an error
@@ -149,7 +162,7 @@ class Stack:
     def check(self) -> None:
         """Raise StackError where a part has ended, StopRequested where a signal came."""
         for name, child in self._children.items():
-            if name in STOP_LIMITS_S:
+            if name in STAYING:
                 child.check()
         if self._flag.raised:
             raise StopRequested
@@ -157,9 +170,13 @@ class Stack:
     def stop(self) -> None:
         """Take `stack.json` away and end every part, each in bounded time, those that write first."""
         (self.local / "stack.json").unlink(missing_ok=True)
-        for name, limit_s in STOP_LIMITS_S.items():
-            if name in self._children:
-                self._children[name].stop(limit_s)
+        for names, limit_s in STOP_LIMITS_S.items():
+            until = time.monotonic() + limit_s
+            leaving = [self._children[name] for name in names if name in self._children]
+            for child in leaving:
+                child.ask_to_stop()
+            for child in leaving:
+                child.stop(max(0.0, until - time.monotonic()))
         for child in self._children.values():
             child.kill()
 

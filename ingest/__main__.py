@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ingest.app import create_app
 from ingest.config import IngestSettings
 from schemas import logs
-from schemas.http import PortTakenError, serve
+from schemas.http import FaultError, PortTakenError, Stop, serve
 from schemas.settings import complaint, describe
 
 _HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
@@ -26,7 +26,7 @@ Settings, from the environment:
 {describe(IngestSettings)}
 
 \b
-Exit codes: 0 stopped by SIGTERM or SIGINT; 1 it can't start, and says why.
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 it can't start or go on, and says why.
 """
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -38,12 +38,15 @@ def main() -> None:
     logs.configure()
     try:
         settings = IngestSettings()
-        app = create_app(settings)
-        serve(app, port=settings.ingest_port)
+        stop = Stop()
+        app = create_app(settings, stop=stop)
+        serve(app, port=settings.ingest_port, grace_s=settings.shutdown_grace_s, stop=stop)
     except ValidationError as error:
         sys.exit(f"ingest: wrong setting: {complaint(error)}")
     except KafkaException as error:
         sys.exit(f"ingest: wrong Kafka setting: {error.args[0].str()}")
+    except FaultError as error:
+        sys.exit(f"ingest: {error}")
     except PortTakenError as error:
         sys.exit(f"ingest: {error.strerror}; stop it, or set INGEST_PORT")
 

@@ -20,10 +20,10 @@ from ingest import outbound
 from ingest.certificates import Certificates
 from ingest.config import IngestSettings
 from ingest.metrics import Metrics
-from ingest.problems import Problem, TooLarge, TooSlow, TryAgain
+from ingest.problems import Problem, TryAgain
 from ingest.publish import KafkaPublisher, Publisher
 from ingest.webhook import Webhook
-from schemas.http import problem
+from schemas.http import Stop, problem
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +33,17 @@ def create_app(
     *,
     publisher: Publisher | None = None,
     http_transport: httpx.AsyncBaseTransport | None = None,
+    stop: Stop | None = None,
 ) -> FastAPI:
     """Wire the program.
 
     publisher: where records go; none: to Kafka as the settings say. http_transport: what carries calls to
-    SNS; none: the network. Both are open while the app's lifespan runs.
+    SNS; none: the network. Both are open while the app's lifespan runs. stop: told where the app can't go on.
     Raises: KafkaException where the Kafka settings make no sense.
     """
     metrics = Metrics()
     client = outbound.new_client(http_transport)
-    records = publisher or KafkaPublisher(settings)
+    records = publisher or KafkaPublisher(settings, (stop or Stop()).fail)
     webhook = Webhook(
         topic_arns=settings.sns_topic_arns,
         certificates=Certificates(client, settings.sns_certificate_dir, metrics),
@@ -62,6 +63,7 @@ def create_app(
         title="ses-metrics ingest",
         lifespan=lifespan,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect goes where the request's Host says, and SNS would follow
         routes=[Route("/webhooks/sns", _Deliveries(webhook, metrics), methods=["POST"])],
     )
     app.add_exception_handler(HTTPException, _http_problem)
@@ -123,8 +125,8 @@ def _answer(failure: Problem) -> Response:
     headers = {}
     if isinstance(failure, TryAgain):
         headers["Retry-After"] = "5"
-    if isinstance(failure, TooLarge | TooSlow):
-        headers["Connection"] = "close"  # the rest of the body is not waited for
+    if failure.closes:
+        headers["Connection"] = "close"
     return problem(failure.code, failure.status, failure.detail, headers)
 
 

@@ -6,10 +6,10 @@ from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import NoDecode
 
 from ingest import sns
-from schemas.settings import EventsSettings
+from schemas.settings import EventsSettings, ServerSettings
 
 
-class IngestSettings(EventsSettings):
+class IngestSettings(EventsSettings, ServerSettings):
     """What ingest is told by its environment.
 
     A certificate that is found in `SNS_CERTIFICATE_DIR` is used and nothing is fetched for it. One that is

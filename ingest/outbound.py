@@ -29,7 +29,7 @@ def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Async
         transport=transport,
         follow_redirects=False,
         timeout=CALL_SECONDS,
-        limits=httpx.Limits(max_connections=16, max_keepalive_connections=0),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # bounded by who calls
         headers={"Accept-Encoding": "identity", "User-Agent": "ses-metrics"},
     )
 

@@ -16,6 +16,8 @@ class Problem(Exception):  # noqa: N818 - named for what SNS does next, not for 
     """
 
     status: ClassVar[int]
+    closes: ClassVar[bool] = False
+    """Whether the connection ends with the answer, so that the rest of the body is not waited for."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -44,6 +46,7 @@ class TooLarge(Problem):
     """The body is larger than any envelope that SNS delivers over HTTP."""
 
     status = 413
+    closes = True
 
 
 class TryAgain(Problem):
@@ -58,4 +61,12 @@ class TryAgain(Problem):
 
 
 class TooSlow(TryAgain):
-    """The body did not arrive in time; the connection is closed with the answer."""
+    """The body did not arrive in time."""
+
+    closes = True
+
+
+class Busy(TryAgain):
+    """There was no room for the body."""
+
+    closes = True

@@ -51,6 +51,9 @@ _SYMPTOMS: Final = {
     KafkaError._MSG_TIMED_OUT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
+    KafkaError._FATAL,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
 }
 """Codes that say that it does not work, and not why."""
 
@@ -61,8 +64,8 @@ def describe(error: KafkaError | KafkaException, *, wants: str = "") -> str:
     error: as librdkafka reported or raised it. wants: the right that the call takes (`WRITE on ses-events`).
     """
     error = _bare(error)
-    if _is_refused_handshake(error):
-        return _CERTIFICATE
+    if _is_of_tls(error):
+        return _CERTIFICATE if "alert" in error.str() else _TLS
     if error.code() in _RIGHTS:
         return f"this Kafka user lacks {wants or _RIGHTS[error.code()]}"
     return _SENTENCES.get(error.code()) or KafkaError(error.code()).str()
@@ -74,7 +77,12 @@ def is_cause(error: KafkaError | KafkaException) -> bool:
     librdkafka tells `error_cb` the cause and goes on trying; the call itself only says that time ran out.
     """
     error = _bare(error)
-    return error.code() not in _SYMPTOMS or _is_refused_handshake(error)
+    return error.code() not in _SYMPTOMS or _is_of_tls(error)
+
+
+def lacks_a_right(error: KafkaError | KafkaException) -> bool:
+    """Whether Kafka knows the user well, and does not let it."""
+    return _bare(error).code() in _RIGHTS
 
 
 def detail(error: KafkaError | KafkaException) -> str:
@@ -82,10 +90,11 @@ def detail(error: KafkaError | KafkaException) -> str:
     return _bare(error).str()
 
 
-def _is_refused_handshake(error: KafkaError) -> bool:
-    """Whether the broker has ended the handshake, as where it asks for a certificate of ours and gets none.
+def _is_of_tls(error: KafkaError) -> bool:
+    """Whether a connection was lost over TLS, which librdkafka does not always call by that name.
 
-    It comes as a lost connection, since a client of TLS 1.3 hears of it only after its own part is done.
+    With TLS 1.3 a client hears only after its own part of the handshake that the broker refuses it (an
+    alert), as where it asks for a certificate of ours and gets none.
     """
     return error.code() == KafkaError._TRANSPORT and "SSL routines" in error.str()
 

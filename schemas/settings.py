@@ -46,6 +46,17 @@ def complaint(error: ValidationError) -> str:
     )
 
 
+class ServerSettings(Settings):
+    """How a program that serves HTTP ends."""
+
+    shutdown_grace_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=300,
+        description="seconds for which a stopping program is not ready but still listens",
+    )
+
+
 class KafkaSettings(Settings):
     """Where Kafka is and how to log in (`KAFKA_*`).
 

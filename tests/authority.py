@@ -1,6 +1,7 @@
 """A certificate authority of a test's own: PEM files as an operator has them, gone after the test."""
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         draft = self._draft(_name(name), key).add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if hosts:
-            names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+            names = x509.SubjectAlternativeName([_host(host) for host in hosts])
             draft = draft.add_extension(names, critical=False)
         signed = draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         identity = Identity(self._directory / f"{name}.pem", self._directory / f"{name}.key")
@@ -83,6 +84,14 @@ class Authority:
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
             )
         )
+
+
+def _host(text: str) -> x509.GeneralName:
+    """A host name or an address, as a certificate holds it."""
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
 
 
 def _name(text: str) -> x509.Name:

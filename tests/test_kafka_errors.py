@@ -40,9 +40,12 @@ def test_a_timeout_is_no_cause_and_a_wrong_password_is() -> None:
     assert not is_cause(KafkaException(error(KafkaError._TIMED_OUT)))
 
 
-def test_a_broker_that_ends_the_handshake_asks_for_a_certificate_of_ours() -> None:
-    """It comes as a lost connection, and is a cause all the same."""
-    words = f"{WORDS}: error:0A00045C:SSL routines::tlsv13 alert certificate required"
-    refused = KafkaError(KafkaError._TRANSPORT, words)
-    assert is_cause(refused)
-    assert "KAFKA_SSL_CERTIFICATE_LOCATION" in describe(refused)
+def test_a_connection_that_is_lost_over_tls_says_whose_certificate_is_wrong() -> None:
+    """It is a cause, though it comes as a lost connection."""
+    for words, said in (
+        ("tlsv13 alert certificate required", "KAFKA_SSL_CERTIFICATE_LOCATION"),
+        ("certificate verify failed", "KAFKA_SSL_CA_LOCATION"),
+    ):
+        lost = KafkaError(KafkaError._TRANSPORT, f"{WORDS}: error:0A00045C:SSL routines::{words}")
+        assert is_cause(lost)
+        assert said in describe(lost)

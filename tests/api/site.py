@@ -28,7 +28,12 @@ class Site:
 
     def __init__(self, directory: Path, **environment: str) -> None:
         self.port = free_port()
-        self.environment = {**os.environ, **environment, "API_PORT": str(self.port)}
+        self.environment = {
+            **os.environ,
+            "SHUTDOWN_GRACE_S": "0",
+            **environment,
+            "API_PORT": str(self.port),
+        }
         self.log = directory / "api.log"
         self.running: list[subprocess.Popen[bytes]] = []
 

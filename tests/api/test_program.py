@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,6 +223,19 @@ def test_a_signal_ends_it_well(site: Site, number: signal.Signals) -> None:
     assert "Traceback" not in site.log.read_text()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", site.port))
+
+
+def test_it_is_not_ready_before_it_listens_no_more(site: Site) -> None:
+    """After a signal it answers for the time of its grace, so that a balancer can notice."""
+    site.environment["SHUTDOWN_GRACE_S"] = "2"
+    program = site.start()
+    until(site.ready)
+    told = time.monotonic()
+    program.send_signal(signal.SIGTERM)
+    until(lambda: site.get("/readyz").status_code == 503)
+    assert site.get("/livez").status_code == 200
+    assert program.wait(LIMIT_S) == 0
+    assert time.monotonic() - told >= 2
 
 
 def test_a_request_that_trickles_in_is_cut_off(site: Site) -> None:

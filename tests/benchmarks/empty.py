@@ -27,4 +27,4 @@ async def post_nothing() -> dict[str, str]:
 
 if __name__ == "__main__":
     logs.configure()
-    serve(app, port=int(os.environ["EMPTY_PORT"]))
+    serve(app, port=int(os.environ["EMPTY_PORT"]), grace_s=0)

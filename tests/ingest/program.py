@@ -19,7 +19,8 @@ LIMIT_S = 60.0
 def environment(**settings: str) -> dict[str, str]:
     """An environment with these settings and no others, and no proxy."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    return {**kept, "PYTHONPATH": str(Path(__file__).parents[2]), **settings}
+    ours = {"PYTHONPATH": str(Path(__file__).parents[2]), "SHUTDOWN_GRACE_S": "0"}
+    return {**kept, **ours, **settings}
 
 
 class Program:

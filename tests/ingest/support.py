@@ -7,7 +7,7 @@ real one.
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +37,15 @@ def event(message_id: str = "0102018f3c0de000-example-000000") -> str:
         "destination": ["a@example.org"],
     }
     return json.dumps({"eventType": "Send", "mail": sent, "send": {}}) + "\n"
+
+
+async def comes(holds: Callable[[], bool]) -> None:
+    """Let others run until it holds."""
+    for _ in range(1_000_000):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come")
 
 
 class Recorder(Publisher):

@@ -9,7 +9,8 @@ import pytest
 
 from deploy.signing import Signer, type_of_version
 from ingest import problems
-from ingest.webhook import BODY_MAX_BYTES, SES_TEST_MESSAGE
+from ingest.bodies import BODY_MAX_BYTES
+from ingest.webhook import SES_TEST_MESSAGE
 from tests.ingest.support import SNS_HOST, TOPIC, Answer, Ingest, SnsStandIn, event, ingest
 
 ARN_IN_QUERY = TOPIC.replace(":", "%3A")
@@ -299,6 +300,16 @@ def test_probes_and_metrics(signer: Signer, certificates: Path) -> None:
     away = ingest(certificates, failure=problems.TryAgain("kafka", "Kafka is away."))
     assert away.request("GET", "/livez").status_code == 200
     assert assert_problem(away.request("GET", "/readyz"), 503, "UNAVAILABLE")["detail"] == "Kafka is away."
+
+
+@pytest.mark.parametrize("path", ["/webhooks/sns/", "/webhooks/sns//", "/readyz/", "//webhooks/sns"])
+def test_nobody_is_sent_elsewhere(certificates: Path, signer: Signer, path: str) -> None:
+    """A redirect goes to whatever host the request names, and SNS follows it."""
+    program = ingest(certificates)
+    envelope = json.dumps(signer.notification(TOPIC, event()))
+    for method in ("POST", "GET"):
+        response = program.request(method, path, content=envelope, headers={"Host": "example.org"})
+        assert_problem(response, 404, "NOT_FOUND")
 
 
 def test_what_is_not_there_is_a_problem_too(certificates: Path) -> None:

@@ -7,18 +7,18 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.signing import Signer
 from ingest import outbound
-from ingest.certificates import FAILURE_SECONDS, FETCHES_AT_ONCE, KEYS_KEPT, Certificates
+from ingest.certificates import FAILURE_SECONDS, FETCHES_AT_ONCE, KEYS_KEPT, Certificates, rsa_key
 from ingest.metrics import Metrics
 from ingest.problems import TryAgain
 from ingest.sns import CertificateUrl
-from tests.ingest.support import SNS_HOST, Answer, SnsStandIn
+from tests.ingest.support import SNS_HOST, Answer, SnsStandIn, comes
 
 
 def url(number: int = 0) -> CertificateUrl:
@@ -109,8 +109,7 @@ def test_a_pinned_certificate_that_is_broken_is_not_replaced_from_the_net(
     assert sns_stand_in.asked == []
 
 
-def no_rsa_certificate() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def certificate(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     name = x509.Name([])
     day = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
@@ -128,7 +127,7 @@ def no_rsa_certificate() -> bytes:
         Answer(301, headers={"Location": "http://127.0.0.1:1/"}),
         Answer(body=b""),
         Answer(body=b"<html>"),
-        Answer(body=no_rsa_certificate()),
+        Answer(body=certificate(ec.generate_private_key(ec.SECP256R1()))),
         Answer(body=b"\n" * (outbound.ANSWER_MAX_BYTES + 1)),
     ],
 )
@@ -180,19 +179,71 @@ def test_the_keys_kept_are_bounded_and_the_least_used_goes(sns_stand_in: SnsStan
     assert sns_stand_in.asked.count(url(1)) == 2
 
 
-def test_the_fetches_at_a_time_are_bounded(sns_stand_in: SnsStandIn) -> None:
-    sns_stand_in.hold.clear()
+class Sns(httpx.AsyncBaseTransport):
+    """An SNS that never answers for a URL, but for those that it has. under_way, most: calls at a time."""
 
-    async def use(certificates: Certificates) -> None:
-        tasks = [asyncio.create_task(certificates.public_key(url(n))) for n in range(FETCHES_AT_ONCE)]
-        await asyncio.to_thread(sns_stand_in.wait_for_calls, FETCHES_AT_ONCE)
-        with pytest.raises(TryAgain, match="Too many"):
-            await certificates.public_key(url(FETCHES_AT_ONCE))
-        sns_stand_in.hold.set()
-        assert all(isinstance(e, TryAgain) for e in await asyncio.gather(*tasks, return_exceptions=True))
+    def __init__(self, **answers: bytes) -> None:
+        self.answers = answers
+        self.under_way = self.most = 0
 
-    look_up(sns_stand_in, use)
-    assert len(sns_stand_in.asked) == FETCHES_AT_ONCE
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            if request.url.path not in self.answers:
+                await asyncio.Event().wait()
+            return httpx.Response(200, stream=httpx.ByteStream(self.answers[request.url.path]))
+        finally:
+            self.under_way -= 1
+
+
+def test_made_up_urls_that_hang_do_not_keep_a_true_one_out(pem: bytes, key: RSAPublicKey) -> None:
+    """However many have been asked for before; and they are never fetched all at a time."""
+    sns = Sns(**{path(): pem})
+
+    async def use() -> None:
+        async with outbound.new_client(sns) as client:
+            certificates = Certificates(client, None, Metrics())
+            made_up = [
+                asyncio.create_task(certificates.public_key(url(number)))
+                for number in range(1, 10 * FETCHES_AT_ONCE)
+            ]
+            await comes(lambda: sns.under_way > 0)
+            assert await certificates.public_key(url()) == key
+            assert sns.most == FETCHES_AT_ONCE
+            assert sum(task.done() for task in made_up) <= FETCHES_AT_ONCE
+            ends = await asyncio.gather(*made_up, return_exceptions=True)
+            assert all(isinstance(end, TryAgain) for end in ends)
+
+    asyncio.run(use())
+
+
+def test_a_fetch_that_nobody_waits_for_any_more_ends() -> None:
+    sns = Sns()
+
+    async def use() -> None:
+        async with outbound.new_client(sns) as client:
+            certificates = Certificates(client, None, Metrics())
+            for _ in range(2 * FETCHES_AT_ONCE):
+                asking = asyncio.create_task(certificates.public_key(url()))
+                await comes(lambda: sns.under_way > 0)
+                asking.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+                await comes(lambda: sns.under_way == 0)
+
+    asyncio.run(use())
+    assert sns.most == 1
+
+
+@pytest.mark.parametrize(("bits", "taken"), [(1024, False), (2047, False), (2048, True)])
+def test_a_key_that_can_be_broken_is_refused(bits: int, taken: bool) -> None:
+    pem = certificate(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+    if taken:
+        assert rsa_key(pem).key_size == bits
+    else:
+        with pytest.raises(ValueError, match=f"{bits} bits"):
+            rsa_key(pem)
 
 
 def test_an_sns_that_does_not_answer_or_is_not_there_is_a_failure(sns_stand_in: SnsStandIn) -> None:

@@ -1,31 +1,57 @@
 """The true program and a real Kafka."""
 
 import asyncio
+import ctypes
 import itertools
 import json
 import random
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import confluent_kafka
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from deploy.kafka import Kafka
-from deploy.processes import Waiting
+from deploy.processes import Waiting, free_port
 from deploy.signing import Signer
 from ingest.problems import TryAgain
-from ingest.publish import KafkaPublisher
+from ingest.publish import ANSWER_SECONDS, KafkaPublisher
 from ingest.record import EventRecord
 from schemas.settings import EventsSettings
 from schemas.topics import EVENTS, TopicConfig
 from tests import services
-from tests.ingest.program import Program, program
+from tests.ingest.program import LIMIT_S, Program, environment, program
 from tests.ingest.support import TOPIC, event
 
 WAIT_S = 120.0
+RENEWED_WITHIN_S = 30.0
+
+
+LIBRDKAFKA = ctypes.CDLL(
+    str(next(Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka*")))
+)
+LIBRDKAFKA.rd_kafka_name.argtypes = [ctypes.c_void_p]
+LIBRDKAFKA.rd_kafka_name.restype = ctypes.c_char_p
+LIBRDKAFKA.rd_kafka_test_fatal_error.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p]
+
+
+def break_for_good(producer: Producer) -> None:
+    """Have librdkafka meet a fatal error, as it lets its own tests do.
+
+    Its handle is the first field of a producer, after what every Python object begins with.
+    """
+    handle = (ctypes.c_void_p * 3).from_address(id(producer))[2]
+    assert LIBRDKAFKA.rd_kafka_name(handle).startswith(b"rdkafka#producer-")
+    LIBRDKAFKA.rd_kafka_test_fatal_error(
+        handle, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, b"as the broker says it"
+    )
 
 
 def records(bootstrap: str, topic: str) -> "list[Message[bytes, bytes]]":
@@ -95,7 +121,7 @@ def test_a_topic_that_is_missing_is_neither_made_nor_believed_to_be_there(
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=f"{topic_prefix}missing")
 
     async def use() -> None:
-        async with KafkaPublisher(settings) as publisher:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
             with pytest.raises(TryAgain, match="missing"):
                 await publisher.check()
             with pytest.raises(TryAgain):
@@ -117,27 +143,89 @@ async def until_it_publishes(publisher: KafkaPublisher) -> None:
             return
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
+def wait_until(done: Callable[[], bool], limit_s: float = WAIT_S) -> None:
+    until = time.monotonic() + limit_s
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
+def is_replaced(publisher: KafkaPublisher, producer: Producer) -> bool:
+    return publisher._producer is not producer
+
+
 def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, topic: str) -> None:
-    """What librdkafka calls a fatal error ends with the producer, not with the program."""
+    """What librdkafka calls a fatal error ends with the producer, not with the program, however often.
+
+    Who waits meanwhile is told in time, we are not ready until it works again, and what was said to be taken
+    is on the topic.
+    """
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
+    faults, taken = list[str](), list[bytes]()
 
     async def use() -> None:
-        async with KafkaPublisher(settings) as publisher:
-            await publisher.publish(EventRecord(b"k", b"before", ()))
-            broken = publisher._producer
-            publisher._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "as by the broker", True))
-            await asyncio.to_thread(wait_until, lambda: publisher._producer is not broken)
-            await publisher.publish(EventRecord(b"k", b"after", ()))
+        async with KafkaPublisher(settings, faults.append) as publisher:
+
+            async def send(value: bytes) -> None:
+                await publisher.publish(EventRecord(b"k", value, ()))
+                taken.append(value)
+
+            await send(b"before")
+            await publisher.check()
+            for turn in range(2):
+                broken = publisher._producer
+                many = asyncio.gather(
+                    *(send(b"%d %d" % (turn, n)) for n in range(200)), return_exceptions=True
+                )
+                await asyncio.sleep(0)
+                break_for_good(broken)
+                ends = await asyncio.wait_for(many, ANSWER_SECONDS + 1)
+                assert all(isinstance(end, TryAgain | None) for end in ends)
+                await asyncio.to_thread(wait_until, partial(is_replaced, publisher, broken), RENEWED_WITHIN_S)
+                with pytest.raises(TryAgain, match="takes no records"):
+                    await publisher.check()
+                await send(b"after %d" % turn)
+                await publisher.check()
 
     asyncio.run(use())
-    assert [message.value() for message in records(kafka_bootstrap, topic)] == [b"before", b"after"]
+    assert faults == []
+    found = [message.value() or b"" for message in records(kafka_bootstrap, topic)]
+    assert set(taken) <= set(found)
+    assert {b"before", b"after 0", b"after 1"} <= set(found)
+
+
+def test_the_end_of_the_polling_thread_ends_the_program(tmp_path: Path) -> None:
+    """Whatever it dies of: exit status 1 and the reason, so that a supervisor starts it anew."""
+    for polls in (0, 5):
+        script = f"""
+import itertools
+from ingest import __main__, publish
+polls = itertools.count()
+poll = publish.KafkaPublisher._serve_callbacks
+def serve_callbacks(publisher):
+    if next(polls) == {polls}:
+        raise RuntimeError("nobody thought of this")
+    return poll(publisher)
+publish.KafkaPublisher._serve_callbacks = serve_callbacks
+__main__.cli([])
+"""
+        ended = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment(
+                INGEST_PORT=str(free_port()),
+                KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}",
+                SHUTDOWN_GRACE_S="60",
+            ),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert ended.returncode == 1, ended.stderr
+        last = ended.stderr.splitlines()[-1]
+        assert last.startswith("ingest: the thread that serves Kafka has ended")
+        assert "nobody thought of this" in last
 
 
 def in_partition(partition: int, number: int) -> bytes:
@@ -158,7 +246,7 @@ def test_of_many_in_flight_each_is_told_of_itself(kafka_bootstrap: str, topic_pr
     sent = [*taken[:30], refused[0], *taken[30:50], refused[1], refused[2], *taken[50:]]
 
     async def use() -> list[BaseException | None]:
-        async with KafkaPublisher(settings) as publisher:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
             return await asyncio.gather(*map(publisher.publish, sent), return_exceptions=True)
 
     answers = asyncio.run(use())
@@ -177,7 +265,7 @@ def test_an_answer_that_was_given_is_not_changed_by_a_late_report(
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
 
     async def use() -> None:
-        async with KafkaPublisher(settings) as publisher:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
             await publisher.publish(EventRecord(b"k", b"before", ()))
             with monkeypatch.context() as impatient:
                 impatient.setattr("ingest.publish.ANSWER_SECONDS", 0.0)
@@ -194,7 +282,7 @@ def test_what_is_in_flight_at_the_end_is_still_told(kafka_bootstrap: str, topic:
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
 
     async def use() -> list[None]:
-        async with KafkaPublisher(settings) as publisher:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
             sent = [EventRecord(b"k", b"%d" % number, ()) for number in range(500)]
             waiting = asyncio.gather(*map(publisher.publish, sent))
             await asyncio.sleep(0)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.bodies import BODY_MAX_BYTES
 from ingest.record import KEY_MAX_BYTES, event_record
 from ingest.sns import Verified
-from ingest.webhook import BODY_MAX_BYTES
 from schemas.topics import EVENT_MAX_BYTES
 from tests.ingest.support import TOPIC, event
 

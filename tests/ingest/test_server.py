@@ -191,9 +191,47 @@ def test_a_signal_ends_it_well(tmp_path: Path, signer: Signer, certificates: Pat
         "serving http",
         "kafka takes no records",
         "delivery not taken",
+        "stopping",
         "delivery not taken",
         "stopped serving http",
     ]
+
+
+def test_it_leaves_in_good_order(tmp_path: Path) -> None:
+    """Not ready first, listening for the time of its grace, whatever signals come; what is in flight ends."""
+    grace_s = 3.0
+    with (
+        program(
+            tmp_path, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}", SHUTDOWN_GRACE_S=str(grace_s)
+        ) as it,
+        httpx.Client(base_url=it.url, trust_env=False) as kept,
+    ):
+        assert "connection" not in kept.get("/livez").headers
+        told = time.monotonic()
+        it.process.send_signal(signal.SIGTERM)
+        while "about to stop" not in kept.get("/readyz").text:
+            assert time.monotonic() - told < LIMIT_S
+        it.process.send_signal(signal.SIGTERM)
+        it.process.send_signal(signal.SIGINT)
+        assert kept.get("/readyz").status_code == 503
+        alive = kept.get("/livez")
+        assert (alive.status_code, alive.headers["connection"]) == (200, "close")
+        with closing(socket.create_connection(("127.0.0.1", it.port), timeout=LIMIT_S)) as in_flight:
+            in_flight.sendall(HEAD + b"Content-Length: 2\r\n\r\n{")
+            while accepts(it.port):
+                time.sleep(0.05)
+            assert time.monotonic() - told >= grace_s
+            in_flight.sendall(b"}")
+            assert in_flight.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert it.process.wait(LIMIT_S) == 0
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -247,5 +285,6 @@ def test_help_names_every_setting_of_its_own() -> None:
         "SNS_CERTIFICATE_DIR",
         "KAFKA_BOOTSTRAP_SERVERS",
         "EVENTS_TOPIC",
+        "SHUTDOWN_GRACE_S [5.0]",
     ):
         assert name in ended.stdout

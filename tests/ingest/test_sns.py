@@ -128,7 +128,8 @@ def without(name: str) -> dict[str, Any]:
         body(notification()).replace(b'"m-1"', b'"m-1", "MessageId": "m-2"'),
         body(notification()).replace(b'"m-1"', b'"m-1", "Message\\u0049d": "m-2"'),
         body(notification()).replace(b'"m-1"', b'"m-1", "x": ' + b"[" * 100_000 + b"]" * 100_000),
-        body(notification()).replace(b'"m-1"', b'"m-1", "x": ' + b"9" * 10_000),
+        body({**notification(), **{f"x{number}": 0 for number in range(sns.KEYS_MAX)}}),
+        body(notification()).replace(b'"m-1"', b'"m-1", "x": [' + b"{}," * 300_000 + b"0"),
         *(body(without(name)) for name in ("Type", "MessageId", "TopicArn", "Message", "Timestamp")),
         *(body(notification(**{name: None})) for name in ("Type", "MessageId", "TopicArn", "Message")),
         *(

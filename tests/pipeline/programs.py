@@ -25,7 +25,7 @@ POLL_S = 0.05
 SETTINGS = (
     "AGGREGATOR_PORT API_PORT AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS"
     " CONSUMER_GROUP DEAD_LETTER_TOPIC DEFAULT_TENANT EVENTS_TOPIC INGEST_PORT"
-    " REDIS_CLUSTER REDIS_URL SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
+    " SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
 )
 
 
@@ -112,10 +112,14 @@ class Program:
                 total += float(value)
         return total
 
+    def log_text(self) -> str:
+        """All that it has logged so far."""
+        return self._child.log.read_text(errors="replace")
+
     def said(self, event: str) -> list[dict[str, Any]]:
         """The log lines of that event so far."""
         lines = []
-        for line in self._child.log.read_text(errors="replace").splitlines():
+        for line in self.log_text().splitlines():
             if line.startswith("{") and line.endswith("}"):
                 told = json.loads(line)
                 if told["event"] == event:
@@ -171,6 +175,7 @@ class Programs:
             "REDIS_URL": redis_url,
             "EVENTS_TOPIC": self.events_topic,
             "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            "SHUTDOWN_GRACE_S": "0",
             **settings,
         }
 
@@ -262,4 +267,4 @@ class Programs:
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith("KAFKA_") or name in SETTINGS.split()
+    return name.startswith(("KAFKA_", "REDIS_")) or name in SETTINGS.split()

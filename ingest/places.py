@@ -1,0 +1,72 @@
+"""Few calls at a time, and none that hangs keeps a place from those that come after it.
+
+Anybody who knows the ARN of a topic can ask for calls. So while others wait, a call that has had its
+`patience` gives its place up, and the place goes to whom asked last: who asked before has had a chance, and a
+line that strangers fill is no line to stand in.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class GaveWayError(Exception):
+    """The call took longer than it may while others wait. A later one may do better."""
+
+
+class Places:
+    """A number of places. Used from one event loop."""
+
+    def __init__(self, number: int, patience_s: float) -> None:
+        """number: of calls at a time. patience_s: seconds for which one keeps its place while others wait."""
+        self._number = number
+        self._patience_s = patience_s
+        self._held: dict[asyncio.Timeout, float] = {}
+        self._line: list[asyncio.Future[None]] = []
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Hold a place, once there is one, for what is done inside.
+
+        Raises: GaveWayError out of what is done inside.
+        """
+        loop = asyncio.get_running_loop()
+        while len(self._held) >= self._number:
+            turn = loop.create_future()
+            self._line.append(turn)
+            self._hurry()
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn in self._line:
+                    self._line.remove(turn)
+                else:
+                    self._call_next()
+                raise
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._held[limit] = loop.time()
+                if self._line:
+                    self._hurry()
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise GaveWayError from None
+            raise
+        finally:
+            self._held.pop(limit, None)
+            self._call_next()
+
+    def _hurry(self) -> None:
+        """Somebody waits: bound the time of those who hold a place."""
+        for limit, since in self._held.items():
+            if limit.when() is None:
+                limit.reschedule(since + self._patience_s)
+
+    def _call_next(self) -> None:
+        while self._line:
+            turn = self._line.pop()
+            if not turn.done():
+                turn.set_result(None)
+                return
