@@ -315,7 +315,7 @@ class KeyFollower:
     def _report(self, error: KafkaError) -> None:
         """Say that Kafka is in trouble, once a minute: librdkafka tries again by itself, and often."""
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return  # it asks about the group that it must name; we need no right to it
+            return  # it asks about a group, as it wants a name for one; we need no right to any
         if self.trouble is None or is_cause(error):  # that nobody answers does not hide why
             self.trouble = describe(error, wants=WANTS_READ)
         now = time.monotonic()
