@@ -314,7 +314,7 @@ class KeyFollower:
     def _report(self, error: KafkaError) -> None:
         """Say that Kafka is in trouble, once a minute: librdkafka tries again by itself, and often."""
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return  # it asks about the group that it wants a name for, to which we have no right and need none
+            return  # it asks about the group that it wants a name for; we need no right to it
         if self.trouble is None or is_cause(error):  # that nobody answers does not hide why
             self.trouble = describe(error, wants=WANTS_READ)
         now = time.monotonic()
