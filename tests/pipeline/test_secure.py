@@ -249,9 +249,6 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
     ]
     for right, command in [(right, ended(process)) for right, process in at_once]:
         check_refused(command, right)
-    for right in by_user[REBUILD.user]:
-        check_refused(house.run(REBUILD, user=user_without(right)), right)
-
     with ExitStack() as stack:
         waiting = [
             (right, stack.enter_context(house.running(part, user=user_without(right))))
@@ -261,6 +258,8 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
         for right, program in waiting:
             program.wait_until_unready_because(f"lacks {right}")
             assert f"lacks {right}" in program.log_text()
+    for right in by_user[REBUILD.user]:
+        check_refused(house.run(REBUILD, user=user_without(right)), right)
     check_api_without(house, *by_user[API.user])
 
     with house.running(WORKER) as worker:  # which may write the dead letter
