@@ -1,0 +1,74 @@
+"""The book of all that was written to the events topic, and what must follow from it by the oracle.
+
+The topic is not read again for it, as the attacks write what a client library would not read.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from tests.chaos import view
+from tests.pipeline import oracle
+from tests.pipeline.log import Stored
+from tests.pipeline.place import Letter, letter_of, place_of, time_of
+
+COPIES_MOST: Final = 3
+"""A dead letter may come again where a worker began again, but not over and over."""
+
+
+@lru_cache(maxsize=4)
+def _told(value: bytes | None, time_ms: int) -> oracle.Told:
+    return oracle.read(value, time_of(time_ms))
+
+
+class Book:
+    """What was written to one topic."""
+
+    def __init__(self, topic: str) -> None:
+        """Begin with nothing. topic: the events topic."""
+        self._topic = topic
+        self._told: list[oracle.Told] = []
+        self._letters: dict[bytes, Letter] = {}
+
+    def note(self, stored: Stored) -> None:
+        """A record that Kafka has."""
+        told = _told(stored.value, stored.time_ms)
+        if told.outcome in oracle.DEAD:
+            self._letters[place_of(self._topic, stored)] = letter_of(self._topic, stored, told.outcome)
+        else:
+            self._told.append(told)
+
+    def note_taken(self, value: bytes) -> None:
+        """An event that the webhook took just now."""
+        self._told.append(oracle.read(value, datetime.now(UTC)))
+
+    def count(self) -> oracle.Count:
+        """The numbers that must be."""
+        return oracle.count_told(self._told)
+
+    def cells_differ(self, got: view.Cells) -> list[str]:
+        """How cells differ from those that must be, in words."""
+        differs = view.difference(got, view.flat(self.count()))
+        return [f"cells differ: {differs}"] if differs else []
+
+    def letters_differ(self, got: Iterable[Stored], *, purged: bool) -> list[str]:
+        """How dead letters differ from those that must be, in words. purged: whether some may be gone."""
+        copies: Counter[bytes] = Counter()
+        found: dict[bytes, Letter] = {}
+        for record in got:
+            key = record.key or b""
+            copies[key] += 1
+            found[key] = (record.value, record.headers)
+        want = self._letters
+        faults = {
+            "missing": set() if purged else want.keys() - found.keys(),
+            "too many": found.keys() - want.keys(),
+            "other than they must be": {key for key in want.keys() & found.keys() if want[key] != found[key]},
+        }
+        told = [
+            f"{len(keys)} dead letters are {what}, as {min(keys)!r}" for what, keys in faults.items() if keys
+        ]
+        most = max(copies.values(), default=0)
+        return [*told, f"a dead letter was written {most} times"] if most > COPIES_MOST else told
