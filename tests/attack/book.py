@@ -53,8 +53,8 @@ class Book:
         differs = view.difference(got, view.flat(self.count()))
         return [f"cells differ: {differs}"] if differs else []
 
-    def letters_differ(self, got: Iterable[Stored], *, purged: bool) -> list[str]:
-        """How dead letters differ from those that must be, in words. purged: whether some may be gone."""
+    def letters_differ(self, got: Iterable[Stored]) -> list[str]:
+        """How dead letters differ from those that must be, in words."""
         copies: Counter[bytes] = Counter()
         found: dict[bytes, Letter] = {}
         for record in got:
@@ -63,7 +63,7 @@ class Book:
             found[key] = (record.value, record.headers)
         want = self._letters
         faults = {
-            "missing": set() if purged else want.keys() - found.keys(),
+            "missing": want.keys() - found.keys(),
             "too many": found.keys() - want.keys(),
             "other than they must be": {key for key in want.keys() & found.keys() if want[key] != found[key]},
         }

@@ -103,18 +103,16 @@ def _keys_and_headers(scene: Scene, tries: int) -> int:
 
 
 def _corrupt_payloads(scene: Scene, tries: int) -> int:
-    """What stands in a batch does not unpack, or not to the end, and its checksum is right."""
-    done = 0
+    """What stands in a batch does not unpack, or not to its end, and its checksum is right."""
     at = now_ms()
-    records = [Rec(event(f"corrupt {number}"), at) for number in range(3)]
-    body = body_of(records)
-    for shape in _corrupt(body)[: max(1, tries)]:
-        name, payload = shape
+    records = [Rec(event(f"corrupt {number}"), at + number) for number in range(3)]
+    refused = [Rec(None, at + 2)] * 3  # without a value and at the batch's latest time
+    shapes = _corrupt(body_of(records))[:tries]
+    for name, payload in shapes:
         with suppress(RefusedByKafkaError):  # where the broker has looked into it
-            scene.write_raw(batch(records, name, payload), records)
-        done += 1
+            scene.write_raw(batch(records, name, payload), refused)
     scene.write(some(5))
-    return done
+    return len(shapes)
 
 
 def _corrupt(body: bytes) -> list[tuple[str, bytes]]:
@@ -298,7 +296,7 @@ ATTACKS: Final = (
     ),
     Attack(
         "payloads that do not unpack, right checksum",
-        "counting goes on",
+        "a dead letter for each offset; counting goes on",
         _corrupt_payloads,
         tries=13,
         renew=True,

@@ -74,8 +74,7 @@ def _letter() -> Stored:
 
 
 def test_dead_letters_that_are_as_they_must_be() -> None:
-    assert _book().letters_differ([_letter()] * COPIES_MOST, purged=False) == []
-    assert _book().letters_differ([], purged=True) == []
+    assert _book().letters_differ([_letter()] * COPIES_MOST) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_dead_letters_that_are_as_they_must_be() -> None:
     ],
 )
 def test_each_fault_of_dead_letters_is_told(letters: list[Stored], word: str) -> None:
-    (told,) = _book().letters_differ(letters, purged=False)
+    (told,) = _book().letters_differ(letters)
     assert word in told
 
 
