@@ -174,12 +174,17 @@ async def _ask(session: aiohttp.ClientSession, where: Where, due: float) -> Aske
 
 
 async def _look(valkey: Any, looks: list[float], done: Any) -> None:
+    since: float | None = None
     while not done.is_set():
-        began = time.monotonic()
+        since = since or time.monotonic()
         try:
             await valkey.ping()
-        except redis.RedisError:
-            await asyncio.sleep(AGAIN_S)  # it is down on purpose: no look
+        except redis.ResponseError:  # BUSY: a script holds it up, and the wait goes on
+            await asyncio.sleep(LOOK_EVERY_S)
+        except redis.RedisError:  # it is down on purpose: no look
+            since = None
+            await asyncio.sleep(AGAIN_S)
         else:
-            looks.append((time.monotonic() - began) * 1000)
+            looks.append((time.monotonic() - since) * 1000)
+            since = None
             await asyncio.sleep(LOOK_EVERY_S)
