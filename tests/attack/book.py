@@ -18,9 +18,13 @@ COPIES_MOST: Final = 3
 """A dead letter may come again where a worker began again, but not over and over."""
 
 
+EARLIEST_MS, LATEST_MS = -62_000_000_000_000, 250_000_000_000_000
+"""The years that the oracle's times know, 5 to 9892. A record's time beyond them is as far away as these."""
+
+
 @lru_cache(maxsize=4)
 def _told(value: bytes | None, time_ms: int) -> oracle.Told:
-    return oracle.read(value, time_of(time_ms))
+    return oracle.read(value, time_of(min(max(time_ms, EARLIEST_MS), LATEST_MS)))
 
 
 class Book:
