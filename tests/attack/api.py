@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from api.keys import ENTROPY_BYTES, new_key
 from tests.attack.attack import Attack, awaited
 from tests.attack.batches import Rec
+from tests.attack.measure import Limits
 from tests.attack.records import TENANT, event, now_ms
 from tests.attack.scene import Scene
 from tests.attack.wire import each_of, last_one, request, tally
@@ -171,7 +172,13 @@ async def _headers(scene: Scene, tries: int) -> int:
 ATTACKS: Final = (
     Attack("keys that nobody has", "401; innocent tenants are answered", awaited(_no_key), 3_000, 200),
     Attack("ids that no mail can have", "answered or refused, never 5xx", awaited(_long_ids), 320, 32),
-    Attack("the dearest questions allowed", "innocent tenants are answered", awaited(_costly), 300),
+    Attack(
+        "the dearest questions allowed",
+        "innocent tenants are answered",
+        awaited(_costly),
+        tries=300,
+        limits=Limits(valkey_ms=1_000, api_ms=4_000),
+    ),
     Attack("odd parameters", "answered or refused, never 5xx", awaited(_odd_parameters), 520, 52),
     Attack("floods of headers", "answered or refused, never 5xx", awaited(_headers), 150, 15),
 )
