@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from tests.attack.measure import MIB
 from tests.chaos import view
 from tests.pipeline import oracle
 from tests.pipeline.log import Stored
@@ -27,6 +28,15 @@ def _told(value: bytes | None, time_ms: int) -> oracle.Told:
     return oracle.read(value, time_of(min(max(time_ms, EARLIEST_MS), LATEST_MS)))
 
 
+def _is_too_large(stored: Stored) -> bool:
+    """The first step of the law of reading, which asks for more than the oracle is given."""
+    value = len(stored.value or b"")
+    others = len(stored.key or b"") + sum(
+        len(name.encode()) + len(part) for name, part in stored.headers.items()
+    )
+    return value > MIB or value + others > MIB + 65_536
+
+
 class Book:
     """What was written to one topic."""
 
@@ -38,8 +48,8 @@ class Book:
 
     def note(self, stored: Stored) -> None:
         """A record that Kafka has."""
-        told = _told(stored.value, stored.time_ms)
-        if told.outcome in oracle.DEAD:
+        told = oracle.Told("too_large") if _is_too_large(stored) else _told(stored.value, stored.time_ms)
+        if told.outcome in {*oracle.DEAD, "too_large"}:
             self._letters[place_of(self._topic, stored)] = letter_of(self._topic, stored, told.outcome)
         else:
             self._told.append(told)

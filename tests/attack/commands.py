@@ -227,6 +227,7 @@ ATTACKS: Final = (
         _pointer_rolled_back,
         2,
         limits=Limits(api_ms=3_000, webhook_ms=3_000, api_refused=True),
+        renew=True,
     ),
     Attack(
         "two drops of generations beside a rebuild",

@@ -109,7 +109,8 @@ class Scene:
             self._note(partition, offset, record)
 
     def _note(self, partition: int, offset: int, record: Rec) -> None:
-        self._book.note(Stored(partition, offset, record.time_ms, record.key, record.value))
+        headers = {name: part or b"" for name, part in record.headers}
+        self._book.note(Stored(partition, offset, record.time_ms, record.key, record.value, headers))
 
     def note_taken(self, value: bytes) -> None:
         """Note what the webhook took just now."""

@@ -91,6 +91,24 @@ def test_each_fault_of_dead_letters_is_told(letters: list[Stored], word: str) ->
     assert word in told
 
 
+def test_what_is_too_large_is_kept_in_part() -> None:
+    """By the law of reading, whatever stands in it; a key or a header may be to blame."""
+    book = Book(TOPIC)
+    right = event("one")
+    book.note(Stored(0, 0, now_ms(), b"k" * 2 * MIB, right))
+    book.note(Stored(0, 1, now_ms(), None, right, {"h": b"h" * 2 * MIB}))
+    book.note(Stored(0, 2, now_ms(), None, right + b" " * MIB))
+    assert not view.flat(book.count())
+    (told,) = book.letters_differ([])
+    assert told.startswith("3 dead letters are missing")
+    value, headers = letter_of(TOPIC, Stored(0, 2, 5, b"k" * 2_000, b"x" * 100_000), "too_large")
+    assert (len(value or b""), headers["value-bytes"], len(headers["source-key"])) == (
+        65_536,
+        b"100000",
+        1_024,
+    )
+
+
 def test_a_cell_that_differs_is_told() -> None:
     book = Book(TOPIC)
     book.note(Stored(0, 0, now_ms(), None, event("one")))

@@ -25,6 +25,9 @@ from tests.pipeline.programs import Program, Programs
 Letter = tuple[bytes | None, dict[str, bytes]]
 """A dead letter's value and headers."""
 
+VALUE_BYTES, CUT_VALUE, CUT_KEY = "value-bytes", 65_536, 1_024
+"""Of a dead letter `too_large`: the header with the true length of the value, and what is kept of it."""
+
 HOUR = timedelta(hours=1)
 PERIODS = ("hour", "day", "week", "month")
 
@@ -45,7 +48,8 @@ def place_of(source: str, record: Stored) -> bytes:
 
 
 def letter_of(source: str, record: Stored, reason: str) -> Letter:
-    """What the dead letter of a record of the events topic `source` holds."""
+    """What the dead letter of a record of the events topic `source` holds; `too_large` keeps a part of it."""
+    key, value = record.key, record.value
     headers = {
         topics.REASON: reason.encode(),
         topics.SOURCE_TOPIC: source.encode(),
@@ -53,9 +57,12 @@ def letter_of(source: str, record: Stored, reason: str) -> Letter:
         topics.SOURCE_OFFSET: str(record.offset).encode(),
         topics.SOURCE_TIMESTAMP: str(record.time_ms).encode(),
     }
-    if record.key is not None:
-        headers[topics.SOURCE_KEY] = record.key
-    return record.value, headers
+    if reason == "too_large":
+        headers[VALUE_BYTES] = str(len(value or b"")).encode()
+        key, value = key and key[:CUT_KEY], value and value[:CUT_VALUE]
+    if key is not None:
+        headers[topics.SOURCE_KEY] = key
+    return value, headers
 
 
 @dataclass
