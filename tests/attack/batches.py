@@ -8,7 +8,8 @@ Source: kafka.apache.org, "Record Batch" and "Protocol: Produce API".
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from aiokafka import codec
@@ -140,13 +141,8 @@ class Writer:
         return bytes(read)
 
 
-def in_batches(records: Iterable[Rec], most: int) -> Iterable[list[Rec]]:
+def in_batches(records: Iterable[Rec], most: int) -> Iterator[list[Rec]]:
     """Records as lists of at most so many."""
-    some: list[Rec] = []
-    for record in records:
-        some.append(record)
-        if len(some) == most:
-            yield some
-            some = []
-    if some:
+    left = iter(records)
+    while some := list(islice(left, most)):
         yield some
