@@ -3,7 +3,6 @@
 No tables, no changelogs, no commits of Faust's own: what is counted stands in Redis, with its position.
 """
 
-import ssl
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from yarl import URL
 
 from aggregator.batches import Batch, Counting, Transport
 from aggregator.config import AggregatorSettings
+from aggregator.secure import ssl_context
 from schemas.topics import EVENT_MAX_BYTES
 
 
@@ -92,13 +92,7 @@ def _credentials(settings: AggregatorSettings) -> Credentials | None:
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
-    context: ssl.SSLContext | None = None
-    if protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
-        if settings.kafka_ssl_certificate_location:
-            context.load_cert_chain(
-                settings.kafka_ssl_certificate_location, settings.kafka_ssl_key_location or None
-            )
+    context = ssl_context(settings)
     if protocol == "SSL":
         return faust.SSLCredentials(context)
     return faust.SASLCredentials(

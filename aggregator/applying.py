@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aggregator.cluster import Cluster
-from aggregator.deadletter import DeadLetters, Letter
+from aggregator.deadletter import DeadLetters
 from aggregator.errors import GoneError, RolledBackError
 from aggregator.fences import Call
 from aggregator.generation import judge
+from aggregator.reading import Letter
 from aggregator.rules import Rules
 from aggregator.store import Answer, LaneCall, Store
 from aggregator.tally import pack
@@ -61,7 +62,9 @@ class Applier:
         Raises: PostponedError of any kind where this worker may not count now.
         """
         self._store.open()
-        generation = judge(self._store.live(), self._rules, self._cluster.log())
+        found = self._cluster.log()
+        generation = judge(self._store.live(), self._rules, found)
+        self._letters.of_log(found)
         return generation, self._store.fences(generation)
 
     def count(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from aggregator.bulk import BulkReader, Row
+from aggregator.bulk import BulkReader
 from aggregator.cells import Cell, Difference, differences, earliest_record_ms, stored_cells
 from aggregator.cluster import Cluster, Log
 from aggregator.config import AuditSettings
@@ -25,6 +25,7 @@ from aggregator.daycount import DayCount
 from aggregator.errors import OtherLogError
 from aggregator.facts import Facts, Reader
 from aggregator.keyspace import Keyspace
+from aggregator.reading import KafkaRecord, outcome_of
 from aggregator.times import DAY_MS
 from aggregator.verify import Fences, live_of, tenants_of
 from schemas.counters import Generation, lane_of, safe_id
@@ -145,10 +146,10 @@ def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
     return found
 
 
-def _take(reader: Reader, number: int, rows: list[Row], by_tenant: dict[str, list[_Chosen]]) -> None:
+def _take(reader: Reader, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
     """Count the records of one partition that are of chosen tenants and below their fences."""
     for row in rows:
-        facts = reader.read(row.value, row.timestamp)
+        facts = outcome_of(reader, row)
         if type(facts) is Facts:
             for each in by_tenant.get(facts.scopes.tenant, ()):
                 if row.offset < each.fences.get(number, 0):

@@ -1,66 +1,60 @@
-"""Reading a topic in bulk, outside any consumer group: for `rebuild`, `verify` and `dead-letters`.
+"""Reading a topic in bulk, outside any consumer group: for `rebuild`, `verify`, `audit` and `dead-letters`.
 
-librdkafka delivers a partition's records in order from the offset that it was assigned; `read_committed`
-as everywhere.
+It reads record batches as the worker does (`record_batches`), from aiokafka's consumer in a thread with a
+loop of its own; they are unpacked in the caller's, a bounded part at a time. Fetching waits while what was
+fetched is not read. `read_committed` as everywhere.
 """
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import TimeoutError as LateError
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self, TypeVar
 
-import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
 
 from aggregator.errors import KafkaUnavailableError
+from aggregator.reading import KafkaRecord
+from aggregator.record_batches import RecordBatch, keep_fetches_packed
+from aggregator.secure import aiokafka_connection
 from schemas.settings import EventsSettings
 
 BATCH: Final = 20_000
-_POLL_S: Final = 0.2
+BYTES_A_POLL: Final = 8 * 1024 * 1024
+"""A poll returns once its records' values are so long, with the one that makes them longer."""
+
+SILENCE_S: Final = 60.0
+_POLL_MS: Final = 200
 _ASK_S: Final = 10.0
-_SILENCE_S: Final = 60.0
-_PASSING: Final = frozenset(
-    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
-)
-log = structlog.get_logger(__name__)
-
-
-class Row(NamedTuple):
-    """A record (`reading.KafkaRecord`)."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
+_FETCH_MAX_BYTES: Final = 32 * 1024 * 1024
+_PARTITION_FETCH_MAX_BYTES: Final = 8 * 1024 * 1024
+_T = TypeVar("_T")
 
 
 class BulkReader:
-    """Reads partitions of a topic. To be closed, or used in `with`."""
+    """Reads partitions of a topic. To be closed, or used in `with`; by one thread at a time."""
 
     def __init__(self, settings: EventsSettings, topic: str | None = None) -> None:
-        """Prepare; nothing is read yet.
+        """Prepare; the connection is made with the first question.
 
         settings: where Kafka is. topic: none for that of events.
         """
+        keep_fetches_packed()
+        self._settings = settings
         self._topic = topic or settings.events_topic
-        self._with_headers = topic is not None  # those of events say nothing that is counted
         self.positions: dict[int, int] = {}
         """For each assigned partition, the offset that comes next; past records of control at the end."""
-        self._consumer = Consumer(
-            {
-                **settings.librdkafka(),
-                "group.id": "ses-metrics-bulk",  # librdkafka asks for one; nothing is committed or joined
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "fetch.max.bytes": 64 * 1024 * 1024,
-                "max.partition.fetch.bytes": 8 * 1024 * 1024,
-                "queued.max.messages.kbytes": 128 * 1024,
-            }
-        )
+        self._fetched: deque[tuple[int, deque[RecordBatch]]] = deque()
+        self._records: Iterator[KafkaRecord] | None = None
+        self._consumer: Any = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="bulk", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -72,88 +66,164 @@ class BulkReader:
 
     def close(self) -> None:
         """Drop the connection."""
-        self._consumer.close()
+        if not self._loop.is_closed():
+            self._ask(self._stop(), connected=False)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     def ranges(self, partitions: int) -> dict[int, tuple[int, int]]:
         """The first offset and the end of each partition's log.
 
         partitions: how many there are. Raises: KafkaUnavailableError.
         """
-        try:
-            return {
-                number: self._consumer.get_watermark_offsets(
-                    TopicPartition(self._topic, number), timeout=_ASK_S, cached=False
-                )
-                for number in range(partitions)
-            }
-        except KafkaException as error:
-            raise KafkaUnavailableError(str(error)) from error
+        return self._ask(self._ranges([TopicPartition(self._topic, number) for number in range(partitions)]))
 
     def offsets_since(self, partitions: int, since_ms: int) -> dict[int, int]:
         """For each partition, the first offset of which no earlier record is of `since_ms` or later.
 
         Raises: KafkaUnavailableError.
         """
-        asked = [TopicPartition(self._topic, number, since_ms) for number in range(partitions)]
         ends = self.ranges(partitions)
-        try:
-            found = self._consumer.offsets_for_times(asked, timeout=_ASK_S)
-        except KafkaException as error:
-            raise KafkaUnavailableError(str(error)) from error
-        return {
-            each.partition: ends[each.partition][1] if each.offset == OFFSET_END else each.offset
-            for each in found
-        }
+        asked = {TopicPartition(self._topic, number): max(0, since_ms) for number in range(partitions)}
+        found = self._ask(self._offsets_for(asked))
+        return {tp.partition: ends[tp.partition][1] if at is None else at.offset for tp, at in found.items()}
 
     def assign(self, positions: Mapping[int, int]) -> None:
-        """Read these partitions from these offsets on, and no others."""
+        """Read these partitions from these offsets on, and no others. Raises: KafkaUnavailableError."""
         self.positions = dict(positions)
-        self._consumer.assign([TopicPartition(self._topic, number, at) for number, at in positions.items()])
+        self._fetched.clear()
+        self._records = None
+        self._ask(self._assign({TopicPartition(self._topic, n): at for n, at in positions.items()}))
 
-    def poll(self, most: int = BATCH) -> dict[int, list[Row]]:
+    def poll(self, most: int = BATCH) -> dict[int, list[KafkaRecord]]:
         """What has come, by partition and in order; nothing where nothing has come for a moment.
 
-        most: as soon as so many records have come they are returned, and no later than after that moment.
+        most: as soon as so many records have come they are returned, or once they are long together.
         Raises: KafkaUnavailableError, also where an offset is no longer in the log.
         """
-        rows: dict[int, list[Row]] = {}
-        for message in self._consumer.consume(most, _POLL_S):
-            error, partition, offset = message.error(), message.partition(), message.offset()
-            if partition is None or offset is None:
-                continue  # librdkafka's hint; a message that was consumed has both
-            if error is None:
-                rows.setdefault(partition, []).append(self._row(offset, message))
-                self.positions[partition] = offset + 1
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self.positions[partition] = max(offset, self.positions.get(partition, 0))
-            elif error.code() in _PASSING:
-                log.warning("Kafka is out of reach, waiting", error=error.str())
-            else:
-                raise KafkaUnavailableError(error.str())
+        if not self._fetched:
+            found = self._ask(self._getmany())
+            self._fetched.extend((tp.partition, deque(batches)) for tp, batches in found.items())
+        rows: dict[int, list[KafkaRecord]] = {}
+        left, bytes_left = most, BYTES_A_POLL
+        while self._fetched and left > 0 and bytes_left > 0:
+            number, batches = self._fetched[0]
+            taken, long = self._take(batches[0], left, bytes_left)
+            if taken:
+                rows.setdefault(number, []).extend(taken)
+                self.positions[number] = taken[-1].offset + 1
+            left, bytes_left = left - len(taken), bytes_left - long
+            if self._records is None:  # the batch is read to its end
+                self.positions[number] = batches.popleft().next
+                if not batches:
+                    self._fetched.popleft()
         return rows
 
-    def _row(self, offset: int, message: Message) -> Row:
-        headers: Any = message.headers() if self._with_headers else None  # a list of pairs, or nothing
-        return Row(offset, message.timestamp()[1], message.key(), message.value(), tuple(headers or ()))
+    def _take(self, batch: RecordBatch, most: int, most_bytes: int) -> tuple[list[KafkaRecord], int]:
+        """Read on in a batch. Returns: records, and how long their values are together."""
+        if self._records is None:
+            self._records = iter(batch.records())
+        taken: list[KafkaRecord] = []
+        long = 0
+        for record in self._records:
+            taken.append(record)
+            if record.value:
+                long += len(record.value)
+            if len(taken) >= most or long >= most_bytes:
+                return taken, long
+        self._records = None
+        return taken, long
 
-    def until(self, start: Mapping[int, int], stop: Mapping[int, int]) -> Iterator[tuple[int, list[Row]]]:
+    def until(
+        self, start: Mapping[int, int], stop: Mapping[int, int]
+    ) -> Iterator[tuple[int, list[KafkaRecord]]]:
         """All records from `start` up to `stop` (not included) of each partition, in order.
 
         Raises: KafkaUnavailableError, also where nothing has come for a minute.
         """
         left = {number: stop[number] for number in start if start[number] < stop[number]}
+        if not left:
+            return
         self.assign({number: start[number] for number in left})
         heard = time.monotonic()
+        before = dict(self.positions)
         while left:
             for number, rows in self.poll().items():
-                heard = time.monotonic()
-                yield number, [row for row in rows if row.offset < left[number]]
+                if number in left:
+                    yield number, [row for row in rows if row.offset < left[number]]
             done = [number for number, end in left.items() if self.positions[number] >= end]
             for number in done:
                 del left[number]
             if done:
-                self._consumer.incremental_unassign([TopicPartition(self._topic, number) for number in done])
-            if time.monotonic() - heard > _SILENCE_S:
+                self._ask(self._pause([TopicPartition(self._topic, number) for number in done]))
+            if self.positions != before:
+                before, heard = dict(self.positions), time.monotonic()
+            elif time.monotonic() - heard > SILENCE_S:
                 raise KafkaUnavailableError(
-                    f"no record for {_SILENCE_S:.0f} s, partitions {sorted(left)} unread"
+                    f"no record for {SILENCE_S:.0f} s, partitions {sorted(left)} unread"
                 )
+
+    def _ask(self, question: Coroutine[Any, Any, _T], *, connected: bool = True) -> _T:
+        """Do it in the thread, and wait for it. Raises: KafkaUnavailableError."""
+        job = asyncio.run_coroutine_threadsafe(self._answer(question, connected=connected), self._loop)
+        try:
+            return job.result(3 * _ASK_S)
+        except (KafkaError, OSError, LateError) as error:
+            job.cancel()
+            raise KafkaUnavailableError(f"{type(error).__name__}: {error}") from error
+
+    # In the thread
+
+    async def _answer(self, question: Coroutine[Any, Any, _T], *, connected: bool) -> _T:
+        try:
+            if connected and self._consumer is None:
+                await self._connect()
+        except BaseException:
+            question.close()
+            raise
+        return await question
+
+    async def _connect(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **aiokafka_connection(self._settings),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            request_timeout_ms=int(_ASK_S * 1000),
+            fetch_max_wait_ms=_POLL_MS,
+            fetch_max_bytes=_FETCH_MAX_BYTES,
+            max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+        )
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+
+    async def _stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def _ranges(self, tps: list[TopicPartition]) -> dict[int, tuple[int, int]]:
+        starts = await self._consumer.beginning_offsets(tps)
+        ends = await self._consumer.end_offsets(tps)
+        return {tp.partition: (starts[tp], ends[tp]) for tp in tps}
+
+    async def _offsets_for(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        found: dict[TopicPartition, Any] = await self._consumer.offsets_for_times(times)
+        return found
+
+    async def _assign(self, positions: dict[TopicPartition, int]) -> None:
+        self._consumer.assign(list(positions))
+        for tp, at in positions.items():
+            self._consumer.seek(tp, at)
+
+    async def _pause(self, tps: list[TopicPartition]) -> None:
+        self._consumer.pause(*tps)
+
+    async def _getmany(self) -> dict[TopicPartition, list[RecordBatch]]:
+        found: dict[TopicPartition, list[RecordBatch]] = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        return found

@@ -20,7 +20,7 @@ from rich.table import Table
 from aggregator.cells import Difference
 from aggregator.config import AggregatorSettings
 from aggregator.errors import PostponedError
-from aggregator.letters import Letters, OldLettersError
+from aggregator.letters import CannotRedriveError, Letters
 from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan, RebuildRefusedError
 from aggregator.rebuild import Rebuild, Report
 from aggregator.times import iso
@@ -225,12 +225,14 @@ def redrive_letters(
     """Put letters back on the events topic, with their own key and time. Doing it twice counts once."""
     try:
         now_ms = time.time_ns() // 1_000_000
-        number, too_old = Letters(AggregatorSettings()).redrive(reason=reason, now_ms=now_ms, old=old)
-    except (PostponedError, OldLettersError) as error:
+        done = Letters(AggregatorSettings()).redrive(reason=reason, now_ms=now_ms, old=old)
+    except (PostponedError, CannotRedriveError) as error:
         raise _fail(error) from error
-    _out.print(f"{number:,} records are on the events topic again")
-    if too_old:
-        _out.print(f"{too_old:,} of them are more than 14 days old: now run `python -m aggregator rebuild`")
+    _out.print(f"{done.letters:,} records are on the events topic again")
+    if done.left:
+        _out.print(f"{done.left:,} are too large and were left: their letters hold only a part of them")
+    if done.old:
+        _out.print(f"{done.old:,} of them are more than 14 days old: now run `python -m aggregator rebuild`")
 
 
 @letters_cli.command("purge")

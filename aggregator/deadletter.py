@@ -1,7 +1,11 @@
 """Dead letters: what could not be read, kept with its reason and where it came from.
 
-A letter is acknowledged by Kafka before any fence passes its record, so none is lost; a begin may repeat
-one, and whoever reads them counts by key (topic, partition, offset).
+A letter is acknowledged by Kafka before any fence passes its record, so none is lost. A begin reads its
+record again; the letter is not written again by a process that remembers the acknowledgement. Another process
+may repeat it, and whoever reads letters counts by key (topic, partition, offset).
+
+A letter always fits: a record that is larger than any may be is cut (`too_large`), and all others leave room
+for the headers.
 """
 
 from collections.abc import Sequence
@@ -10,15 +14,12 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from aggregator.errors import UndeliveredError
-from aggregator.facts import Refusal
-from aggregator.reading import KafkaRecord
+from aggregator.reading import Letter
 from schemas import topics
 from schemas.settings import TopicsSettings
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 500
-Letter = tuple[KafkaRecord, Refusal]
-"""A record that was refused, and why."""
 
 
 def letter_key(topic: str, partition: int, offset: int) -> str:
@@ -45,15 +46,30 @@ class DeadLetters:
             "message.timeout.ms": int(ACKNOWLEDGED_WITHIN_S * 1000),
         }
         self._producer: Producer | None = None
+        self._acknowledged: dict[int, tuple[int, int]] = {}
+        self._log: object = None
+
+    def of_log(self, log: object) -> None:
+        """From now on letters are of this log; offsets of another one mean nothing here."""
+        if log != self._log:
+            self._log = log
+            self._acknowledged.clear()
 
     def write(self, partition: int, letters: Sequence[Letter]) -> None:
-        """Write letters and wait until Kafka has them.
+        """Write letters and wait until Kafka has them; those that this object saw acknowledged are left out.
 
-        partition: of the events topic. letters: the records that were refused, and why.
+        partition: of the events topic. letters: the records that were refused, by rising offset. As
+        partitions are read in order, none is left out that lies between two that were given here.
         Raises: UndeliveredError where Kafka has not acknowledged all of them in time.
         """
-        for first in range(0, len(letters), _AT_ONCE):
-            self._write(partition, letters[first : first + _AT_ONCE])
+        first, end = self._acknowledged.get(partition, (0, 0))
+        new = [letter for letter in letters if not first <= letter.offset < end]
+        for at in range(0, len(new), _AT_ONCE):
+            part = new[at : at + _AT_ONCE]
+            self._write(partition, part)
+            # What begins below is a log that is read again from further back: remember that instead.
+            begin = first if first <= part[0].offset and end else part[0].offset
+            first, end = self._acknowledged[partition] = begin, part[-1].offset + 1
 
     def _write(self, partition: int, letters: Sequence[Letter]) -> None:
         producer = self._producer or Producer(self._config)
@@ -65,20 +81,22 @@ class DeadLetters:
                 failed.append(error)
 
         try:
-            for record, reason in letters:
+            for letter in letters:
                 headers: list[tuple[str, str | bytes | None]] = [
-                    (topics.REASON, str(reason)),
+                    (topics.REASON, str(letter.reason)),
                     (topics.SOURCE_TOPIC, self._source),
                     (topics.SOURCE_PARTITION, str(partition)),
-                    (topics.SOURCE_OFFSET, str(record.offset)),
-                    (topics.SOURCE_TIMESTAMP, str(record.timestamp)),
+                    (topics.SOURCE_OFFSET, str(letter.offset)),
+                    (topics.SOURCE_TIMESTAMP, str(letter.timestamp)),
                 ]
-                if record.key is not None:
-                    headers.append((topics.SOURCE_KEY, record.key))
+                if letter.key is not None:
+                    headers.append((topics.SOURCE_KEY, letter.key))
+                if letter.value_bytes is not None:
+                    headers.append((topics.VALUE_BYTES, str(letter.value_bytes)))
                 producer.produce(
                     self._topic,
-                    value=record.value,
-                    key=letter_key(self._source, partition, record.offset),
+                    value=letter.value,
+                    key=letter_key(self._source, partition, letter.offset),
                     headers=headers,
                     on_delivery=delivered,
                 )

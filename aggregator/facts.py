@@ -33,6 +33,7 @@ class Refusal(StrEnum):
     NO_TENANT = "no_tenant"
     BAD_TIME = "bad_time"
     FUTURE = "future"
+    TOO_LARGE = "too_large"
 
 
 class Passed(StrEnum):

@@ -9,34 +9,37 @@ from collections import Counter, defaultdict
 from aggregator import meters
 from aggregator.applying import Applied
 from aggregator.batches import Batch
-from aggregator.deadletter import Letter
 from aggregator.fences import Backlog
-from aggregator.reading import Reading
+from aggregator.reading import Letter, Reading
 
 
 class Pending:
-    """Some batches, what is to be counted of them, and what they said."""
+    """What is to be counted of some batches, what they said, and which of them are read to their end."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.backlog = Backlog()
         self.letters: defaultdict[int, list[Letter]] = defaultdict(list)
         self.outcomes: Counter[str] = Counter()
+        self.weight = 0
+        """Of what was read, in bytes of memory."""
 
     def add(self, batch: Batch, reading: Reading) -> None:
-        """Take in a batch, whose events the backlog has."""
-        self.batches.append(batch)
+        """Take in what was read of a batch, whose events the backlog has; its end, or the part before."""
+        if reading.end is None:
+            self.batches.append(batch)
         if reading.letters:
             self.letters[batch.partition] += reading.letters
         self.outcomes.update(reading.outcomes)
+        self.weight += reading.weight
 
     def meter(self, applied: Applied) -> None:
         """It is counted."""
         for outcome, number in self.outcomes.items():
             meters.RECORDS.labels(outcome).inc(number)
         for letters in self.letters.values():
-            for _, reason in letters:
-                meters.DEAD_LETTERS.labels(reason).inc()
+            for letter in letters:
+                meters.DEAD_LETTERS.labels(letter.reason).inc()
         meters.FACTS.labels("new").inc(applied.new)
         meters.FACTS.labels("repeated").inc(applied.repeated)
         meters.REFOLDS.inc(applied.refolds)

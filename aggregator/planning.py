@@ -24,7 +24,7 @@ BYTES_A_RECORD: Final = 100
 """Of Redis, for each record of events in a wild order, measured; the state of mails expires."""
 
 BYTES_A_PROCESS: Final = 800_000_000
-"""What a process of a rebuild takes at most, measured: librdkafka's queue and the batches in flight."""
+"""What a process of a rebuild takes at most, measured: what is fetched and the batches in flight."""
 
 
 class RebuildRefusedError(Exception):

@@ -5,6 +5,7 @@ one that was killed goes on, and two at once are harmless. Dead letters are writ
 worker is known to have passed: the others were written when those were counted first.
 """
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,13 +15,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from aggregator.applying import apply_moves
-from aggregator.bulk import BATCH, BulkReader
+from aggregator.bulk import BATCH, SILENCE_S, BulkReader
 from aggregator.config import AggregatorSettings
-from aggregator.deadletter import DeadLetters, Letter
-from aggregator.errors import RolledBackError
+from aggregator.deadletter import DeadLetters
+from aggregator.errors import KafkaUnavailableError, RolledBackError
 from aggregator.facts import Reader
 from aggregator.fences import Backlog, Events, Partition, Span
-from aggregator.reading import read_batch
+from aggregator.reading import Letter, read_batch
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
 from aggregator.turns import GIVING_WAY, Caller, Pace
@@ -28,6 +29,9 @@ from schemas.counters import Generation
 
 AT_ONCE: Final = 40_000
 """About so many records are read before they are counted together: the more, the fewer calls they take."""
+
+WEIGHT_AT_ONCE: Final = 16 * 1024 * 1024
+"""Or so many bytes of memory, where much comes of them."""
 
 IN_FLIGHT: Final = 2
 """So often as many are read and not applied yet: what bounds the memory."""
@@ -42,6 +46,7 @@ class _Read:
     backlog: Backlog = field(default_factory=Backlog)
     letters: defaultdict[int, list[Letter]] = field(default_factory=lambda: defaultdict(list))
     records: int = 0
+    weight: int = 0
 
 
 def count_until(
@@ -89,7 +94,7 @@ def _count_once(
 
     def apply(read: _Read) -> None:
         for number, refused in read.letters.items():
-            letters.write(number, [each for each in refused if each[0].offset >= lettered[number]])
+            letters.write(number, [each for each in refused if each.offset >= lettered[number]])
         caller.count(read.backlog)
 
     store.open()
@@ -108,15 +113,19 @@ def _count_once(
         start = {number: partition.position for number, partition in partitions.items()}
         read = _Read()
         for number, rows in bulk.until(start, stop):
-            if not rows:
-                continue
-            reading = read_batch(reader, generation.lanes, rows)
-            partitions[number].read(reading.by_lane, rows[-1].offset + 1, read.backlog)
-            read.letters[number] += reading.letters
-            read.records += len(rows)
-            if read.records >= AT_ONCE:
-                hand_over(read)
-                read = _Read()
+            unread = iter(rows)
+            end: int | None = 0
+            while rows and end is not None:
+                reading = read_batch(reader, generation.lanes, unread)
+                end = reading.end
+                position = rows[-1].offset + 1 if end is None else end
+                partitions[number].read(reading.by_lane, position, read.backlog)
+                read.letters[number] += reading.letters
+                read.records += reading.outcomes.total()
+                read.weight += reading.weight
+                if read.records >= AT_ONCE or read.weight >= WEIGHT_AT_ONCE:
+                    hand_over(read)
+                    read = _Read()
         hand_over(read)
         for job in waiting:
             job.result()
@@ -165,24 +174,38 @@ class Tail:
         self._store.close()
 
     def read_to(self, offsets: Mapping[int, int]) -> None:
-        """Read on until every partition is read up to an offset that its log has."""
-        while missing := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
-            self.read(min(missing, BATCH))
+        """Read on until every partition is read up to an offset that its log has.
+
+        offsets: fences of live counting, which wrote the dead letters before it passed them.
+        Raises: KafkaUnavailableError where nothing has come for a minute.
+        """
+        self._are_lettered(offsets)
+        missing, heard = None, time.monotonic()
+        while left := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
+            if left != missing:
+                missing, heard = left, time.monotonic()
+            elif time.monotonic() - heard > SILENCE_S:
+                raise KafkaUnavailableError(f"no record for {SILENCE_S:.0f} s, {left} are unread")
+            self.read(min(left, BATCH))
 
     def read(self, most: int = BATCH) -> None:
         """Take in what has come. most: as in `BulkReader.poll`."""
         for number, rows in self._bulk.poll(most).items():
-            reading = read_batch(self._reader, self._generation.lanes, rows)
-            self._refused[number] += reading.letters
-            for lane, events in reading.by_lane.items():
-                fence = self.fences[lane][number]
-                self._pending[lane, number].extend(each for each in events if each[0] >= fence)
+            unread = iter(rows)
+            end: int | None = 0
+            while end is not None:
+                reading = read_batch(self._reader, self._generation.lanes, unread)
+                end = reading.end
+                lettered = self._lettered[number]
+                self._refused[number] += [each for each in reading.letters if each.offset >= lettered]
+                for lane, events in reading.by_lane.items():
+                    fence = self.fences[lane][number]
+                    self._pending[lane, number].extend(each for each in events if each[0] >= fence)
 
     def count_all(self) -> None:
         """Count all that is read, in every lane, once its dead letters are written."""
         for number, refused in self._refused.items():
-            lettered = self._lettered[number]
-            self._letters.write(number, [each for each in refused if each[0].offset >= lettered])
+            self._letters.write(number, refused)
         self._refused.clear()
         for lane in range(self._generation.lanes):
             self.count_to(lane, dict(self._bulk.positions))
@@ -193,8 +216,8 @@ class Tail:
         offsets: fences of live counting, which wrote the dead letters before it passed them.
         Raises: StoreUnavailableError, GoneError, RolledBackError.
         """
+        self._are_lettered(offsets)
         for number, end in offsets.items():
-            self._lettered[number] = max(self._lettered[number], end)
             fence = self.fences[lane][number]
             if end <= fence:
                 continue
@@ -208,6 +231,13 @@ class Tail:
             move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
             self.fences[lane][number] = end
+
+    def _are_lettered(self, offsets: Mapping[int, int]) -> None:
+        """Forget the letters below these offsets: they are written."""
+        for number, end in offsets.items():
+            if end > self._lettered[number]:
+                self._lettered[number] = end
+                self._refused[number] = [each for each in self._refused[number] if each.offset >= end]
 
     def carry(self, lane: int, through_ms: Mapping[int, int]) -> None:
         """Take over up to when partitions are complete, by partition.

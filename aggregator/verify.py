@@ -19,6 +19,7 @@ from aggregator.errors import OtherLogError
 from aggregator.facts import Facts, Reader
 from aggregator.generation import judge
 from aggregator.keyspace import Keyspace
+from aggregator.reading import outcome_of
 from aggregator.store import Store
 from schemas.counters import Generation, lane_of, safe_id, unsafe_id
 
@@ -131,7 +132,7 @@ class Verifier:
             for number, rows in bulk.until(start, stop):
                 records += len(rows)
                 for row in rows:
-                    facts = reader.read(row.value, row.timestamp)
+                    facts = outcome_of(reader, row)
                     if type(facts) is Facts:
                         fences = upto(facts.scopes.tenant)
                         if fences is not None and row.offset < fences.get(number, 0):

@@ -3,7 +3,8 @@
 Begin: drop what is in flight, read the fences of all lanes, seek each partition to its least one. It follows
 every assignment and every doubt: an error of any kind, a lost answer, a fence that stands where it should
 not. As the fences say exactly what is counted, beginning is always right and costs only time.
-Batch: read it. Whenever the Redis thread has nothing to do, all that was read meanwhile is folded and given
+Batch: read it, a part at a time where much comes of it, and no further while too much waits to be counted.
+Whenever the Redis thread has nothing to do, all that was read meanwhile is folded and given
 to it, and the next ones are read while it counts: so calls grow with the backlog, and are small without one.
 Tick: each second, lanes without events are moved along, so that silence cannot hide a rollback; the tick
 also stores up to when a partition is complete and tells Kafka how far we are.
@@ -52,6 +53,8 @@ STALLED_TICKS: Final = 3
 """Records are there, nothing is under way, and no batch has come for so many ticks: the last one was lost."""
 REMINDER_S: Final = 60.0
 FLOOD_STATUS: Final = 3
+WEIGHT_MAX: Final = 48 * 1024 * 1024
+"""Bytes of memory of what is read and not counted, beyond which no more is read until some of it is."""
 _T = TypeVar("_T")
 
 
@@ -85,6 +88,9 @@ class Worker:
         self._complete: dict[int, int] = {}
         self._jobs = 0
         self._pending = Pending()
+        self._weight = 0
+        self._counted = asyncio.Event()
+        self._log_read: tuple[str, str] | None = None
         self._failed_epoch = -1
         self._above_since: float | None = None
         self._due = asyncio.Event()
@@ -127,6 +133,7 @@ class Worker:
         self._still = {}
         self._complete = {}
         self._pending = Pending()
+        self._counted.set()
         meters.LAG_RECORDS.clear()  # nobody's lag any more, or another worker's
         meters.LAG_SECONDS.clear()
         self._not_ready(why)
@@ -173,6 +180,9 @@ class Worker:
         self._check_log(fences, {tp.partition: both for tp, both in ranges.items()})
         await consumer.rewind({tp: partitions[number].position for number, tp in assigned.items()})
         if consumer.epoch == epoch:
+            if self._log_read != (generation.cluster_id, generation.topic_id):
+                self._log_read = generation.cluster_id, generation.topic_id
+                self._flood = FloodWatch()  # what it has seen are offsets of one log
             self._generation, self._partitions = generation, partitions
             self._ready("counting", positions={p.partition: p.position for p in partitions.values()})
 
@@ -205,7 +215,7 @@ class Worker:
         """
         handed_over = False
         try:
-            handed_over = self._take(batch)
+            handed_over = await self._take(batch)
         except Exception as error:  # noqa: BLE001  # of any kind: Faust restarts an agent that raises after 5 s
             self._failed(error, batch.epoch)
         finally:
@@ -213,9 +223,10 @@ class Worker:
                 self._driver().release(batch)
                 if batch.epoch == self._driver().epoch and not self.leaving.done():
                     self.begin_is_due("agent", "a batch was not handed over")
-        await asyncio.sleep(0)  # let the loop hear of what the thread has done
+        await self._room()
 
-    def _take(self, batch: Batch) -> bool:
+    async def _take(self, batch: Batch) -> bool:
+        """Returns: whether all of it was read, and will be released by what counts it."""
         partition, generation = self._partitions.get(batch.partition), self._generation
         if batch.epoch != self._driver().epoch or partition is None or generation is None:
             return False
@@ -223,22 +234,36 @@ class Worker:
             self.begin_is_due("lost batch", f"at {partition.position}, batch begins after {batch.after}")
             return False
         self._warn_if_behind(batch)
-        reading = read_batch(self._reader, generation.lanes, unpacked(batch.packed))
-        if self._flood.is_flood(reading.outcomes.total(), reading.unreadable):
-            self._leave(
-                FLOOD_STATUS, "more than half of the last 1,000 records could not be read: a bad deploy?"
-            )
-            return False
-        partition.read(reading.by_lane, batch.next, self._pending.backlog)
-        self._pending.add(batch, reading)
-        if self._jobs == 0:
-            self._hand_over(generation)
-        return True
+        records = unpacked(batch.packed)
+        while True:
+            reading = read_batch(self._reader, generation.lanes, records)
+            end = batch.next if reading.end is None else reading.end
+            if self._flood.is_flood(batch.partition, partition.position, end, reading.unreadable):
+                self._leave(
+                    FLOOD_STATUS, "more than half of the last 1,000 records could not be read: a bad deploy?"
+                )
+                return False
+            partition.read(reading.by_lane, end, self._pending.backlog)
+            self._pending.add(batch, reading)
+            if self._jobs == 0:
+                self._hand_over(generation)
+            if reading.end is None:
+                return True
+            await self._room()
+            if batch.epoch != self._driver().epoch:
+                return False
+
+    async def _room(self) -> None:
+        """Let the loop do other things, and wait while too much is read and not counted."""
+        await asyncio.sleep(0)
+        while self._jobs and self._weight + self._pending.weight > WEIGHT_MAX:
+            self._counted.clear()
+            await self._counted.wait()
 
     def _hand_over(self, generation: Generation) -> None:
         """Give the Redis thread all that was read since it was last given something."""
         pending, self._pending = self._pending, Pending()
-        if not pending.batches:
+        if not pending.outcomes:
             return
         epoch = self._driver().epoch
         count = partial(
@@ -249,6 +274,7 @@ class Worker:
         )
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._in_order, epoch, count)
         self._jobs += 1
+        self._weight += pending.weight
         job.add_done_callback(partial(self._applied, pending, epoch, time.monotonic()))
 
     def _warn_if_behind(self, batch: Batch) -> None:
@@ -282,6 +308,8 @@ class Worker:
     ) -> None:
         """On the loop: what became of what was handed over."""
         self._jobs -= 1
+        self._weight -= pending.weight
+        self._counted.set()
         for batch in pending.batches:
             self._driver().release(batch)
         if job.cancelled():

@@ -14,6 +14,15 @@ EVENT_MAX_BYTES: Final = 1_114_112
 DEAD_LETTER_MAX_BYTES: Final = EVENT_MAX_BYTES + 65_536
 """A dead letter is the original record and up to 64 KiB of headers that say where it came from."""
 
+VALUE_MAX_BYTES: Final = 1024 * 1024
+RECORD_MAX_BYTES: Final = VALUE_MAX_BYTES + 65_536
+"""A record whose value, or whose key, value and headers together, unpack to more is `too_large`. The broker
+limits only what a batch is packed to."""
+
+CUT_VALUE_BYTES: Final = 65_536
+CUT_KEY_BYTES: Final = 1024
+"""So much of the value and of the key is kept in a dead letter `too_large`."""
+
 API_KEYS_TOPIC: Final = "api-keys"
 
 SNS_MESSAGE_ID: Final = "sns-message-id"
@@ -25,7 +34,9 @@ SOURCE_PARTITION: Final = "source-partition"
 SOURCE_OFFSET: Final = "source-offset"
 SOURCE_KEY: Final = "source-key"
 SOURCE_TIMESTAMP: Final = "source-timestamp"
-"""Headers of a dead letter: UTF-8 text, numbers in decimal, time in milliseconds, `source-key` raw."""
+VALUE_BYTES: Final = "value-bytes"
+"""Headers of a dead letter: UTF-8 text, numbers in decimal, time in milliseconds, `source-key` raw.
+`value-bytes` is on those that are `too_large`: the true length of the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,8 @@ EVENTS: Final = TopicConfig(4, {**_KEPT_FOR_EVER, "max.message.bytes": str(EVENT
 """SES's own bytes, keyed by `mail.messageId` (else the SNS MessageId). The truth."""
 
 DEAD_LETTERS: Final = TopicConfig(1, {**_KEPT_FOR_EVER, "max.message.bytes": str(DEAD_LETTER_MAX_BYTES)})
-"""What could not be read, byte for byte (null stays null), keyed by topic, partition and offset."""
+"""What could not be read, byte for byte (null stays null; `too_large` is cut), keyed by topic, partition and
+offset."""
 
 API_KEYS: Final = TopicConfig(1, {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"})
 """API key records (SHA-256 of the secret), keyed by the key's id. One partition, so their order is total."""

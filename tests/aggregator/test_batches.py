@@ -46,6 +46,7 @@ def test_what_the_driver_uses_is_there() -> None:
     assert "self._fetch_max_wait_ms" in start
     assert "self._isolation_level" in start
     fetch = inspect.getsource(fetcher.Fetcher._proc_fetch_request)
-    assert "PartitionRecords(" in fetch, "what `keep_fetches_packed` replaces is looked up by this name"
+    for replaced in ("PartitionRecords(", "MemoryRecords("):
+        assert replaced in fetch, "what `keep_fetches_packed` replaces is looked up by this name"
     for name in ("_unpack_records", "_consume_aborted_up_to", "_contains_abort_marker"):
         assert callable(getattr(fetcher.PartitionRecords, name))

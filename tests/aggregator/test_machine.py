@@ -22,11 +22,10 @@ from hypothesis.stateful import (
 )
 
 from aggregator.applying import Packed, apply_calls, apply_moves, packed
-from aggregator.bulk import Row
 from aggregator.errors import GoneError, RolledBackError
 from aggregator.facts import Reader
 from aggregator.fences import Backlog, Partition
-from aggregator.reading import read_batch
+from aggregator.reading import Record, read_batch
 from aggregator.rules import Rules
 from aggregator.store import LaneCall, Store
 from aggregator.tally import pack
@@ -98,9 +97,9 @@ class ModelWorker:
             return
         self.partitions = {p: Partition(p, [lane.get(p, 0) for lane in fences]) for p in range(PARTITIONS)}
 
-    def read(self, partition: Partition, rows: list[Row]) -> None:
+    def read(self, partition: Partition, rows: list[Record]) -> None:
         """Take in a batch, which joins those that were read before."""
-        by_lane = read_batch(self._reader, LANES, rows).by_lane
+        by_lane = read_batch(self._reader, LANES, iter(rows)).by_lane
         partition.read(by_lane, rows[-1].offset + 1, self.backlog)
 
     def hand_over(self) -> None:
@@ -138,7 +137,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def a_generation(self) -> None:
         self.client.flushall()
-        self.log: list[list[Row]] = [[] for _ in range(PARTITIONS)]
+        self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
         self.told: list[Outgoing] = []
         self.ledger = Ledger(LANES, PARTITIONS)
         generation = Generation(
@@ -162,7 +161,7 @@ class Machine(RuleBasedStateMachine):
 
     def _write(self, record: Outgoing, partition: int) -> None:
         offset = len(self.log[partition])
-        self.log[partition].append(Row(offset, record.time_ms, record.key, record.value))
+        self.log[partition].append(Record(offset, record.time_ms, record.key, record.value))
         self.ledger.enter(record, partition, offset)
 
     @rule(new=st.lists(events | poison, min_size=1, max_size=6), partition=partitions)

@@ -29,6 +29,7 @@ CASES = {
         "test_redis_that_evicts": "redis set to evict",
         "test_topic_emptied_above_a_fence": "topic emptied above a fence",
         "test_topic_made_anew": "topic deleted and made anew",
+        "test_a_record_larger_than_any_may_be": "record larger than any may be",
     },
     "tests/chaos/test_driver.py": {
         "test_one_fault_of_faust[lose]": "fetch lost",

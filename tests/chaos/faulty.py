@@ -83,10 +83,10 @@ class FaultyWorker(Worker):
             raise RuntimeError("an agent raises")
         await super().take(batch)
 
-    def _take(self, batch: Batch) -> bool:
+    async def _take(self, batch: Batch) -> bool:
         if strikes("break"):
             raise RuntimeError("reading a batch raises")
-        return super()._take(batch)
+        return await super()._take(batch)
 
 
 async def main() -> int:

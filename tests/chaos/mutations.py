@@ -137,6 +137,18 @@ MUTATIONS = (
         "dead letters are missing",
     ),
     Mutation(
+        "a value that is too large is not cut",
+        (
+            Edit(
+                "reading.py",
+                "None if value is None else value[:CUT_VALUE_BYTES]",
+                "value",
+            ),
+        ),
+        "test_targeted.py::test_a_record_larger_than_any_may_be",
+        "still waiting after 15 s: every fence",
+    ),
+    Mutation(
         "the earliest hour: what came first stays",
         (
             Edit("apply.lua", "local hour = math.max(had, digit) - 1", "local hour = digit - 1"),

@@ -14,10 +14,11 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.traffic import DAY, HOUR
 from schemas import counters, topics
-from tests import services
+from tests import services, wire
 from tests.chaos import aof, view
 from tests.chaos.arena import LIMIT_S, Arena, now_ms, opened, poison, sends
 from tests.pipeline.programs import Program, wait_until
+from tests.wire import ZSTD, Raw
 
 TENANTS = ("alder", "birch", "cedar", "damson", "elder")
 EXACT_WITHIN_S = 15.0
@@ -278,6 +279,19 @@ def test_redis_that_evicts(arena: Arena) -> None:
     worker.wait_until_ready()
     arena.check()
     assert "allkeys-lru" in worker.said("counting waits")[-1]["why"]
+
+
+# A record that is not what it should be
+
+
+def test_a_record_larger_than_any_may_be(arena: Arena) -> None:
+    """Packed to little, it is in the topic, and no dead letter could hold it: all else counts."""
+    counting(arena)
+    big = wire.batch([Raw(b"{" * 1_300_000, b"key")], count=1, time_ms=now_ms(), codec=ZSTD)
+    assert wire.send(arena.place.bootstrap, arena.place.programs.events_topic, 0, [big]) == [0]
+    sends_of_all(arena, 0)
+    arena.check()
+    arena.place.check_dead_letters(arena.place.naive_dead_letters())
 
 
 # The topic is not what it was

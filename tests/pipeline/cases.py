@@ -268,12 +268,13 @@ class Cases:
         self.good(name, event, field="complained", number=2, hour_ms=hour_ms)
 
     def _big(self) -> None:
-        size = 1_048_576
+        size = 1_048_000
         big: dict[str, Any] = {"by_webhook": False}
         self.good("a string of 1 MB", {**self.send("a string of 1 MB"), "x": "ä" * (size // 2)}, **big)
         self.good("a message id of 1 MB", self.send("a message id of 1 MB", messageId="m" * size), **big)
         self.bad("a tenant of 1 MB", "bad_tag", self.send("x", tags={"tenant": ["t" * size]}), **big)
-        self.bad("1 MB of nothing", "unreadable", b"\x00" * size, **big)
+        self.bad("1 MB of nothing", "unreadable", b"\x00" * 1_048_576, **big)
+        self.bad("a byte more", "too_large", b"\x00" * 1_048_577, **big)
         people = [f"{number}@mailbox.example" for number in range(5000)]
         self.good("5,000 people", self.send("5,000 people", destination=people), number=5000)
 

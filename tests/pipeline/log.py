@@ -91,16 +91,20 @@ def ends(bootstrap: str, topic: str) -> list[int]:
 
 def read(bootstrap: str, topic: str) -> list[Stored]:
     """All records that a topic holds now."""
+    return list(each(bootstrap, topic))
+
+
+def each(bootstrap: str, topic: str) -> Iterator[Stored]:
+    """All records that a topic holds now, one after the other."""
     upto = ends(bootstrap, topic)
     missing = sum(upto)
     consumer = _consumer(bootstrap)
-    found: list[Stored] = []
     try:
         consumer.assign([TopicPartition(topic, number, 0) for number in range(len(upto))])
         until = time.monotonic() + LIMIT_S
-        while missing > len(found):
-            assert time.monotonic() < until, f"{topic} gave {len(found)} of {missing} records"
-            for message in consumer.consume(10_000, timeout=0.2):
+        while missing:
+            assert time.monotonic() < until, f"{missing} records of {topic} did not come"
+            for message in consumer.consume(100, timeout=0.2):
                 assert message.error() is None, message.error()
                 kind, time_ms = message.timestamp()
                 assert kind == TIMESTAMP_CREATE_TIME
@@ -111,10 +115,10 @@ def read(bootstrap: str, topic: str) -> list[Stored]:
                     pairs: Any = message.headers() or []  # the stub takes in what `produce` takes
                     headers = {name: _raw(part) or b"" for name, part in pairs}
                     key, value = _raw(message.key()), _raw(message.value())
-                    found.append(Stored(partition, offset, time_ms, key, value, headers))
+                    missing -= 1
+                    yield Stored(partition, offset, time_ms, key, value, headers)
     finally:
         consumer.close()
-    return found
 
 
 def commit(bootstrap: str, topic: str, group: str, offsets: Sequence[int]) -> None:

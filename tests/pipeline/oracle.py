@@ -18,7 +18,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)? ?(Z|[+-]\d\d:?[0-5]\d)", re.ASCII)
 FIELDS = ("sent", "delivered", "opened", "clicked", "bounced", "complained")
 
-DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future"}
+DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future", "too_large"}
 """What makes a record a dead letter; all other outcomes leave no trace but in the meters."""
 
 Scope = tuple[str, str, str]
@@ -127,6 +127,8 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
     value: bytes | None, record_time: datetime
 ) -> Told:
     """What one record says, in the order in which the law of reading asks."""
+    if len(value or b"") > 1_048_576:
+        return Told("too_large")
     try:
         event = json.loads((value or b"").decode(), parse_constant=_refuse)
         if b"\\ud" in (value or b"").lower():

@@ -25,9 +25,6 @@ from tests.pipeline.programs import Program, Programs
 Letter = tuple[bytes | None, dict[str, bytes]]
 """A dead letter's value and headers."""
 
-VALUE_BYTES, CUT_VALUE, CUT_KEY = "value-bytes", 65_536, 1_024
-"""Of a dead letter `too_large`: the header with the true length of the value, and what is kept of it."""
-
 HOUR = timedelta(hours=1)
 PERIODS = ("hour", "day", "week", "month")
 
@@ -48,8 +45,7 @@ def place_of(source: str, record: Stored) -> bytes:
 
 
 def letter_of(source: str, record: Stored, reason: str) -> Letter:
-    """What the dead letter of a record of the events topic `source` holds; `too_large` keeps a part of it."""
-    key, value = record.key, record.value
+    """What the dead letter of a record of the events topic `source` holds."""
     headers = {
         topics.REASON: reason.encode(),
         topics.SOURCE_TOPIC: source.encode(),
@@ -57,9 +53,10 @@ def letter_of(source: str, record: Stored, reason: str) -> Letter:
         topics.SOURCE_OFFSET: str(record.offset).encode(),
         topics.SOURCE_TIMESTAMP: str(record.time_ms).encode(),
     }
+    key, value = record.key, record.value
     if reason == "too_large":
-        headers[VALUE_BYTES] = str(len(value or b"")).encode()
-        key, value = key and key[:CUT_KEY], value and value[:CUT_VALUE]
+        headers[topics.VALUE_BYTES] = str(len(value or b"")).encode()
+        key, value = key and key[:1024], value and value[:65_536]
     if key is not None:
         headers[topics.SOURCE_KEY] = key
     return value, headers

@@ -1,0 +1,83 @@
+"""Dead letters: a worker writes each once, however often it begins; they are redriven as a stream."""
+
+import json
+import time
+
+from confluent_kafka import Producer
+
+from schemas import topics
+from tests.pipeline import log
+from tests.pipeline.log import Outgoing
+from tests.pipeline.memory import MIB, peaks_until_ended
+from tests.pipeline.place import Place
+from tests.pipeline.programs import LIMIT_S
+
+UNREADABLE = 250
+BEGINS = 6
+"""So often 250 are read again: with the first time more than half of 1,000, and still 250 records."""
+
+MANY = 120_000
+
+
+def test_begins_repeat_no_letter_and_make_no_flood(place: Place) -> None:
+    """While Redis takes no writes a worker begins over and over: its letters are there once, and it stays."""
+    worker = place.programs.worker()
+    worker.wait_until_ready()
+    place.redis.config_set("maxmemory", 1)
+    now_ms = time.time_ns() // 1_000_000
+    good = json.dumps({"eventType": "Open", "mail": {}}).encode()
+    place.send(Outgoing(None, b"{" if n % 2 else good, now_ms, 0) for n in range(2 * UNREADABLE))
+
+    def began_often() -> bool:
+        return worker.metric("aggregator_begins_total", why="error") >= BEGINS
+
+    worker.wait_until(began_often, f"it has begun {BEGINS} times")
+    place.redis.config_set("maxmemory", 0)
+    place.wait_until_counted(worker)
+    letters = log.read(place.bootstrap, place.programs.dead_letter_topic)
+    assert len(letters) == UNREADABLE
+    assert len(place.dead_letters()) == UNREADABLE
+    assert worker.stop() == 0
+
+
+def write_letters(place: Place, number: int, reason: str) -> None:
+    """Dead letters of records that were just written, without a worker."""
+    producer = Producer({"bootstrap.servers": place.bootstrap, "linger.ms": 20})
+    now = str(time.time_ns() // 1_000_000)
+    for offset in range(number):
+        headers: list[tuple[str, str | bytes | None]] = [
+            (topics.REASON, reason),
+            (topics.SOURCE_TIMESTAMP, now),
+            (topics.SOURCE_KEY, b"key"),
+        ]
+        key = f"{place.programs.events_topic}:{reason}:{offset}"
+        if len(producer) > 50_000:
+            producer.flush()
+        producer.produce(place.programs.dead_letter_topic, value=b"{}", key=key, headers=headers)
+    assert producer.flush(LIMIT_S) == 0
+
+
+def test_more_letters_than_a_producer_queues_are_redriven(place: Place) -> None:
+    """All of them, in memory that does not follow their number; `too_large` ones stay where they are."""
+    write_letters(place, MANY, "no_tenant")
+    write_letters(place, 3, "too_large")
+    for reason in ((), ("--reason", "no_tenant")):
+        started = place.programs.command("dead-letters", "redrive", *reason)
+        peaks = peaks_until_ended(started, LIMIT_S)
+        out, err = started.communicate()
+        assert started.returncode == 0, err
+        assert "120,000 records are on the events topic again" in out
+        assert ("3 are too large" in out) == (reason == ())
+        assert max(peaks.values()) < 256 * MIB
+    events = log.read(place.bootstrap, place.programs.events_topic)
+    assert len(events) == 2 * MANY
+    assert {(each.key, each.value) for each in events} == {(b"key", b"{}")}
+
+
+def test_too_large_letters_are_not_redriven(place: Place) -> None:
+    """Asked for by name they are refused with a clear word, and nothing is written."""
+    write_letters(place, 3, "too_large")
+    started = place.programs.command("dead-letters", "redrive", "--reason", "too_large")
+    _, err = started.communicate(timeout=LIMIT_S)
+    assert (started.returncode, "holds only a part of its record" in err) == (1, True)
+    assert sum(place.ends()) == 0
