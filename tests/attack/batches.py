@@ -1,28 +1,25 @@
-"""Record batches packed by hand, and written over a bare socket: what no producer would send.
+"""Writing record batches over a bare socket: what no producer would send, and where each of them lies then.
 
-A client library refuses most of it (a record larger than it would fetch, a payload that does not unpack), so
-this is Kafka's own format, as far as it takes to write: record batches of version 2 and Produce of version 8.
-Source: kafka.apache.org, "Record Batch" and "Protocol: Produce API".
+A client library refuses most of it (a record larger than it would fetch, a payload that does not unpack).
+`tests.wire` packs it. Source: kafka.apache.org, "Protocol: Produce API", version 8.
 """
 
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from aiokafka import codec
-from aiokafka.record.util import calc_crc32c
+from tests import wire
 
-CODECS: Final[Mapping[str, tuple[int, Callable[[bytes], bytes]]]] = {
-    "none": (0, bytes),
-    "gzip": (1, lambda body: bytes(codec.gzip_encode(body, 6))),
-    "snappy": (2, lambda body: bytes(codec.snappy_encode(body))),
-    "lz4": (3, lambda body: bytes(codec.lz4_encode(body, 3))),
-    "zstd": (4, lambda body: bytes(codec.zstd_encode(body, 3))),
+CODECS: Final[Mapping[str, int]] = {
+    "none": wire.PLAIN,
+    "gzip": wire.GZIP,
+    "snappy": wire.SNAPPY,
+    "lz4": wire.LZ4,
+    "zstd": wire.ZSTD,
 }
-"""The number of a codec in a batch's attributes, and what packs with it."""
 
 ANSWER_S: Final = 60.0
 LEADER_S: Final = 30.0
@@ -47,40 +44,14 @@ class RefusedByKafkaError(Exception):
         self.code = code
 
 
-def varint(number: int) -> bytes:
-    """A signed number as Kafka writes it in a record: zigzag, seven bits a byte, the low ones first."""
-    rest = (number << 1) ^ (number >> 63)
-    written = bytearray()
-    while rest > 0x7F:
-        written.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    written.append(rest)
-    return bytes(written)
-
-
-def _counted(part: bytes | None) -> bytes:
-    return varint(-1) if part is None else varint(len(part)) + part
-
-
 def body_of(records: Sequence[Rec]) -> bytes:
     """The records of one batch, one after the other and not compressed."""
     first_ms = records[0].time_ms
-    parts: list[bytes] = []
-    for number, record in enumerate(records):
-        headers = b"".join(_counted(name.encode()) + _counted(value) for name, value in record.headers)
-        body = b"".join(
-            (
-                b"\0",
-                varint(record.time_ms - first_ms),
-                varint(number),
-                _counted(record.key),
-                _counted(record.value),
-                varint(len(record.headers)),
-                headers,
-            )
-        )
-        parts += (varint(len(body)), body)
-    return b"".join(parts)
+    raws = (
+        wire.Raw(each.value, each.key, tuple((k.encode(), v) for k, v in each.headers), each.time_ms)
+        for each in records
+    )
+    return b"".join(wire.record(raw, number, first_ms) for number, raw in enumerate(raws))
 
 
 def batch(records: Sequence[Rec], packed_by: str = "none", payload: bytes | None = None) -> bytes:
@@ -88,13 +59,10 @@ def batch(records: Sequence[Rec], packed_by: str = "none", payload: bytes | None
 
     packed_by: a name of `CODECS`. payload: what stands in it where that is not the packed records.
     """
-    number, pack = CODECS[packed_by]
     times = [record.time_ms for record in records]
-    last = len(records) - 1
-    head = struct.pack(">hiqqqhii", number, last, times[0], max(times), -1, -1, -1, len(records))
-    checked = head + (pack(body_of(records)) if payload is None else payload)
-    crc = struct.pack(">iBI", 0, 2, calc_crc32c(checked))
-    return struct.pack(">qi", 0, len(crc) + len(checked)) + crc + checked
+    codec = CODECS[packed_by]
+    inside = wire.packed(codec, [body_of(records)]) if payload is None else payload
+    return wire.sealed(inside, codec=codec, count=len(records), first_ms=times[0], last_ms=max(times))
 
 
 class Writer:

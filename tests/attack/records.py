@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from deploy.traffic import DAY, HOUR, iso
+from tests import wire
 from tests.attack.attack import Attack
 from tests.attack.batches import CODECS, Rec, RefusedByKafkaError, batch, body_of
 from tests.attack.measure import MIB, Limits
@@ -117,7 +118,7 @@ def _corrupt_payloads(scene: Scene, tries: int) -> int:
 
 def _corrupt(body: bytes) -> list[tuple[str, bytes]]:
     zipped = gzip.compress(body)
-    packed = {name: pack(body) for name, (_, pack) in CODECS.items()}
+    packed = {name: wire.packed(codec, [body]) for name, codec in CODECS.items()}
     return [
         ("gzip", zipped[:-8] + bytes(8)),  # the checksum at its end is wrong, which no one needs to read
         ("gzip", zipped[:-6]),

@@ -16,7 +16,7 @@ from deploy.valkey import Valkey
 from schemas import topics
 from tests.attack import webhook
 from tests.attack.__main__ import EVERY, chosen
-from tests.attack.batches import CODECS, Rec, Writer, batch, varint
+from tests.attack.batches import CODECS, Rec, Writer, batch
 from tests.attack.book import COPIES_MOST, Book
 from tests.attack.measure import MIB, Limits, Measured, Memory, ended, judge, slowest_call, watch_calls
 from tests.attack.records import event, now_ms
@@ -187,18 +187,6 @@ def test_batches_made_by_hand_are_what_others_read(
         for offset, each in enumerate(records * 2)
     ]
     assert log.read(kafka_bootstrap, topic) == want
-
-
-def test_numbers_as_kafka_writes_them() -> None:
-    assert [varint(number).hex() for number in (0, -1, 1, 63, 64, -65, 300)] == [
-        "00",
-        "01",
-        "02",
-        "7e",
-        "8001",
-        "8101",
-        "d804",
-    ]
 
 
 def test_each_attack_has_a_name_of_its_own_and_can_be_chosen() -> None:
