@@ -6,13 +6,14 @@ BIN := .venv/bin
 CHAOS_SECONDS ?= 180
 CHAOS_SEED ?=
 CHAOS ?=
+ATTACK ?=
 BENCH ?=
 LOCKS := deploy/requirements.txt deploy/requirements-runtime.txt
 COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
 	--generate-hashes --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack test chaos bench format lock clean
+.PHONY: help setup run stack test chaos attack bench format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ test: setup  ## everything that CI runs: lint, format, types, import contracts, 
 
 chaos: setup  ## break things for CHAOS_SECONDS (180), prove every number (long: 1800, CHAOS_SEED=21,22 CHAOS=--cases)
 	@exec $(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(CHAOS)
+
+attack: setup  ## attack a stack of its own with hostile records, HTTP and commands (ATTACK="--only NAME" for a part)
+	@exec $(BIN)/python -m tests.attack $(ATTACK)
 
 bench: setup  ## measure speed, memory and latency against the goals (BENCH="--quick --only NAME" for a part)
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH)

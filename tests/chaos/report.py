@@ -74,15 +74,19 @@ def table(reports: Sequence[Report]) -> str:
     times, events = sum(row.times for row in rows.values()), sum(report.events for report in reports)
     lines.append(("**all**", f"{times:,}", f"{events:,}", str(lost), str(double)))
     wrong = [f"WRONG, {report.name}: {what}" for report in reports for what in report.wrong]
-    return "\n".join([*_markdown(COLUMNS, lines), "", *(report.line() for report in reports), *wrong])
+    return "\n".join([*markdown(COLUMNS, lines), "", *(report.line() for report in reports), *wrong])
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """The lines of a table in Markdown, wide enough to be read as text. left: columns that hold words."""
     every = [tuple(head), *map(tuple, rows)]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    ruler = [*("-" * width for width in widths[:left]), *("-" * (width - 1) + ":" for width in widths[left:])]
     shown = [
-        [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        [
+            *(cell.ljust(w) for cell, w in zip(row[:left], widths, strict=False)),
+            *(cell.rjust(w) for cell, w in zip(row[left:], widths[left:], strict=True)),
+        ]
         for row in every
     ]
     return [f"| {' | '.join(row)} |" for row in [shown[0], ruler, *shown[1:]]]

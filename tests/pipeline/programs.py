@@ -222,22 +222,22 @@ class Programs:
 
     def new_key(self, tenant: str) -> str:
         """Make an API key with the API's own command."""
-        made = subprocess.run(
-            [sys.executable, "-m", "api", "keys", "create", "--", tenant],
-            env={**self._environment, "API_PORT": str(self.api_port)},
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert made.returncode == 0, made.stderr
-        return made.stdout.strip()
+        made = self.api_command("keys", "create", "--", tenant)
+        out, err = made.communicate(timeout=LIMIT_S)
+        assert made.returncode == 0, err
+        return out.strip()
+
+    def api_command(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start one of the API's commands, in a process group of its own."""
+        return self._command("api", *arguments, API_PORT=str(self.api_port))
 
     def command(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         """Start one of the aggregator's commands, in a process group of its own."""
+        return self._command("aggregator", *arguments, **settings)
+
+    def _command(self, program: str, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "aggregator", *arguments],
+            [sys.executable, "-m", program, *arguments],
             env={**self._environment, **settings},
             cwd=CHECKOUT,
             stdout=subprocess.PIPE,
