@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -60,7 +61,8 @@ def test_a_rotation_has_two_live_keys(site: Site, writer: Writer) -> None:
     assert writer.generation.name == "g1"
     site.start()
     until(site.ready)
-    done = site.keys("create", "rotating", "--name", "dashboard", "--expires-in-days", "30")
+    name = uuid4().hex
+    done = site.keys("create", "rotating", "--name", name, "--expires-in-days", "30")
     old = done.stdout.strip()
     done = site.keys("rotate", old[5:16])
     assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
@@ -71,7 +73,7 @@ def test_a_rotation_has_two_live_keys(site: Site, writer: Writer) -> None:
     assert new[5:16] in again.stderr
     last = site.keys("rotate", new[5:16], "--overlap-hours", "0").stdout.strip()
     assert [site.get("/api/metrics", key).status_code for key in (old, new, last)] == [200, 401, 200]
-    assert site.keys("list").stdout.count("dashboard") == 3
+    assert site.keys("list").stdout.count(name) == 3
     for ended in (new[5:16], "nobody"):
         done = site.keys("rotate", ended)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
