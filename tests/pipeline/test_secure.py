@@ -257,7 +257,7 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
         ]
         for right, program in waiting:
             program.wait_until_unready_because(f"lacks {right}")
-            assert f"lacks {right}" in program.log_text()
+            program.wait_until(partial(says, program, f"lacks {right}"), "the log names the right")
     for right in by_user[REBUILD.user]:
         check_refused(house.run(REBUILD, user=user_without(right)), right)
     check_api_without(house, *by_user[API.user])
