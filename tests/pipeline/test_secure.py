@@ -96,6 +96,7 @@ class House:
             told = {name: value for name, value in told.items() if not name.startswith("REDIS_")}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         sns = {"SNS_TOPIC_ARNS": webhook.TOPIC_ARN, "SNS_CERTIFICATE_DIR": str(self.certificates)}
+        told["SHUTDOWN_GRACE_S"] = "0"
         return kept | told | sns
 
     def start(self, part: Part, *arguments: str, user: str = "", **changed: str) -> "subprocess.Popen[str]":
