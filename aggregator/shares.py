@@ -1,11 +1,13 @@
 """Counting the bulk of a topic in several processes, its partitions shared out to them."""
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from aggregator.config import AggregatorSettings
+from aggregator.errors import PostponedError
 from aggregator.planning import RebuildRefusedError
 from aggregator.recounting import count_until
 from aggregator.turns import Pace
@@ -30,12 +32,13 @@ def count_shares(
     start: where the generation began, for the progress. lettered: for each partition, the offset below which
     dead letters are written already. processes: at most so many. pace: of each. watch: called several
     times a second with the number of records that are passed; what it raises ends the counting.
-    Raises: RebuildRefusedError where a process failed.
+    Raises: RebuildRefusedError where a process failed, with its reason where it could tell one.
     """
     numbers = sorted(stop)
     context = multiprocessing.get_context("spawn")
     turn = context.Lock()
     reached: Any = context.Array("q", [start[number] for number in numbers], lock=False)
+    reasons = context.SimpleQueue()
     shares = [share for n in range(processes) if (share := numbers[n::processes])]
     children = [
         context.Process(
@@ -48,6 +51,7 @@ def count_shares(
                 "turn": turn,
                 "reached": reached,
                 "numbers": numbers,
+                "reasons": reasons,
             },
             daemon=True,
         )
@@ -65,8 +69,10 @@ def count_shares(
         for child in children:
             child.terminate()
             child.join()
-    if any(child.exitcode for child in children):
-        raise RebuildRefusedError("a counting process failed: run again, it goes on from there")
+    with closing(reasons):
+        if any(child.exitcode for child in children):
+            why = "" if reasons.empty() else f" ({reasons.get()})"
+            raise RebuildRefusedError(f"a counting process failed{why}: run again, it goes on from there")
 
 
 def _count(
@@ -79,11 +85,16 @@ def _count(
     turn: AbstractContextManager[object],
     reached: Any,
     numbers: list[int],
+    reasons: Any,
 ) -> None:
-    """In a process of its own: count some partitions."""
+    """In a process of its own: count some partitions. reasons: a queue for why that cannot be."""
     place = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:
         reached[place[number]] = offset
 
-    count_until(settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn)
+    try:
+        count_until(settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn)
+    except PostponedError as error:
+        reasons.put(str(error))
+        sys.exit(1)

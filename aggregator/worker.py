@@ -154,7 +154,7 @@ class Worker:
         if not self._due.is_set():
             log.info("begin is due", why=why, detail=detail)
             meters.BEGINS.labels(why).inc()
-        self._stop(why)
+        self._stop(detail or why)
         self._due.set()
 
     def forget(self) -> None:

@@ -96,6 +96,7 @@ class House:
             told = {name: value for name, value in told.items() if not name.startswith("REDIS_")}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         sns = {"SNS_TOPIC_ARNS": webhook.TOPIC_ARN, "SNS_CERTIFICATE_DIR": str(self.certificates)}
+        told["SHUTDOWN_GRACE_S"] = "0"
         return kept | told | sns
 
     def start(self, part: Part, *arguments: str, user: str = "", **changed: str) -> "subprocess.Popen[str]":
@@ -257,7 +258,7 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
         ]
         for right, program in waiting:
             program.wait_until_unready_because(f"lacks {right}")
-            assert f"lacks {right}" in program.log_text()
+            program.wait_until(partial(says, program, f"lacks {right}"), "the log names the right")
     for right in by_user[REBUILD.user]:
         check_refused(house.run(REBUILD, user=user_without(right)), right)
     check_api_without(house, *by_user[API.user])
