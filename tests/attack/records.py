@@ -342,6 +342,7 @@ ATTACKS: Final = (
         _odd_times,
         tries=4,
         short=1,
+        renew=True,  # what the next one sends would be most of what was read, with the nonsense before it
     ),
     Attack(
         "unreadable records while Redis takes no writes",
