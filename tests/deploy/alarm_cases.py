@@ -51,6 +51,7 @@ UNLISTED = series("ingest_deliveries_total", INGEST, outcome="unlisted_topic")
 FAILED = series("ingest_sns_calls_total", INGEST, purpose="certificate", result="failed")
 INGEST_READY = series("ingest_ready", INGEST)
 API_READY = series("api_ready", API)
+KEYS_FOLLOWED = series("api_keys_followed", API)
 ANSWERED = series("api_requests_total", API, route="/api/metrics", status=200)
 UNAVAILABLE = series("api_requests_total", API, route="/api/metrics", status=503)
 PROBED = series("api_requests_total", API, route="/readyz", status=503)
@@ -98,6 +99,7 @@ HEALTHY: World = {
     UNLISTED: ALWAYS_0,
     FAILED: ALWAYS_0,
     API_READY: f"0 1x{SCRAPES}",
+    KEYS_FOLLOWED: f"0 1x{SCRAPES}",
     ANSWERED: f"0+150x{SCRAPES}",
     UNAVAILABLE: ALWAYS_0,
     PROBED: f"1x{SCRAPES}",
@@ -206,6 +208,12 @@ FAULTS: Mapping[str, Case] = {
             **{name: None for name in HEALTHY if name.startswith("api_complete")},
         },
         {0.5: {}, 1.5: {"ApiNotReady": 1}},
+    ),
+    "KeysNotFollowed: the topic of keys is out of reach": Case(
+        {KEYS_FOLLOWED: f"0 1x39 0x{SCRAPES}"}, {10: {}, 12: {"KeysNotFollowed": 1}}
+    ),
+    "KeysNotFollowed: from the first": Case(
+        {KEYS_FOLLOWED: ALWAYS_0}, {0.5: {}, 1.5: {"KeysNotFollowed": 1}}
     ),
     "ApiUnavailable: from the first": Case(
         {ANSWERED: ALWAYS_0, UNAVAILABLE: f"100+10x{SCRAPES}"}, {1: {}, 3: {"ApiUnavailable": 1}}
