@@ -81,10 +81,25 @@ def identity(
 
     Returns: the stored id (6 bytes) and the number (32 bits) that chooses the bucket.
     """
-    digest = blake2b(_encode((message_id, sequence, template, recipient)), digest_size=10).digest()
+    if len(message_id) > LONG:
+        hashed = _begun(message_id, sequence, template).copy()
+        hashed.update(_encode(recipient))
+        return _halves(hashed.digest())
+    digest = blake2b(_encode((message_id, sequence, template, recipient)), digest_size=_DIGEST_BYTES).digest()
     return _halves(digest)
 
 
+@lru_cache(maxsize=1)
+def _begun(message_id: str, sequence: str | None, template: str | None) -> blake2b:
+    """The hash of an identity up to the recipient: of a mail with many of them it is the same for all."""
+    return blake2b(
+        _encode((message_id, sequence, template, None))[: -len(_encode(None))], digest_size=_DIGEST_BYTES
+    )
+
+
+LONG: Final = 1024
+"""A message id of more characters is hashed once for all recipients of an event, not once for each."""
+_DIGEST_BYTES: Final = 10
 _encode: Final = msgspec.msgpack.encode
 _halves: Final = Struct(">6sI").unpack
 _Entries = dict[tuple[str, str | None], int]

@@ -1,6 +1,7 @@
 """The packed call, unpacked again and held against a naive count; and what a message is known by."""
 
 from collections import Counter
+from hashlib import blake2b
 from itertools import combinations
 from typing import Any
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.facts import Facts, Scopes
-from aggregator.tally import identity, pack
+from aggregator.tally import LONG, identity, pack
 from schemas.counters import CELLS, safe_id, unpack_bag
 from schemas.kinds import KINDS
 from tests.aggregator.lanes import naive_count
@@ -192,6 +193,29 @@ def test_parts_of_an_identity_do_not_run_together() -> None:
         ("e\u0301", None, None, None),
     ]
     assert all(identity(*one) != identity(*other) for one, other in combinations(close, 2))
+
+
+def identity_by_formula(
+    message_id: str, sequence: str | None, template: str | None, recipient: str | None
+) -> tuple[bytes, int]:
+    """What Redis holds was made by: BLAKE2b of the four as a MessagePack array, 6 bytes and a number."""
+    packed = msgpack.packb([message_id, sequence, template, recipient])
+    digest = blake2b(packed, digest_size=10).digest()
+    return digest[:6], int.from_bytes(digest[6:], "big")
+
+
+@pytest.mark.parametrize("size", [1, 50, LONG - 1, LONG, LONG + 1, 70_000, 700_000])
+def test_an_identity_is_the_same_however_long_the_message_id_is(size: int) -> None:
+    """A long id is hashed once for many recipients; what is stored must not tell, nor whose turn it was."""
+    recipients = [None, "", "ada@example.com", "ü" * 40, "x" * 300, "y" * 70_000]
+    scopes = [(None, None), ("s", None), (None, "p"), ("s" * 255, "ß" * 120)]
+    mails = [(text * size, *of) for text in ("m", "n", "é") for of in scopes]
+    for recipient in recipients:
+        for mail in mails:
+            assert identity(*mail, recipient) == identity_by_formula(*mail, recipient)
+    for mail in mails:
+        for recipient in recipients:
+            assert identity(*mail, recipient) == identity_by_formula(*mail, recipient)
 
 
 def test_an_identity_is_small_and_spread_evenly() -> None:

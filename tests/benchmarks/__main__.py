@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tests.benchmarks import counting
 from tests.benchmarks.against_peers import against_peers
+from tests.benchmarks.bursts import bursts
 from tests.benchmarks.catching_up import catching_up
 from tests.benchmarks.figures import Figure, Missing
 from tests.benchmarks.growth import growth
@@ -43,6 +44,7 @@ PARTS: Final[dict[str, Callable[[Bench], Sequence[Figure | Missing]]]] = {
     "webhook": webhook,
     "visible": visible,
     "catching-up": catching_up,
+    "bursts": bursts,
     "growth": growth,
     "peers": against_peers,
 }

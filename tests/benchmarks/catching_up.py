@@ -40,7 +40,7 @@ def catching_up(bench: Bench) -> list[Figure]:
             bench.say(f"the API while a worker catches up, round {number + 1} of {bench.rounds}")
             bench.scene.append(topic, replace(SHAPE, seed=number + 2), bench.events // 2)
             idle = attack(month, rate=RATE, seconds=IDLE_SECONDS)
-            busy = _while_a_worker_catches_up(stage, month)
+            busy = while_a_worker_catches_up(stage, month)
             for name, answers in (("idle", idle), ("busy", busy)):
                 for percent in (50, 99):
                     key, what = f"catching-up.{name}.p{percent}", f"API {name}, p{percent} at {RATE}/s"
@@ -52,8 +52,11 @@ def catching_up(bench: Bench) -> list[Figure]:
     return table.figures()
 
 
-def _while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Answers:
-    """What was asked between the first and the last batch of a worker that is started now, and stopped."""
+def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Answers:
+    """What was asked between the first and the last batch of a worker that is started now, and stopped.
+
+    asked: `RATE` times a second.
+    """
     before = stage.fences()
     with Attack(asked, rate=RATE, seconds=MOST_SECONDS) as load:
         worker = stage.worker()

@@ -6,6 +6,7 @@ time, each partition in the order of time. What they add up to is counted on the
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -15,9 +16,11 @@ from confluent_kafka import KafkaError, Producer
 from schemas import topics
 from tests import services
 from tests.benchmarks.events import Record, records
-from tests.benchmarks.workload import SHAPES, Expected, Shape, happenings
+from tests.benchmarks.workload import SHAPES, Expected, Happening, Shape, happenings
 
 FLUSH_S: Final = 300.0
+BY_KEY: Final = -1
+"""No certain partition, but the one that follows from the key."""
 TOPIC_ARN: Final = b"arn:aws:sns:eu-central-1:111122223333:ses-events"
 
 
@@ -42,7 +45,7 @@ class Loader:
             }
         )
 
-    def send(self, record: Record) -> None:
+    def send(self, record: Record, partition: int = BY_KEY) -> None:
         """Hand a record over; waits where Kafka is slower than we."""
         sns_message_id = record.key[-43:-7]  # as good as any other UUID
         while True:
@@ -52,6 +55,7 @@ class Loader:
                     key=record.key,
                     value=record.value,
                     timestamp=record.timestamp_ms,
+                    partition=partition,
                     headers=[(topics.SNS_MESSAGE_ID, sns_message_id), (topics.SNS_TOPIC_ARN, TOPIC_ARN)],
                     on_delivery=self._delivered,
                 )
@@ -81,14 +85,21 @@ def load(bootstrap: str, topic: str, shape: Shape, events: int) -> Expected:
     Raises: RuntimeError where Kafka does not take it.
     """
     expected = Expected()
+    write(bootstrap, topic, map(expected.pass_on, happenings(shape, events)))
+    return expected
+
+
+def write(bootstrap: str, topic: str, told: Iterable[Happening], partition: int = BY_KEY) -> None:
+    """Write happenings to a topic, all to one partition where one is named.
+
+    Raises: RuntimeError where Kafka does not take it.
+    """
     loader = Loader(bootstrap, topic)
-    counted = map(expected.pass_on, happenings(shape, events))
-    for number, record in enumerate(records(counted)):
-        loader.send(record)
+    for number, record in enumerate(records(told)):
+        loader.send(record, partition)
         if number % 5_000 == 0:
             loader.poll()
     loader.finish()
-    return expected
 
 
 def main(
