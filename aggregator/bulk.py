@@ -10,10 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as LateError
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import BrokerResponseError, KafkaError
 from aiokafka.structs import TopicPartition
@@ -35,6 +37,7 @@ _ASK_S: Final = 10.0
 _FETCH_MAX_BYTES: Final = 32 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES: Final = 8 * 1024 * 1024
 _T = TypeVar("_T")
+log = structlog.get_logger(__name__)
 
 
 class BulkReader:
@@ -68,7 +71,10 @@ class BulkReader:
     def close(self) -> None:
         """Drop the connection."""
         if not self._loop.is_closed():
-            self._ask(self._stop(), connected=False)
+            try:
+                self._ask(self._stop(), connected=False)
+            except (KafkaUnavailableError, CancelledError) as error:
+                log.warning("the connection to Kafka did not end in good order", error=str(error))
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

@@ -42,6 +42,7 @@ class Checker:
         """
         try:
             if self._store.check_or_open() != servers:
+                self._store.close()  # perhaps this connection is the one that knows an old place
                 raise OtherServerError("Redis is another server than the one that is counted into")
             live = judge(self._store.live(), self._rules, self._cluster.log())
         except TopicMissingError:

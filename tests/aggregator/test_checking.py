@@ -14,6 +14,7 @@ from aggregator.rules import Rules
 from aggregator.store import Store
 from deploy.valkey import Valkey
 from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
 from schemas.settings import RedisSettings
 
 
@@ -29,6 +30,7 @@ def test_what_another_server_says_is_no_verdict(valkey_factory: Callable[[], Val
         cluster_id="cluster",
         topic_id="topic",
         created_ms=0,
+        kinds=FIELDS,
     )
     cluster: Any = SimpleNamespace(log=lambda: Log("cluster", "topic", 1))
     stores = [Store(RedisSettings(redis_url=each.url)) for each in (counted, other)]

@@ -23,7 +23,7 @@ PROGRAMS: dict[str, type[BaseSettings]] = {
     "aggregator": AggregatorSettings,
     "api": ApiSettings,
 }
-NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_CLUSTER$|[A-Z]+_PORT$")
+NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$")
 """Its own Kafka and Valkey need no login, and inside a container every port is the default one."""
 
 

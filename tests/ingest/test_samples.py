@@ -92,14 +92,15 @@ def test_the_webhook_refuses_a_genuine_message_that_was_changed(name: str, tmp_p
 
 
 def test_keys_as_lambda_spells_them_are_refused(tmp_path: Path) -> None:
-    """The message is genuine, but not as SNS words it over HTTP."""
+    """The message is genuine, but not as SNS words it over HTTP; its old key is too short besides."""
     envelope = sample(LAMBDA)
     pin(tmp_path, LAMBDA)
     program = ingest(tmp_path, topics=envelope["TopicArn"])
     response = program.deliver(envelope)
     assert (response.status_code, response.json()["code"]) == (403, "UNSIGNED")
     respelled = {name.replace("CertUrl", "CertURL"): value for name, value in envelope.items()}
-    assert program.deliver(respelled).status_code == 200
+    refused = program.deliver(respelled)
+    assert (refused.status_code, refused.json()["detail"]) == (503, "The signing certificate can't be had.")
 
 
 def arns(value: Any) -> set[str]:

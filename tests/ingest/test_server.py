@@ -147,9 +147,10 @@ def test_why_kafka_is_out_of_reach_is_told(
         assert host not in answer.text
         assert str(port) not in answer.text
     lines = [json.loads(line) for line in it.log.read_text().splitlines()]
-    (told,) = (line for line in lines if line["event"] == "kafka can't be used")
-    assert said in told["why"]
-    assert f"{host}:{port}" in told["error"]
+    told = [line for line in lines if line["event"] == "kafka can't be used"]
+    assert len({line["why"] for line in told}) == len(told), "once for each cause"
+    (cause,) = (line for line in told if said in line["why"])
+    assert f"{host}:{port}" in cause["error"]
     (refused,) = (line for line in lines if line["event"] == "kafka takes no records")
     assert said in refused["why"]
 

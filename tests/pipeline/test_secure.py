@@ -193,7 +193,7 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
 
         assert house.run(VERIFY).status == 0
         with house.running(AUDIT, AUDIT_INTERVAL_S="1", AUDIT_OLDEST_DAYS="0") as audit:
-            audit.wait_until(lambda: audit.metric("audit_tenant_days_total") > 0, "days are compared")
+            audit.wait_until(lambda: audit.metric("audit_compared_total") > 0, "days are compared")
             assert audit.metric("audit_mismatch_total") == 0
         rebuilt = house.run(REBUILD, "--drop", "--json")
         assert rebuilt.status == 0, rebuilt.err
