@@ -5,8 +5,9 @@ in bounded memory, whatever a batch of a megabyte unpacks to:
 - A batch that unpacks to no more than `VALUE_MAX` bytes is parsed by aiokafka at once: nearly all are.
 - Any other is parsed here from pieces, record by record. What is far larger than a record may be becomes a
   letter `too_large`, cut while it is unpacked.
-- A batch that cannot be unpacked or parsed to its end is unreadable as a whole: a letter for each of its
-  offsets, without a value and at the batch's latest time. (Its checksum is right: it was sent so.)
+- A batch that cannot be unpacked or parsed up to its last record is unreadable as a whole: a letter for each
+  of its offsets, without a value and at the batch's latest time. (Its checksum is right: it was sent so, and
+  Kafka's broker takes some.) What follows the last record is no matter, as for the broker.
 
 It leans on private names of aiokafka, which is pinned; the names are tested. Why fetches stay packed:
 aiokafka makes an object of each record of a fetch at once, which costs more than the reading of an event and
@@ -111,8 +112,11 @@ class PackedBatch:
         """Its records, in order, those that are refused as `Letter`s."""
         try:
             small = unpacked_up_to(VALUE_MAX_BYTES, self._attributes & _CODEC, self.raw[_HEADER.size :])
-            if small is not None and (found := self._parsed_by_aiokafka(small)) is not None:
-                return iter(found)
+        except DamagedError:
+            small = None  # perhaps only behind the last record
+        if small is not None and (found := self._parsed_by_aiokafka(small)) is not None:
+            return iter(found)
+        try:
             for _ in self._parsed():  # to its end, before any of its records counts
                 pass
         except DamagedError:
@@ -151,8 +155,6 @@ class PackedBatch:
             if not before < offset < self.next_offset:
                 raise DamagedError(f"offset {offset} after {before}, in a batch up to {self.next_offset}")
             yield self._record(stream, offset, timestamp, whole=length <= WHOLE_MAX)
-        if stream.has_more():
-            raise DamagedError("bytes after the last record")
 
     def _record(self, stream: "_Stream", offset: int, timestamp: int, *, whole: bool) -> KafkaRecord:
         key, _ = stream.field(WHOLE_MAX if whole else CUT_KEY_BYTES)

@@ -11,6 +11,7 @@ import cramjam
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
 from backports import zstd
 from lz4.frame import LZ4FrameCompressor
 
@@ -50,8 +51,11 @@ def record(raw: Raw, number: int, first_ms: int) -> bytes:
     return varint(len(body)) + body
 
 
-def packed(codec: int, parts: Iterable[bytes]) -> bytes:
-    """The parts, compressed together; however many they are, only what they are packed to is held."""
+def packed(codec: int, parts: Iterable[bytes], *, checksum: bool = False) -> bytes:
+    """The parts, compressed together; however many they are, only what they are packed to is held.
+
+    checksum: of the content, at the end, where the codec is LZ4.
+    """
     match codec:
         case 1:
             gzip = zlib.compressobj(9, wbits=31)
@@ -59,7 +63,7 @@ def packed(codec: int, parts: Iterable[bytes]) -> bytes:
         case 2:
             return bytes(cramjam.snappy.compress_raw(b"".join(parts)))
         case 3:
-            lz4 = LZ4FrameCompressor(block_linked=False)
+            lz4 = LZ4FrameCompressor(block_linked=False, content_checksum=checksum)
             begun = lz4.begin()
             return b"".join([begun, *map(lz4.compress, parts), lz4.flush()])
         case 4:
@@ -107,7 +111,7 @@ async def _send(bootstrap: str, topic: str, partition: int, batches: Iterator[by
     await client.bootstrap()
     try:
         await client._wait_on_metadata(topic)
-        node = client.cluster.leader_for_partition((topic, partition))
+        node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         codes = []
         for each in batches:
             request = ProduceRequest(None, -1, 120_000, [(topic, [(partition, each)])])

@@ -74,6 +74,16 @@ def hostile(time_ms: int) -> Iterator[Batch]:
         yield batch(codec, [Raw(b"{}", None, ((b"", None),) * 300_000)], "ignored")
     for codec in CODECS:
         yield batch(codec, [Raw(b"{}", None, ((b"\xff\xfe", b"x"),))], "ignored")
+    # What the broker takes for whole: bytes after the last record, and a checksum that it does not look at.
+    for codec in (GZIP, LZ4):
+        parts = [wire.record(Raw(send_of(random.randrange(10**9), time_ms), None, (), time_ms), 0, time_ms)]
+        payload = wire.packed(codec, parts) + b"more"
+        data = wire.sealed(payload, codec=codec, count=1, first_ms=time_ms, last_ms=time_ms)
+        yield Batch(data, [("counted", 0, None)])
+    wrong = wire.packed(LZ4, [wire.record(Raw(b"{}", b"k"), n, 0) for n in range(3)], checksum=True)
+    wrong = wrong[:-1] + bytes([wrong[-1] ^ 1])
+    data = wire.sealed(wrong, codec=LZ4, count=3, first_ms=time_ms, last_ms=time_ms)
+    yield Batch(data, [("unreadable", 0, None)] * 3)
     # At the very limits, however little they can be packed: their dead letters must fit.
     yield batch(ZSTD, [Raw(b"\0" * VALUE_MAX_BYTES, b"k" * room)], "unreadable")
     yield batch(PLAIN, [Raw(random.randbytes(VALUE_MAX_BYTES), random.randbytes(room - 500))], "unreadable")

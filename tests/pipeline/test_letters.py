@@ -1,20 +1,24 @@
 """Dead letters: a worker writes each once, however often it begins; they are redriven as a stream."""
 
-import json
 import time
 
 from confluent_kafka import Producer
 
+from aggregator.deadletter import DeadLetters
+from aggregator.facts import Refusal
+from aggregator.reading import Letter
 from schemas import topics
+from schemas.settings import TopicsSettings
 from tests.pipeline import log
 from tests.pipeline.log import Outgoing
 from tests.pipeline.memory import MIB, peaks_until_ended
 from tests.pipeline.place import Place
 from tests.pipeline.programs import LIMIT_S
+from tests.pipeline.test_hostile import send_of
 
-UNREADABLE = 250
+UNREADABLE, GOOD = 250, 150
 BEGINS = 6
-"""So often 250 are read again: with the first time more than half of 1,000, and still 250 records."""
+"""So often they are read again: more than half of far more than 1,000, and still 250 records."""
 
 MANY = 120_000
 
@@ -25,8 +29,8 @@ def test_begins_repeat_no_letter_and_make_no_flood(place: Place) -> None:
     worker.wait_until_ready()
     place.redis.config_set("maxmemory", 1)
     now_ms = time.time_ns() // 1_000_000
-    good = json.dumps({"eventType": "Open", "mail": {}}).encode()
-    place.send(Outgoing(None, b"{" if n % 2 else good, now_ms, 0) for n in range(2 * UNREADABLE))
+    values = [b"{"] * UNREADABLE + [send_of(n, now_ms) for n in range(GOOD)]
+    place.send(Outgoing(None, value, now_ms, 0) for value in values)
 
     def began_often() -> bool:
         return worker.metric("aggregator_begins_total", why="error") >= BEGINS
@@ -81,3 +85,29 @@ def test_too_large_letters_are_not_redriven(place: Place) -> None:
     _, err = started.communicate(timeout=LIMIT_S)
     assert (started.returncode, "holds only a part of its record" in err) == (1, True)
     assert sum(place.ends()) == 0
+
+
+def test_what_was_acknowledged_is_not_written_again(place: Place) -> None:
+    """Each letter once, however often and from where it is given; those of another log are others."""
+    letters = DeadLetters(TopicsSettings.model_validate(place.programs.settings()))
+
+    def give(*offsets: int) -> None:
+        letters.write(0, [Letter(offset, 1, b"key", b"{", Refusal.UNREADABLE) for offset in offsets])
+
+    def written() -> list[int]:
+        found = log.read(place.bootstrap, place.programs.dead_letter_topic)
+        return [int(each.headers[topics.SOURCE_OFFSET]) for each in found]
+
+    letters.of_log("one")
+    give(100, 107, 110)
+    give(100, 107, 110, 111)
+    give(107)
+    assert written() == [100, 107, 110, 111]
+    give(90, 100)  # read again from further back than this object was at
+    give(90, 100, 107, 110, 111)
+    assert written()[4:] == [90, 100, 107, 110, 111]
+    letters.of_log("one")
+    give(111)
+    letters.of_log("another")
+    give(90)
+    assert written()[9:] == [90]
