@@ -198,8 +198,9 @@ class KafkaPublisher(Publisher):
         """Called by librdkafka on the polling thread: out of reach, or login refused. It tries again."""
         self._last_error = detail(error)
         if is_cause(error):
-            if self._cause is None or self._cause.code() != error.code():
-                log.error("kafka can't be used", why=self._why(error), error=detail(error))
+            why = self._why(error)  # one cause may come under several codes, in turns
+            if self._cause is None or self._why(self._cause) != why:
+                log.error("kafka can't be used", why=why, error=detail(error))
             self._cause = error
 
     def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
