@@ -103,9 +103,12 @@ class DeadLetters:
                     headers=headers,
                     on_delivery=delivered,
                 )
-        except (KafkaException, BufferError) as error:
+            waiting = producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
+        except KafkaException as error:  # `flush` raises what has broken the producer for good
+            why = self._causes.why(error, f"WRITE on {self._topic}")
+            raise UndeliveredError(f"topic {self._topic}: {why}") from error
+        except BufferError as error:
             raise UndeliveredError(str(error)) from error
-        waiting = producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
         if failed:
             why = self._causes.why(failed[0], f"WRITE on {self._topic}")
             raise UndeliveredError(f"topic {self._topic}: {why}")

@@ -8,7 +8,7 @@ read one after the other and none is held: there may be millions.
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -187,7 +187,7 @@ class _Sender:
                     on_delivery=self._delivered,
                 )
             except BufferError:
-                self._producer.poll(1.0)
+                self._serve(self._producer.poll, 1.0)
                 if acknowledged != self._acknowledged:
                     acknowledged, since = self._acknowledged, time.monotonic()
                 elif time.monotonic() - since > _TIMEOUT_S:
@@ -195,17 +195,24 @@ class _Sender:
             except KafkaException as error:
                 raise self._undelivered(self._why(error)) from error
             else:
-                self._producer.poll(0)
+                self._serve(self._producer.poll, 0)
                 return
         raise self._undelivered(self._why(self._failed))
 
     def finish(self) -> None:
         """Wait until Kafka has all of them. Raises: UndeliveredError."""
-        waiting = self._producer.flush(_TIMEOUT_S)
+        waiting = self._serve(self._producer.flush, _TIMEOUT_S)
         if self._failed is not None:
             raise self._undelivered(self._why(self._failed))
         if waiting:
             raise self._undelivered(f"{waiting} without an answer")
+
+    def _serve(self, wait: Callable[[float], int], limit_s: float) -> int:
+        """Take in what became of records. Raises: UndeliveredError, where the producer is broken for good."""
+        try:
+            return wait(limit_s)
+        except KafkaException as error:
+            raise self._undelivered(self._why(error)) from error
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
