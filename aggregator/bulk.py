@@ -75,6 +75,7 @@ class BulkReader:
                 self._ask(self._stop(), connected=False)
             except (KafkaUnavailableError, CancelledError) as error:
                 log.warning("the connection to Kafka did not end in good order", error=str(error))
+            asyncio.run_coroutine_threadsafe(_cancel_the_rest(), self._loop).result(_ASK_S)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
@@ -240,3 +241,11 @@ class BulkReader:
     async def _getmany(self) -> dict[TopicPartition, list[RecordBatch]]:
         found: dict[TopicPartition, list[RecordBatch]] = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return found
+
+
+async def _cancel_the_rest() -> None:
+    """End what aiokafka has left running in this loop: a closed loop would complain of each."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
