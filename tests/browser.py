@@ -6,8 +6,6 @@ Every tab is watched: what it asks for, what its policy refuses, and what goes w
 """
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, sync_playwright
 
+from tests.debian import installed
+
 VARIABLE = "TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-INSTALL = (("apt-get", "update", "-qq"), ("apt-get", "install", "-y", "-qq", "chromium"))
 LIMIT_MS = 60_000
 """A wait that takes so long has failed."""
 
@@ -36,20 +35,7 @@ addEventListener("securitypolicyviolation", (event) => {
 
 def chromium() -> str:
     """The path of a Chromium; installs Debian's where there is none and we may. Fails the test otherwise."""
-    named = os.environ.get(VARIABLE)
-    found = named or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in INSTALL:
-            done = subprocess.run(
-                command,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                pytest.fail(f"`{' '.join(command)}` failed: {done.stderr[-2000:]}")
-        found = shutil.which(NAMES[0])
+    found = os.environ.get(VARIABLE) or installed(NAMES, "chromium")
     if found is None:
         pytest.fail(
             f"no Chromium for the tests of the page: install one (Debian: apt-get install chromium), or name "

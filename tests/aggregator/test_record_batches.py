@@ -1,9 +1,9 @@
 """Fetches that stay packed until they are read say just what aiokafka's own unpacking of them says."""
 
+import os
 import struct
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -29,6 +29,7 @@ from aggregator.record_batches import (
 from aggregator.rules import Rules
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 from tests import wire
+from tests.memory import peak_bytes, reset_peak
 from tests.wire import ATTRIBUTES_AT, CODECS, CRC_AT, GZIP, HEADER_BYTES, LZ4, PLAIN, SNAPPY, ZSTD, Raw
 
 ABORT, COMMIT = b"\x00\x00\x00\x00", b"\x00\x00\x00\x01"
@@ -270,14 +271,13 @@ def test_a_batch_far_larger_than_memory_may_be(codec: int) -> None:
     """However much a small batch unpacks to, no more than some pieces of it are held at a time."""
     size = 24 * 1024 * 1024 if codec == SNAPPY else 256 * 1024 * 1024
     data = wire.huge(size, codec=codec, time_ms=NOW)
-    before = peak_bytes(lambda: None)
+    before = peak_of(lambda: None)
     assert list(PackedBatch(data)) == [Letter(0, NOW, None, bytes(CUT_VALUE_BYTES), Refusal.TOO_LARGE, size)]
-    assert peak_bytes(lambda: list(PackedBatch(data))) - before < 64 * 1024 * 1024
+    assert peak_of(lambda: list(PackedBatch(data))) - before < 64 * 1024 * 1024
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
+def peak_of(work: Callable[[], object]) -> int:
     """The most that Python and its libraries hold while it is done, as the kernel counts it."""
-    Path("/proc/self/clear_refs").write_text("5")
+    reset_peak(os.getpid())
     work()
-    (line,) = [each for each in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in each]
-    return int(line.split()[1]) * 1024
+    return peak_bytes(os.getpid())

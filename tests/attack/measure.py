@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tests.memory import peak_bytes, reset_peak
+
 MIB: Final = 1 << 20
 SLOWER_THAN_US: Final = 2_000
 COMMAND_S: Final = 90.0
@@ -97,21 +99,11 @@ class Memory:
         """Note what each of these processes holds now, and forget how much it was at its highest."""
         self._began.clear()
         for name, pid in programs.items():
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
-            self._began[name] = (pid, memory_of(pid, "VmRSS"))
+            self._began[name] = (pid, reset_peak(pid))
 
     def grown(self) -> dict[str, int]:
         """By how many bytes each was higher since; 0 for one that has ended."""
-        return {name: max(0, memory_of(pid, "VmHWM") - before) for name, (pid, before) in self._began.items()}
-
-
-def memory_of(pid: int, name: str) -> int:
-    """A number of bytes in `/proc/PID/status`, as `VmRSS`; 0 where the process has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+        return {name: max(0, peak_bytes(pid) - before) for name, (pid, before) in self._began.items()}
 
 
 def ended(started: "subprocess.Popen[str]", limit_s: float = COMMAND_S) -> tuple[int | None, int, str]:
@@ -122,7 +114,7 @@ def ended(started: "subprocess.Popen[str]", limit_s: float = COMMAND_S) -> tuple
     """
     most, until = 0, time.monotonic() + limit_s
     while started.poll() is None and time.monotonic() < until:
-        most = max(most, *(memory_of(pid, "VmHWM") for pid in (started.pid, *_children(started.pid))))
+        most = max(most, *(peak_bytes(pid) for pid in (started.pid, *_children(started.pid))))
         time.sleep(0.05)
     status = started.poll()
     if status is None:

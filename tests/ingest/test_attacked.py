@@ -18,6 +18,7 @@ from deploy.signing import Signer
 from ingest.bodies import BODY_MAX_BYTES, BODY_SECONDS
 from tests.ingest.program import LIMIT_S, Program, program
 from tests.ingest.support import TOPIC, event
+from tests.memory import peak_bytes, resident_bytes
 
 HEAD = b"POST /webhooks/sns HTTP/1.1\r\nHost: ingest.test\r\n"
 GROWTH_MAX_BYTES = 256 * 1024 * 1024
@@ -42,12 +43,6 @@ def running(tmp_path: Path, certificates: Path) -> Iterator[Program]:
         SNS_CERTIFICATE_DIR=str(certificates),
     ) as it:
         yield it
-
-
-def resident(it: Program, what: str = "VmRSS") -> int:
-    """The program's resident memory in bytes; `VmHWM` is the most that it ever was."""
-    status = Path(f"/proc/{it.process.pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(what)) * 1024
 
 
 @contextmanager
@@ -126,7 +121,7 @@ def test_bodies_that_lack_a_byte_take_little_and_give_it_back(
     """1,000 of them: small messages are taken all the while, large ones again when their time is over."""
     honest, large = Honest(running, signer), Honest(running, signer, 250_000)
     assert (honest.post(), large.post()) == (200, 200)
-    before = resident(running)
+    before = resident_bytes(running.process.pid)
     with connections(running, 1_000) as held, posting(honest):
         data = HEAD + framing + b" " * (BODY_MAX_BYTES - 2)
         for thread in push_all(held, data):
@@ -134,7 +129,7 @@ def test_bodies_that_lack_a_byte_take_little_and_give_it_back(
         pushed = time.monotonic()
         while large.post() != 200:
             assert time.monotonic() - pushed < BODY_SECONDS + LIMIT_S
-    assert resident(running, "VmHWM") - before < GROWTH_MAX_BYTES
+    assert peak_bytes(running.process.pid) - before < GROWTH_MAX_BYTES
     assert set(honest.statuses) == {200}
     assert max(honest.took) < HELD_UP_MAX_S
 

@@ -8,7 +8,6 @@ rights. The certificates of both hold `localhost` and no other name of this mach
 
 import argparse
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import pytest
 import redis
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
@@ -29,6 +27,7 @@ from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
 from deploy.processes import Child, Waiting, free_port
 from tests.authority import Authority, Identity
+from tests.debian import installed, skip_but_not_in_ci
 from tests.pipeline.programs import CHECKOUT, LIMIT_S
 from tests.services import LIMIT_S as START_S
 
@@ -37,7 +36,6 @@ OTHER_NAME = "127.0.0.1"
 """Reaches the same servers; their certificates do not hold it."""
 
 SECURITY = CHECKOUT / "deploy" / "security"
-INSTALL = (("apt-get", "update", "-qq"), ("apt-get", "install", "-y", "-qq", "redis-server"))
 ADMIN = "test-admin"
 PASSWORD_MARK = "8c1f0d"
 
@@ -112,25 +110,10 @@ def rights_without(rights: Iterable[Right], lost: Right) -> list[Right]:
 
 
 def redis_server() -> str:
-    """The path of a `redis-server` with TLS; installs Debian's where there is none and we may."""
-    found = shutil.which("redis-server")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in INSTALL:
-            done = subprocess.run(
-                command,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                pytest.fail(f"`{' '.join(command)}` failed: {done.stderr[-2000:]}")
-        found = shutil.which("redis-server")
+    """The path of a `redis-server` with TLS."""
+    found = installed(("redis-server",), "redis-server")
     if found is None:
-        words = "no redis-server with TLS: install one (Debian: apt-get install redis-server)"
-        if os.environ.get("CI"):
-            pytest.fail(words)
-        pytest.skip(words)
+        skip_but_not_in_ci("no redis-server with TLS: install one (Debian: apt-get install redis-server)")
     return found
 
 

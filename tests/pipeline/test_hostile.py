@@ -10,9 +10,9 @@ from deploy.traffic import DAY, iso
 from schemas import topics
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 from tests import wire
+from tests.memory import MIB, peak_bytes, peaks_until_ended, reset_peak
 from tests.pipeline import log
 from tests.pipeline.log import Outgoing
-from tests.pipeline.memory import MIB, peak_bytes, peaks_until_ended, reset_peak
 from tests.pipeline.place import Place
 from tests.pipeline.programs import LIMIT_S
 from tests.wire import CODECS, GZIP, LZ4, PLAIN, SNAPPY, ZSTD, Raw

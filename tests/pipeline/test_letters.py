@@ -9,9 +9,9 @@ from aggregator.facts import Refusal
 from aggregator.reading import Letter
 from schemas import topics
 from schemas.settings import TopicsSettings
+from tests.memory import MIB, peaks_until_ended
 from tests.pipeline import log
 from tests.pipeline.log import Outgoing
-from tests.pipeline.memory import MIB, peaks_until_ended
 from tests.pipeline.place import Place
 from tests.pipeline.programs import LIMIT_S
 from tests.pipeline.test_hostile import send_of

@@ -13,6 +13,11 @@ def peak_bytes(pid: int) -> int:
     return _status(pid).get("VmHWM", 0)
 
 
+def resident_bytes(pid: int) -> int:
+    """What is resident of a process now; 0 where it has ended."""
+    return _status(pid).get("VmRSS", 0)
+
+
 def reset_peak(pid: int) -> int:
     """Forget the peak of a process. Returns: what is resident of it now."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
