@@ -21,10 +21,8 @@ from aggregator.facts import Refusal
 from aggregator.reading import KafkaRecord
 from schemas import topics
 from schemas.kafka_causes import Causes
+from schemas.kinds import REMEMBERED_MS
 from schemas.settings import TopicsSettings
-
-OLD_MS: Final = 14 * 24 * 3_600_000
-"""Dedupe state may be gone for records that are older: a redrive of them takes a rebuild afterwards."""
 
 _TIMEOUT_S: Final = 30.0
 _QUEUE_KIB: Final = 64 * 1024
@@ -115,7 +113,7 @@ class Letters:
                 left += 1
             else:
                 letters += 1
-                too_old += now_ms - letter.timestamp > OLD_MS
+                too_old += now_ms - letter.timestamp > REMEMBERED_MS
         if too_old and not old:
             raise CannotRedriveError(
                 f"{too_old} of {letters} records are more than 14 days old: facts of theirs that were"

@@ -14,9 +14,8 @@ from aggregator.config import AggregatorSettings
 from aggregator.errors import GoneError, RefusedError
 from aggregator.keyspace import Keyspace
 from aggregator.store import Store
-from aggregator.times import DAY_MS
 from schemas.counters import LANES, LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.kinds import FIELDS, REMEMBERED_MS
 
 RECORDS_A_SECOND: Final = 5_000
 """Records in a wild order that a rebuild counts in a second beside live traffic, measured on two cores with
@@ -27,9 +26,6 @@ BYTES_A_RECORD: Final = 100
 
 BYTES_A_PROCESS: Final = 800_000_000
 """What a process of a rebuild takes at most, measured: what is fetched and the batches in flight."""
-
-RESUMED_WITHIN_MS: Final = 14 * DAY_MS
-"""Older than this, a generation that was begun is begun anew: the state that tells duplicates may be gone."""
 
 
 class RebuildRefusedError(RefusedError):
@@ -192,7 +188,7 @@ class Planner:
         wanted = (self._settings.rules.fingerprint, LAYOUT, FIELDS, *found[:2], beyond_zero(start))
         if (made.rules, made.layout, made.kinds, made.cluster_id, made.topic_id, begun.start) != wanted:
             return None
-        return made if self._keys.registry.now_ms() - made.created_ms <= RESUMED_WITHIN_MS else None
+        return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
 
     @staticmethod
     def _partial(first: Mapping[int, int], start: Mapping[int, int], allow_truncated: bool) -> str | None:

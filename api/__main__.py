@@ -1,8 +1,6 @@
 """`python -m api`: serve the metrics API until SIGTERM or SIGINT; `python -m api keys`: manage its keys."""
 
 import gc
-import os
-import signal
 
 import structlog
 import typer
@@ -11,7 +9,7 @@ from api import key_commands
 from api.config import ApiSettings
 from api.key_topic import KeyFollower
 from schemas import logs
-from schemas.http import PortTakenError, serve
+from schemas.http import PortTakenError, Stop, serve
 from schemas.settings import describe
 from schemas.startup import wrong_settings_in_a_line
 
@@ -35,24 +33,20 @@ def main(context: typer.Context) -> None:
     from api.app import create_app  # noqa: PLC0415  # the commands start in half the time without it
 
     settings = ApiSettings()
-    keys = KeyFollower(settings, on_failure=_end)
+    stop = Stop()
+    keys = KeyFollower(settings, on_failure=stop.ask)  # whoever watches over the program starts it again
     app = create_app(settings, keys=keys)
     # What is there by now is there to stay. Each full collection would look through all of it, and hold up
     # every request for some 50 ms meanwhile.
     gc.collect()
     gc.freeze()
     try:
-        serve(app, port=settings.api_port, grace_s=settings.shutdown_grace_s)
+        serve(app, port=settings.api_port, grace_s=settings.shutdown_grace_s, stop=stop)
     except PortTakenError as error:
         log.error("cannot listen, stop the other program or set API_PORT", reason=error.strerror)  # noqa: TRY400
         raise typer.Exit(1) from error
     if keys.failed:
         raise typer.Exit(1)
-
-
-def _end() -> None:
-    """Have `serve` end: whoever watches over the program starts it again."""
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

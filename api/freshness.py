@@ -8,16 +8,13 @@ nothing happens, and stands still when the pipeline does, so a zero can be told 
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from schemas.kinds import STALE_MS
+from schemas.kinds import REMEMBERED_MS, STALE_MS
 
 Status = Literal["partial", "provisional", "final"]
 
 HEADER: Final = "X-Complete-Through"
 
-REDRIVE_MS: Final = 14 * 24 * 3_600_000
-"""How old a dead letter may be that `dead-letters redrive` puts back unasked; it keeps its record's time."""
-
-FINAL_MS: Final = STALE_MS + REDRIVE_MS
+FINAL_MS: Final = STALE_MS + REMEMBERED_MS
 """How long after the end of a time its numbers may still change: 92 days.
 
 A record counts until 78 days after the send by its own time, and so in an hour that long past; one that was
