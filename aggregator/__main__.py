@@ -7,12 +7,12 @@ from typing import Final
 import typer
 
 from aggregator import commands
-from aggregator.auditing import AuditProgram
 from aggregator.config import AggregatorSettings, AuditSettings
-from aggregator.program import Program
-from schemas import logs
-from schemas.settings import describe
-from schemas.startup import wrong_settings_in_a_line
+from aggregator.proof.audit_process import AuditProgram
+from aggregator.worker.process import Program
+from schemas.shared import logs
+from schemas.shared.settings import describe
+from schemas.shared.startup import wrong_settings_in_a_line
 
 _HELP: Final = f"""Count the events topic into Redis, until SIGTERM or SIGINT.
 
@@ -68,7 +68,8 @@ def main(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     logs.configure()
-    for chatty in ("faust", "mode", "aiokafka", "aggregator.app", "aggregator.batches"):  # Faust's services
+    services = "aggregator.log.faust_app", "aggregator.log.faust_transport"
+    for chatty in ("faust", "mode", "aiokafka", *services):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     raise typer.Exit(asyncio.run(_run(AggregatorSettings())))
 

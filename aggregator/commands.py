@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from aggregator.cells import Difference
 from aggregator.config import AggregatorSettings
+from aggregator.counters.housekeeping import drop_named, drop_retired, listed
+from aggregator.counters.keyspace import Keyspace
+from aggregator.counting.cells import Difference
+from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError, RefusedError
-from aggregator.housekeeping import drop_named, drop_retired, listed
-from aggregator.keyspace import Keyspace
-from aggregator.letters import CannotRedriveError, Letters
-from aggregator.planning import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
-from aggregator.rebuild import Rebuild, Report
-from aggregator.times import iso
-from aggregator.verify import Verifier
-from schemas import logs
+from aggregator.log.redrive import CannotRedriveError, Letters
+from aggregator.proof.verify import Verifier
+from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
+from aggregator.rebuild.rebuild import Rebuild, Report
+from schemas.shared import logs
 
 LINE_EVERY_S: Final = 5.0
 ROWS_SHOWN: Final = 50

@@ -4,9 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from aggregator.facts import ID_MAX_BYTES
-from aggregator.rules import Rules
-from schemas.settings import RedisSettings, TopicsSettings
+from aggregator.counting.facts import ID_MAX_BYTES
+from aggregator.counting.rules import Rules
+from schemas.shared.settings import RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
 """What SES lets a message tag be called, and the names of its own tags (`ses:...`)."""

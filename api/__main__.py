@@ -5,13 +5,13 @@ import gc
 import structlog
 import typer
 
-from api import key_commands
 from api.config import ApiSettings
-from api.key_topic import KeyFollower
-from schemas import logs
-from schemas.http import PortTakenError, Stop, serve
-from schemas.settings import describe
-from schemas.startup import wrong_settings_in_a_line
+from api.keys import commands
+from api.keys.topic import KeyFollower
+from schemas.shared import logs
+from schemas.shared.server import PortTakenError, Stop, serve
+from schemas.shared.settings import describe
+from schemas.shared.startup import wrong_settings_in_a_line
 
 log = structlog.get_logger("api")
 
@@ -21,7 +21,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
     epilog="\b\nSettings, from the environment:\n" + describe(ApiSettings),
 )
-cli.add_typer(key_commands.cli, name="keys")
+cli.add_typer(commands.cli, name="keys")
 
 
 @cli.callback(invoke_without_command=True)

@@ -15,19 +15,21 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
-from api import docs, openapi, page
+from api import page
 from api.clock import now_ms
 from api.config import ApiSettings, rate_limit_of
+from api.counters.reader import Reader, Scope, connect
 from api.errors import ApiError
-from api.lookout import Lookout
-from api.meters import MeterRequests, Meters
-from api.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from api.problems import refuse_as_problems
-from api.rate_limit import RateLimit
-from api.reader import Reader, Scope, connect
-from api.request_ids import NameRequests
-from api.service import Keys, Service
-from schemas.metrics import KnownIds, Metrics
+from api.http import openapi
+from api.http.lookout import Lookout
+from api.http.problems import refuse_as_problems
+from api.http.rate_limit import RateLimit
+from api.http.request_ids import NameRequests
+from api.http.service import Keys, Service
+from api.metrics import ApiMetrics, MeasureRequests
+from api.page import docs
+from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
+from schemas.responses import KnownIds, Metrics
 
 
 class WholeRest(Convertor[str]):
@@ -79,10 +81,10 @@ def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = 
     settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970.
     """
     reader = Reader(connect(settings))
-    meters = Meters()
-    meters.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
-    meters.keys_unreadable.set_function(lambda: keys.unreadable)
-    service = Service(reader, keys, RateLimit(rate_limit_of(settings.rate_limit)), meters, clock)
+    metrics = ApiMetrics()
+    metrics.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
+    metrics.keys_unreadable.set_function(lambda: keys.unreadable)
+    service = Service(reader, keys, RateLimit(rate_limit_of(settings.rate_limit)), metrics, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -100,14 +102,14 @@ def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = 
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(MeterRequests, meters=meters)
+    app.add_middleware(MeasureRequests, metrics=metrics)
     app.add_middleware(NameRequests)
     refuse_as_problems(app)
     _add_metrics(app, service)  # before all others: routes are tried one after the other
     docs.add_to(app)
     page.add_to(app)
-    _add_health(app, reader, keys, meters)
-    meters.bear(app.routes)
+    _add_health(app, reader, keys, metrics)
+    metrics.bear(app.routes)
     return app
 
 
@@ -152,8 +154,8 @@ def _key(credentials: Credentials) -> str | None:
     return credentials.credentials if credentials else None
 
 
-def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> None:
-    lookout = Lookout(reader, keys, meters)
+def _add_health(app: FastAPI, reader: Reader, keys: Keys, metrics: ApiMetrics) -> None:
+    lookout = Lookout(reader, keys, metrics)
 
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:
@@ -178,6 +180,6 @@ def _add_health(app: FastAPI, reader: Reader, keys: Keys, meters: Meters) -> Non
         return JSONResponse(body, status, {"Cache-Control": "no-store"})
 
     @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
+    async def exposition() -> Response:
         await lookout.look()
-        return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

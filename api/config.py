@@ -5,7 +5,7 @@ from typing import Annotated
 from limits import RateLimitItem, parse
 from pydantic import AfterValidator, Field
 
-from schemas.settings import KafkaSettings, RedisSettings, ServerSettings
+from schemas.shared.settings import KafkaSettings, RedisSettings, ServerSettings
 
 
 def _rate(text: str) -> str:

@@ -14,11 +14,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.processes import StackError
-from schemas import logs, topics
-from schemas.kafka_causes import Causes
-from schemas.kafka_errors import detail
-from schemas.settings import TopicsSettings, describe
-from schemas.startup import wrong_settings_in_a_line
+from schemas import topics
+from schemas.shared import logs
+from schemas.shared.kafka_causes import Causes
+from schemas.shared.kafka_errors import detail
+from schemas.shared.settings import TopicsSettings, describe
+from schemas.shared.startup import wrong_settings_in_a_line
 
 TIMEOUT_S = 30.0
 

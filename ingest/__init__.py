@@ -1,5 +1,5 @@
 """The webhook: takes Amazon SES events from SNS, proves that SNS signed them, and writes them to Kafka.
 
-One request goes through `webhook` (take, judge, act), which asks `sns` (pure: is this from SNS, and ours?),
-`certificates` (who signed?), `record` (pure: what is stored?) and `publish` (has Kafka got it?).
+Its rooms, each above those that it uses: `http` takes a delivery from its first byte to the answer, `log`
+keeps it in Kafka, `sns` says whether it is from SNS, and of a topic of ours.
 """

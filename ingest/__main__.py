@@ -7,11 +7,11 @@ import typer
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
-from ingest.app import create_app
 from ingest.config import IngestSettings
-from schemas import logs
-from schemas.http import FaultError, PortTakenError, Stop, serve
-from schemas.settings import complaint, describe
+from ingest.http.app import create_app
+from schemas.shared import logs
+from schemas.shared.server import FaultError, PortTakenError, Stop, serve
+from schemas.shared.settings import complaint, describe
 
 _HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import NoDecode
 
-from ingest import sns
-from schemas.settings import EventsSettings, ServerSettings
+from ingest.sns import messages
+from schemas.shared.settings import EventsSettings, ServerSettings
 
 
 class IngestSettings(EventsSettings, ServerSettings):
@@ -37,5 +37,5 @@ class IngestSettings(EventsSettings, ServerSettings):
     @classmethod
     def _are_topics(cls, arns: frozenset[str]) -> frozenset[str]:
         for arn in arns:
-            sns.region_of(arn)
+            messages.region_of(arn)
         return arns

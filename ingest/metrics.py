@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from ingest.problems import Reason
+from ingest.errors import Reason
 
 Taken: TypeAlias = Literal["stored", "confirmed", "unsubscribed", "test"]
 """What became of a delivery that was answered with 200."""
@@ -18,7 +18,7 @@ DISCONNECTED = "disconnected"
 """What became of one whose client left before its body had come."""
 
 
-class Metrics:
+class IngestMetrics:
     """The metrics of one app, in a registry of their own.
 
     ready: whether Kafka could be reached when that was asked last; deliveries: requests to the webhook by

@@ -5,12 +5,12 @@ are spread over *lanes*; all keys of a lane begin with the lane's key `{generati
 put them into one hash slot, so that one script call may touch them all on a Redis Cluster too.
 
     {ses-metrics}:generations  string  JSON of `Record`: each generation that there is, and its state.
-                                    `aggregator/record.lua` alone writes it
+                                    `aggregator/counters/record.lua` alone writes it
     {ses-metrics}:lease       string  token of the rebuild that runs; expires within seconds of its death
     LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), and for each partition
                                     `f<partition>`, the fence (next offset; none is 0), and `c<partition>`,
                                     complete-through (ms); `retired`, `successor` and `barred`: see
-                                    `aggregator/lane.lua`
+                                    `aggregator/counters/lane.lua`
     LANE:n                    set   the tenants (made safe) that have counters
     LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
     LANE:c:TENANT:DAY         hash  scope -> bag: the counts of that day, see `unpack_bag`
@@ -19,7 +19,8 @@ put them into one hash slot, so that one script call may touch them all on a Red
     LANE:m:TENANT:SENDDAY     string  sizes of the message state's layers, and the entries in the last one
     LANE:m:TENANT:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
 
-The last two expire; see `aggregator/apply.lua`, which alone writes below LANE. The database is ours alone.
+The last two expire; see `aggregator/counters/apply.lua`, which alone writes below LANE. The database is ours
+alone.
 TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fields, set members and values.
 """
 
@@ -74,7 +75,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(StrEnum):
-    """Where a generation is in its life; which state may follow which says `aggregator.lifecycle`."""
+    """Where a generation is in its life; `aggregator.counters.lifecycle` says which may follow which."""
 
     BUILDING = "building"
     """A rebuild counts the topic into it."""

@@ -3,7 +3,7 @@
 This table is the law of counting as data. A fact is (tenant, message, recipient or none, kind) and a
 time; each row says which SES event states the facts of one kind, where its time stands and for whom it
 speaks (SES developer guide, "Contents of event publishing"). A later kind (hard bounces, machine opens)
-is one more row at the end. The table is part of the fingerprint of the rules (`aggregator.rules`): a
+is one more row at the end. The table is part of the fingerprint of the rules (`aggregator.counting.rules`): a
 changed row is another generation of counters.
 """
 
@@ -64,8 +64,9 @@ STALE_MS: Final = 78 * 24 * 3_600_000
 """A record whose own Kafka time is later than this after its send states nothing."""
 
 REMEMBERED_MS: Final = 14 * 24 * 3_600_000
-"""State that tells duplicates is kept so long after its last write (`GRACE` in `aggregator/apply.lua`). What
-brings older records back may count them twice: a redrive refuses that, and a rebuild begins anew."""
+"""State that tells duplicates is kept so long after its last write (`GRACE` in
+`aggregator/counters/apply.lua`). What brings older records back may count them twice: a redrive refuses that,
+and a rebuild begins anew."""
 
 FUTURE_MS: Final = 24 * 3_600_000
 """A fact later than this after its record's own Kafka time is a wrong clock, not a fact."""

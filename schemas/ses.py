@@ -4,8 +4,8 @@ Sources: SES developer guide, "Contents of event publishing" (`eventType`) and "
 notifications" (`notificationType`); EventBridge wraps either in an object `detail`.
 
 Every field takes every JSON value, so that decoding never judges what the rules of reading judge
-(`aggregator.facts`): only bytes that are no JSON object are refused here. Unknown keys are skipped but
-still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
+(`aggregator.counting.facts`): only bytes that are no JSON object are refused here. Unknown keys are skipped
+but still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
 """
 
 from typing import Any, Generic, TypeVar

@@ -11,7 +11,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from api.assets import serve_page
+from api.page.assets import serve_page
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

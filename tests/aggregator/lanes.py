@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aggregator.facts import Facts
-from aggregator.store import SCRIPT
-from aggregator.tally import pack
+from aggregator.counters.store import SCRIPT
+from aggregator.counting.facts import Facts
+from aggregator.counting.pack import pack
 from schemas.counters import lane_key, safe_id, unpack_bag
 from schemas.kinds import FIELDS
 

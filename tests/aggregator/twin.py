@@ -5,7 +5,7 @@ The laws of the generations are run against this twin, quickly, and against a re
 
 from typing import Any
 
-from aggregator import registry
+from aggregator.counters import registry
 
 
 def _raw(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.config import ApiSettings
-from api.keys import ENTROPY_BYTES, KeyTable, new_key
+from api.keys.keys import ENTROPY_BYTES, KeyTable, new_key
 from tests.api.writer import Writer
 
 NOW_MS = 1_758_116_712_345

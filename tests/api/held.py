@@ -7,8 +7,8 @@ import sys
 from typing import Any
 from unittest.mock import patch
 
-from api import key_commands
-from api.key_topic import write_records
+from api.keys import commands
+from api.keys.topic import write_records
 
 WRITES = "about to write"
 
@@ -26,8 +26,8 @@ def main() -> None:
             sys.stdin.readline()
         return write_records(*arguments)
 
-    with patch.object(key_commands, "write_records", held):
-        key_commands.cli()
+    with patch.object(commands, "write_records", held):
+        commands.cli()
 
 
 if __name__ == "__main__":

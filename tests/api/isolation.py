@@ -33,8 +33,8 @@ from schemathesis.generation import GenerationMode
 
 from api.app import create_app
 from api.config import ApiSettings
-from api.keys import ENTROPY_BYTES, new_key
-from api.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
+from api.keys.keys import ENTROPY_BYTES, new_key
+from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
 from deploy.processes import say
 from schemas.kinds import FIELDS
 from schemas.topics import API_KEYS, API_KEYS_TOPIC

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-from api.cursors import write_cursor
+from api.query.cursors import write_cursor
 
 schemathesis.openapi.format("iana-timezone", st.sampled_from(["UTC", "Etc/GMT+5", "Etc/UTC"]))
 schemathesis.openapi.format("cursor", st.text(st.characters(codec="utf-8"), min_size=1).map(write_cursor))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schemas.counters import lane_key, safe_id
 from schemas.kinds import FIELDS
 from tests.api.conftest import Door
-from tests.api.test_routes import refused
+from tests.api.http.test_routes import refused
 from tests.api.writer import Counted, Writer
 
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)

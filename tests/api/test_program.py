@@ -194,7 +194,7 @@ def test_kafka_missing_its_topic_or_away(
 def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
     """Whatever ends the thread that follows the keys: the program does not go on without it."""
     site.create("acme")
-    broken = "from api.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
+    broken = "from api.keys.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
     ended = site.run("-c", broken)
     assert ended.returncode == 1
     assert "the api keys are not followed any more" in ended.stderr

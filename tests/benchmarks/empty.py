@@ -1,15 +1,15 @@
 """The empty routes that API and webhook are compared with. `EMPTY_PORT` says where they listen.
 
-FastAPI and nothing else, on the same server as our programs (`schemas.http`): what the server, the framework
-and the machine cost without any work of ours.
+FastAPI and nothing else, on the same server as our programs (`schemas.shared.server`): what the server, the
+framework and the machine cost without any work of ours.
 """
 
 import os
 
 from fastapi import FastAPI
 
-from schemas import logs
-from schemas.http import serve
+from schemas.shared import logs
+from schemas.shared.server import serve
 
 app = FastAPI(openapi_url=None)
 

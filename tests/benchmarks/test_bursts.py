@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from aggregator.facts import ID_MAX_BYTES, Facts, Reader
-from aggregator.rules import Rules
+from aggregator.counting.facts import ID_MAX_BYTES, Facts, Reader
+from aggregator.counting.rules import Rules
 from deploy.valkey import Valkey
 from tests.benchmarks import bursts
 from tests.benchmarks.bursts import BURSTS, PARTITION, Burst, Processor, told

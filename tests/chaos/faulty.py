@@ -20,14 +20,14 @@ from typing import Any
 
 import structlog
 
-from aggregator import program
-from aggregator.batches import Batch, Consumer, Transport
-from aggregator.cluster import Cluster
 from aggregator.config import AggregatorSettings
-from aggregator.record_batches import RecordBatch
-from aggregator.store import Store
-from aggregator.worker import Worker
-from schemas import logs
+from aggregator.counters.store import Store
+from aggregator.log.admin import Cluster
+from aggregator.log.faust_transport import Batch, Consumer, Transport
+from aggregator.log.packed_fetch import RecordBatch
+from aggregator.worker import process
+from aggregator.worker.worker import Worker
+from schemas.shared import logs
 
 RATE = 0.08
 ENOUGH = 4
@@ -123,7 +123,7 @@ class HeldStore(Store):
 
 async def main() -> int:
     """Run the worker; returns its exit status."""
-    return await program.Program(AggregatorSettings()).run()
+    return await process.Program(AggregatorSettings()).run()
 
 
 if __name__ == "__main__":
@@ -132,5 +132,5 @@ if __name__ == "__main__":
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     Transport.Consumer = FaultyConsumer
     # The names that the program makes its parts by.
-    vars(program).update(Worker=FaultyWorker, Cluster=HeldCluster, Store=HeldStore)
+    vars(process).update(Worker=FaultyWorker, Cluster=HeldCluster, Store=HeldStore)
     sys.exit(asyncio.run(main()))

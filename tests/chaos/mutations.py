@@ -23,7 +23,7 @@ LIMIT_S = 120
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file: of the aggregator or, where it has a `/`, from the project's root."""
+    """One replacement in a file, named from the project's root."""
 
     file: str
     old: str
@@ -43,7 +43,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the fence check: a gap is not answered",
-        (Edit("apply.lua", "if fence < prev then return", "if false then return"),),
+        (Edit("aggregator/counters/apply.lua", "if fence < prev then return", "if false then return"),),
         "test_targeted.py::test_a_rollback_that_no_connection_notices",
         "lost 300, double 0",
     ),
@@ -51,24 +51,24 @@ MUTATIONS = (
         "prev is taken from answers, not from what was read",
         (
             Edit(
-                "fences.py",
+                "aggregator/counting/checkpoints.py",
                 "                self._prev[lane] = end\n\n",
                 "\n",
             ),
             Edit(
-                "fences.py",
+                "aggregator/counting/checkpoints.py",
                 "        self._prev[lane] = end\n        return self.partition",
                 "        return self.partition",
             ),
             Edit(
-                "worker.py",
-                "            meters.APPLY_SECONDS.observe",
+                "aggregator/worker/worker.py",
+                "            metrics.APPLY_SECONDS.observe",
                 "            for lane, spans in pending.backlog.spans.items():\n"
                 "                for number, span in spans.items():\n"
                 "                    answered = self._partitions.get(number)\n"
                 "                    if answered is not None and epoch == self._driver().epoch:\n"
                 "                        answered._prev[lane] = max(answered._prev[lane], span.end)\n"
-                "            meters.APPLY_SECONDS.observe",
+                "            metrics.APPLY_SECONDS.observe",
             ),
         ),
         "test_targeted.py::test_a_rollback_while_an_answer_is_on_its_way",
@@ -78,7 +78,7 @@ MUTATIONS = (
         "reading begins at Kafka's commit",
         (
             Edit(
-                "worker.py",
+                "aggregator/worker/worker.py",
                 "        await consumer.rewind(",
                 "        committed = await consumer._ask(consumer._committed, list(assigned.values()))\n"
                 "        for number, tp in assigned.items():\n"
@@ -86,7 +86,7 @@ MUTATIONS = (
                 "        await consumer.rewind(",
             ),
             Edit(
-                "batches.py",
+                "aggregator/log/faust_transport.py",
                 "    # In aiokafka's thread\n",
                 "    async def _committed(self, tps: list[TP]) -> dict[TP, int]:\n"
                 "        asked = self._thread._ensure_consumer()\n"
@@ -100,7 +100,7 @@ MUTATIONS = (
         "no tick",
         (
             Edit(
-                "worker.py",
+                "aggregator/worker/worker.py",
                 "                await self._tick(generation, epoch)\n",
                 "                continue\n",
             ),
@@ -112,7 +112,7 @@ MUTATIONS = (
         "a lane is made on demand",
         (
             Edit(
-                "apply.lua",
+                "aggregator/counters/apply.lua",
                 "if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
                 "if not head[1] then write('HSET', lane, {'generation', ARGV[1], 'rules', ARGV[2]})\n"
                 "elseif head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
@@ -125,7 +125,7 @@ MUTATIONS = (
         "a dead letter after the fence",
         (
             Edit(
-                "applying.py",
+                "aggregator/counters/apply.py",
                 "        for partition, of_partition in letters:\n"
                 "            self._letters.write(partition, of_partition)\n"
                 "        return apply_calls(self._store, generation, calls)",
@@ -141,7 +141,7 @@ MUTATIONS = (
         "a value that is too large is not cut",
         (
             Edit(
-                "reading.py",
+                "aggregator/counting/reading.py",
                 "None if value is None else value[:CUT_VALUE_BYTES]",
                 "value",
             ),
@@ -152,9 +152,13 @@ MUTATIONS = (
     Mutation(
         "the earliest hour: what came first stays",
         (
-            Edit("apply.lua", "local hour = math.max(had, digit) - 1", "local hour = digit - 1"),
             Edit(
-                "apply.lua",
+                "aggregator/counters/apply.lua",
+                "local hour = math.max(had, digit) - 1",
+                "local hour = digit - 1",
+            ),
+            Edit(
+                "aggregator/counters/apply.lua",
                 "        if digit < had then state = state - (had - digit) * divisor end\n",
                 "",
             ),
@@ -166,33 +170,33 @@ MUTATIONS = (
         "a stale copy of a key undoes its revocation",
         (
             Edit(
-                "api/keys.py",
+                "api/keys/keys.py",
                 "        self._records[key_id] = record\n",
                 "        self._records[key_id] = record\n"
                 "        if record.revoked_ms is None:\n"
                 "            self._revoked_ms.pop(key_id, None)\n",
             ),
         ),
-        "tests/api/test_keys.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
+        "tests/api/keys/test_keys.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
         "a revoked key lives again",
     ),
     Mutation(
         "what is taken back is written fact by fact",
         (
             Edit(
-                "apply.lua",
+                "aggregator/counters/apply.lua",
                 "        cells[cell] = (cells[cell] or 0) + 1\n",
                 "        tails[at] = tails[at] .. char(MINUS, cell)\n",
             ),
         ),
-        "tests/aggregator/test_apply.py::test_what_a_call_costs_grows_with_its_facts_and_not_faster",
+        "tests/aggregator/counters/test_apply.py::test_what_a_call_costs_grows_with_its_facts_and_not_faster",
         "Timeout reading from socket",
     ),
     Mutation(
         "checks stand before the next batch",
         (
             Edit(
-                "worker.py",
+                "aggregator/worker/worker.py",
                 "run_in_executor(self._checks, call)",
                 "run_in_executor(self._thread, call)",
             ),
@@ -202,44 +206,56 @@ MUTATIONS = (
     ),
     Mutation(
         "the tags that are remembered have no bound",
-        (Edit("facts.py", "if self._bytes + size > SCOPES_KEPT_BYTES:", "if size > SCOPES_KEPT_BYTES:"),),
-        "tests/aggregator/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",
+        (
+            Edit(
+                "aggregator/counting/facts.py",
+                "if self._bytes + size > SCOPES_KEPT_BYTES:",
+                "if size > SCOPES_KEPT_BYTES:",
+            ),
+        ),
+        "tests/aggregator/counting/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",
         "< 2000000",
     ),
     Mutation(
         "a lost switch is not seen in the lanes",
-        (Edit("api/closed_lanes.py", "        if succeeded:\n            return False\n", ""),),
+        (Edit("api/counters/closed_lanes.py", "        if succeeded:\n            return False\n", ""),),
         "test_generations.py::test_a_switch_that_redis_lost[generations restore]",
         "frozen numbers were answered",
     ),
     Mutation(
         "what a dead rebuild closed stays closed",
-        (Edit("applying.py", "            self._store.open_again(generation)\n", ""),),
+        (Edit("aggregator/counters/apply.py", "            self._store.open_again(generation)\n", ""),),
         "test_generations.py::test_killed_before_the_switch",
         "every fence is at",
     ),
     Mutation(
         "whichever generation is gone is taken for the live one",
-        (Edit("rebuild.py", "        if error.generation != live.name:\n            raise\n", ""),),
+        (
+            Edit(
+                "aggregator/rebuild/rebuild.py",
+                "        if error.generation != live.name:\n            raise\n",
+                "",
+            ),
+        ),
         "test_generations.py::test_a_lost_lane_of_the_new_generation_is_not_the_live_ones[comparing]",
         "the good generation was closed for it",
     ),
     Mutation(
         "kinds are not compared",
         (Edit("schemas/counters.py", " and self.kinds == FIELDS and", " and"),),
-        "tests/api/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
+        "tests/api/counters/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
         "DID NOT RAISE",
     ),
     Mutation(
         "a fatal error of the producer ends the polling thread in silence",
         (
             Edit(
-                "ingest/publish.py",
+                "ingest/log/publish.py",
                 "            self._give_up(error)\n            return True\n",
                 "            raise SystemExit from failure\n",
             ),
         ),
-        "tests/ingest/test_kafka.py::test_a_producer_may_break_for_good_while_kafka_is_away",
+        "tests/ingest/log/test_kafka.py::test_a_producer_may_break_for_good_while_kafka_is_away",
         "AssertionError: the producer is not replaced",
     ),
 )
@@ -254,7 +270,7 @@ def plant(mutation: Mutation | None, tree: Path) -> None:
         else:
             shutil.copy(source, tree / part)
     for edit in mutation.edits if mutation else ():
-        file = tree / (edit.file if "/" in edit.file else f"aggregator/{edit.file}")
+        file = tree / edit.file
         text = file.read_text()
         if text.count(edit.old) != 1:
             raise ValueError(f"{edit.file} holds {text.count(edit.old)} times: {edit.old}")

@@ -9,11 +9,11 @@ import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from aggregator.config import AuditSettings
-from aggregator.facts import Passed, Refusal
-from aggregator.meters import AUDIT
-from api.meters import Meters
+from aggregator.counting.facts import Passed, Refusal
+from aggregator.metrics import AUDIT
+from api.metrics import ApiMetrics
 from deploy.stack import CHECKOUT, PORTS
-from ingest.metrics import Metrics
+from ingest.metrics import IngestMetrics
 from tests import prometheus
 
 RUNBOOK = (CHECKOUT / "deploy" / "runbook.md").read_text()
@@ -31,7 +31,7 @@ def names(registry: CollectorRegistry) -> set[str]:
     return {name for name in found if NAME.fullmatch(name)}
 
 
-METRICS = names(REGISTRY) | names(AUDIT) | names(Metrics().registry) | names(Meters().registry)
+METRICS = names(REGISTRY) | names(AUDIT) | names(ApiMetrics().registry) | names(IngestMetrics().registry)
 OF_AGGREGATOR = {
     metric.name
     for registry in (REGISTRY, AUDIT)
@@ -93,7 +93,7 @@ def test_every_known_label_is_born_at_zero() -> None:
     """A series that begins with its first event hides it: `increase` sees a step only after a 0."""
     born = {
         (sample.name, *sample.labels.values())
-        for registry in (REGISTRY, AUDIT, Metrics().registry)
+        for registry in (REGISTRY, AUDIT, IngestMetrics().registry)
         for metric in registry.collect()
         for sample in metric.samples
     }

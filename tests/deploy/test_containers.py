@@ -13,7 +13,7 @@ from api.config import ApiSettings
 from deploy.kafka_jars import VERSION
 from deploy.stack import CHECKOUT, PORTS
 from ingest.config import IngestSettings
-from schemas.settings import TopicsSettings
+from schemas.shared.settings import TopicsSettings
 
 DEPLOY = CHECKOUT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

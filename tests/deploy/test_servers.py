@@ -11,7 +11,7 @@ from deploy import topics
 from deploy.kafka import Kafka
 from deploy.processes import StackError, Waiting
 from deploy.valkey import Valkey
-from schemas.settings import TopicsSettings
+from schemas.shared.settings import TopicsSettings
 from schemas.topics import EVENTS
 from tests.services import LIMIT_S, create_topics
 

@@ -8,8 +8,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.facts import Facts, Passed, Reader
-from aggregator.rules import Rules
+from aggregator.counting.facts import Facts, Passed, Reader
+from aggregator.counting.rules import Rules
 from deploy.traffic import DAY, HOUR, SECOND, SENDERS, Disorder, Event, TagNames, Traffic
 from schemas.kinds import FIELDS
 

@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from deploy.signing import Signer
-from ingest.certificates import rsa_key
+from ingest.sns.certificates import rsa_key
 from tests.ingest.support import SnsStandIn
 
 

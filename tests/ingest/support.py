@@ -18,11 +18,11 @@ from typing import Any, Self
 import httpx
 from fastapi import FastAPI
 
-from ingest.app import create_app
 from ingest.config import IngestSettings
-from ingest.problems import TryAgain
-from ingest.publish import Publisher
-from ingest.record import EventRecord
+from ingest.errors import TryAgain
+from ingest.http.app import create_app
+from ingest.log.publish import Publisher
+from ingest.log.record import EventRecord
 
 TOPIC = "arn:aws:sns:eu-west-1:210987654321:mail-events"
 SNS_HOST = "sns.eu-west-1.amazonaws.com"

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from aggregator.cells import stored_cells
+from aggregator.counting.cells import stored_cells
 from schemas import counters
 from tests import services
 from tests.pipeline import events, oracle

@@ -19,7 +19,7 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)? ?(Z|[+-]\d\d:?
 FIELDS = ("sent", "delivered", "opened", "clicked", "bounced", "complained")
 
 DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future", "too_large"}
-"""What makes a record a dead letter; all other outcomes leave no trace but in the meters."""
+"""What makes a record a dead letter; all other outcomes leave no trace but in the metrics."""
 
 Scope = tuple[str, str, str]
 """Tenant; `tenant`, `sequence` or `template`; its id ("" for the tenant itself)."""

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 import redis
 
-from aggregator import audit
 from aggregator.config import AuditSettings
+from aggregator.proof import audit
 from deploy.processes import Waiting
 from schemas import counters
 from tests import services

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cluster import Cluster
 from aggregator.errors import KafkaUnavailableError
+from aggregator.log.admin import Cluster
 from deploy.processes import Waiting
 from deploy.signing import Signer
-from schemas.settings import EventsSettings
+from schemas.shared.settings import EventsSettings
 from tests.chaos import view
 from tests.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.pipeline import events, webhook

@@ -4,11 +4,11 @@ import time
 
 from confluent_kafka import Producer
 
-from aggregator.deadletter import DeadLetters
-from aggregator.facts import Refusal
-from aggregator.reading import Letter
+from aggregator.counting.facts import Refusal
+from aggregator.counting.reading import Letter
+from aggregator.log.dead_letters import DeadLetters
 from schemas import topics
-from schemas.settings import TopicsSettings
+from schemas.shared.settings import TopicsSettings
 from tests.memory import MIB, peaks_until_ended
 from tests.pipeline import log
 from tests.pipeline.log import Outgoing

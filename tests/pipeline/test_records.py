@@ -87,7 +87,7 @@ def test_odd_records(place: Place, tmp_path: Path) -> None:
 
     place.wait_until_counted(worker)
     want = Counter(case.outcome for case in (*direct, *posted)) + Counter(counted=len(direct))
-    worker.wait_until(lambda: outcomes(worker) == want, f"the meters say {want}")
+    worker.wait_until(lambda: outcomes(worker) == want, f"the metrics say {want}")
     place.make_keys((TENANT, ANCIENT, FOLLOWER))
     api.wait_until_ready()
     numbers = by_hand([*direct, *posted], followers)
@@ -103,7 +103,7 @@ def test_odd_records(place: Place, tmp_path: Path) -> None:
 
 
 def outcomes(worker: Program) -> Counter[str]:
-    """How many records had which outcome, as the worker meters it."""
+    """How many records had which outcome, as the worker metrics it."""
     names = (*REASONS, "counted")
     return Counter({name: int(worker.metric("aggregator_records_total", outcome=name)) for name in names})
 

@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import pytest
 
-from aggregator import connection, store
-from api import reader
+from aggregator.counters import connection, store
+from api.counters import reader
 from deploy.processes import free_port
 from schemas.counters import RECORD_KEY
-from schemas.settings import RedisSettings
+from schemas.shared.settings import RedisSettings
 from tests.authority import Authority
 from tests.pipeline.programs import wait_until
 from tests.pipeline.secured import password_of, secured_redis

@@ -6,7 +6,7 @@ import pytest
 
 from api.page import CHART_FILES, POLICY, STATIC, VENDORED
 from tests.api.conftest import Door
-from tests.api.test_docs import Sources
+from tests.api.page.test_docs import Sources
 
 NAMES = sorted([file.name for file in STATIC.iterdir() if file.name != "index.html"] + list(CHART_FILES))
 IMPORT = re.compile(r'^import .*?from "\./([^"]+)";$', re.MULTILINE)

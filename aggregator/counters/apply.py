@@ -1,0 +1,141 @@
+"""What happens in the Redis thread: dead letters, then calls of the script, in the order of the reading.
+
+One thread with one connection is what keeps the calls of a lane in their order while the next batches are
+read. Everything here blocks; any error means that the worker begins again at the fences.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from aggregator.counters.generation import judge
+from aggregator.counters.store import Answer, LaneCall, Store
+from aggregator.counting.checkpoints import Call
+from aggregator.counting.pack import pack
+from aggregator.counting.reading import Letter
+from aggregator.counting.rules import Rules
+from aggregator.errors import ClosedError, GoneError, RolledBackError
+from aggregator.log.admin import Cluster
+from aggregator.log.dead_letters import DeadLetters
+from schemas.counters import Generation
+
+
+class Packed(NamedTuple):
+    """A call, its argument, and how many different facts that holds."""
+
+    call: Call
+    argument: bytes
+    facts: int
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a batch: new and repeated facts, and calls that had to be folded again."""
+
+    new: int = 0
+    repeated: int = 0
+    refolds: int = 0
+
+
+def packed(call: Call) -> Packed:
+    """Fold a call into the argument of the script."""
+    argument, facts = pack(call.moves, call.facts)
+    return Packed(call, argument, facts)
+
+
+class Applier:
+    """Reads and moves fences, and counts, over one connection."""
+
+    def __init__(self, *, rules: Rules, store: Store, letters: DeadLetters, cluster: Cluster) -> None:
+        """Prepare; `look` connects.
+
+        rules: of the worker. store, letters, cluster: used by this object alone.
+        """
+        self._rules = rules
+        self._store = store
+        self._letters = letters
+        self._cluster = cluster
+
+    def look(self) -> tuple[Generation, list[dict[int, int]], frozenset[str]]:
+        """Connect anew.
+
+        Returns: the live generation, for each of its lanes the partitions' fences, the ids of the servers.
+        Raises: PostponedError of any kind where this worker may not count now.
+        """
+        self._store.open()
+        found = self._cluster.log()
+        generation = judge(self._store.live(), self._rules, found)
+        self._letters.of_log(found)
+        try:
+            fences = self._store.fences(generation)
+        except ClosedError:
+            self._store.open_again(generation)
+            fences = self._store.fences(generation)
+        return generation, fences, self._store.servers
+
+    def count(
+        self,
+        generation: Generation,
+        letters: Iterable[tuple[int, Sequence[Letter]]],
+        calls: Iterable[Packed],
+    ) -> Applied:
+        """Write dead letters, wait for Kafka's acknowledgement, then count.
+
+        letters: by partition.
+        Raises: PostponedError of any kind; any of the calls may or may not have been done.
+        """
+        for partition, of_partition in letters:
+            self._letters.write(partition, of_partition)
+        return apply_calls(self._store, generation, calls)
+
+    def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
+        """Move fences without events. Whether counting is still right `Checker` tells.
+
+        Raises: PostponedError of any kind; RolledBackError where Redis went back in time.
+        """
+        apply_moves(self._store, generation, calls)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._store.close()
+
+
+def apply_calls(store: Store, generation: Generation, calls: Iterable[Packed]) -> Applied:
+    """Count calls in their order, folding again what somebody else counted a part of.
+
+    Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been done.
+    """
+    applied = Applied()
+    for each in calls:
+        _apply_call(store, generation, each, applied)
+    return applied
+
+
+def _apply_call(store: Store, generation: Generation, each: Packed, applied: Applied) -> None:
+    while True:
+        answer = store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+        if answer.status != "FOLD":
+            break
+        applied.refolds += 1
+        rest = each.call.from_fence(answer.partition, answer.fence)
+        if rest is None:
+            return
+        each = packed(rest)
+    if answer.status != "OK":
+        raise trouble(answer, each.call.lane)
+    applied.new += each.facts - answer.repeated
+    applied.repeated += answer.repeated
+
+
+def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> None:
+    """Move fences without events. Raises: as `apply_calls`."""
+    for call, answer in zip(calls, store.apply(generation, calls), strict=True):
+        if answer.status != "OK":
+            raise trouble(answer, call.lane)
+
+
+def trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
+    """The error that an answer of the script stands for."""
+    if answer.status == "GONE":
+        return GoneError(f"lane {lane} is not there, retired, or of other rules")
+    return RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")

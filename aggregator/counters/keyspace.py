@@ -1,0 +1,224 @@
+"""Redis, as the operators' commands use it: whole generations, read, compared and dropped."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from importlib.resources import files
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from aggregator.counters.connection import connect, infos, translated
+from aggregator.counters.lease import Lease
+from aggregator.counters.registry import Registry, gone
+from schemas.counters import Generation, lane_key
+from schemas.shared.settings import RedisSettings
+
+KEYS_A_CALL: Final = 500
+_SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
+_GENERATION_OF: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
+"""How the keys of a generation begin."""
+
+
+class Held(NamedTuple):
+    """What a lane holds of one tenant.
+
+    days: for each day since 1970 its bags by scope. known: `sequence` and `template` with their known ids,
+    which are told with the last day.
+    """
+
+    days: list[tuple[int, dict[bytes, bytes]]]
+    known: dict[str, list[bytes]]
+
+
+class Snapshot(NamedTuple):
+    """What a lane holds of some tenants, and the fences up to which it does.
+
+    held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the day of the
+    last of these at which to go on; none where all was read.
+    """
+
+    fences: dict[int, int]
+    held: list[Held]
+    stopped: int | None
+
+
+class Page(NamedTuple):
+    """A part of what a lane holds, small enough to be read in one step.
+
+    tenants: those told. first, last: the day to begin at in the first of them and to end with in the last
+    one, none for all: with these another generation is read likewise. whole: how many of them end here.
+    """
+
+    tenants: Sequence[str]
+    first: int | None
+    last: int | None
+    whole: int
+    snapshot: Snapshot
+
+
+class Keyspace:
+    """Whole generations in Redis. Every method raises StoreUnavailableError."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        """Connect.
+
+        settings: where Redis is.
+        """
+        self._client = connect(settings)
+        self.registry: Final = Registry(self._client)
+        """The record of the generations."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.close()
+
+    def lease(self) -> Lease:
+        """The lease of a rebuild, not taken yet."""
+        return Lease(self._client)
+
+    def fences(self, generation: Generation, lane: int) -> dict[int, int]:
+        """The fences of a lane, retired or not. Raises: GoneError."""
+        return _numbers(self._ask(generation, lane)[0], b"f")
+
+    def completes(self, generation: Generation, lane: int) -> dict[int, int]:
+        """Up to when the partitions of a lane, retired or not, are complete, in ms. Raises: GoneError."""
+        return _numbers(self._ask(generation, lane)[0], b"c")
+
+    def tenants(self, generation: Generation, lane: int) -> list[str]:
+        """The tenants of a lane, as they stand in keys. Raises: GoneError."""
+        return [each.decode() for each in self._ask(generation, lane)[1]]
+
+    def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
+        """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
+        with translated():
+            days: Any = self._client.smembers(f"{lane_key(generation.name, lane)}:d:{tenant}")
+        return sorted(int(day) for day in days)
+
+    def snapshot(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str],
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        bags: int | None = None,
+    ) -> Snapshot:
+        """Counters of tenants and the fences of their lane, read in one step.
+
+        tenants: at least one, as they stand in keys. first: the day since 1970 to begin at in the first
+        tenant. last: the day to end with in the last one. bags: about how many to read at most.
+        Raises: GoneError.
+        """
+        numbers, held, stopped = self._ask(generation, lane, tenants, first=first, last=last, bags=bags)
+        return Snapshot(
+            _numbers(numbers, b"f"),
+            [
+                Held(
+                    [(int(day), dict(zip(found[::2], found[1::2], strict=True))) for day, found in days],
+                    {"sequence": sequences, "template": templates},
+                )
+                for days, sequences, templates in held
+            ],
+            stopped,
+        )
+
+    def pages(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str],
+        *,
+        tenants_a_page: int,
+        bags_a_page: int,
+        turn: Callable[[], AbstractContextManager[None]],
+    ) -> Iterator[Page]:
+        """All that a lane holds of tenants, of each page as it is when it is asked for.
+
+        tenants: as they stand in keys. turn: entered for each read. Raises: GoneError.
+        """
+        done, first = 0, None
+        while done < len(tenants):
+            wanted = tenants[done : done + tenants_a_page]
+            with turn():
+                snapshot = self.snapshot(generation, lane, wanted, first=first, bags=bags_a_page)
+            told, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+            if stopped is None:
+                yield Page(told, first, None, len(told), snapshot)
+                done += len(told)
+            else:
+                yield Page(told, first, stopped - 1, len(told) - 1, snapshot)
+                done += len(told) - 1
+            first = stopped
+
+    def memory(self) -> list[tuple[int, int]]:
+        """For each node: bytes used, and the limit (0 for none)."""
+        with translated():
+            return [
+                (int(info["used_memory"]), int(info.get("maxmemory", 0)))
+                for info in infos(self._client, "memory")
+            ]
+
+    def sizes(self) -> dict[str, int]:
+        """How many keys each generation has, those that no record knows too: one pass over all keys."""
+        found: Counter[str] = Counter()
+        with translated():
+            for key in self._client.scan_iter(count=1000):
+                if (begins := _GENERATION_OF.match(key)) is not None:
+                    found[begins[1].decode()] += 1
+        return dict(found)
+
+    def drop(self, names: Collection[str], *, after_s: int = 0) -> int:
+        """Remove all keys of generations, at once or after a time: one pass over all keys, in bounded calls.
+
+        Returns: how many keys.
+        """
+        number = 0
+        wanted = {name.encode() for name in names}
+        with translated():
+            keys = (
+                key
+                for key in self._client.scan_iter(match="{*", count=1000)
+                if (begins := _GENERATION_OF.match(key)) is not None and begins[1] in wanted
+            )
+            for group in _groups(keys):
+                number += len(group)
+                pipeline = self._client.pipeline(transaction=False)
+                for key in group:
+                    if after_s:
+                        pipeline.expire(key, after_s)
+                    else:
+                        pipeline.unlink(key)
+                pipeline.execute()
+        return number
+
+    def _ask(
+        self,
+        generation: Generation,
+        lane: int,
+        tenants: Sequence[str] = (),
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        bags: int | None = None,
+    ) -> Any:
+        bounds = ["" if bound is None else bound for bound in (bags, first, last)]
+        with translated():
+            answer = self._client.eval_ro(
+                _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
+            )
+        if answer is None:
+            raise gone(generation, lane)
+        return answer
+
+
+def _numbers(fields: list[bytes], letter: bytes) -> dict[int, int]:
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == letter}
+
+
+def _groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
+    left = iter(keys)
+    while group := list(islice(left, KEYS_A_CALL)):
+        yield group

@@ -1,0 +1,239 @@
+"""Where counting stands: the fences of a partition's lanes, and the calls that move them.
+
+Pure. `fence(lane, partition)` is a position: every event of the partition below it whose tenant is in the
+lane is counted, none at or above. Each call says `prev`, the position that the caller believes in, and
+`end`, the new one. `prev` becomes the end of what was *read*, at once, and not of what was answered: so a
+Redis that has gone back in time shows itself as a fence below `prev`, also with several calls in flight.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from aggregator.counting.facts import Facts, Scopes
+from schemas.counters import HOURS
+
+FACTS_A_CALL: Final = 1000
+"""Redis does nothing else while a script runs: some 4 ms for this many facts.
+
+A call costs for each counter that it touches: with 500 a worker reached 0.52 of the ceiling, with 1,000 in
+the same minutes 0.63. But the API waits for whole calls, and a worker that catches up makes one after the
+other: with 3,000 it was no faster, and the API's p99 was then 20 times its idle one instead of 8 times.
+"""
+
+COST_A_FACT: Final = 4
+"""A call that may hold so many facts may cost so many times as much, in the unit of `Load`.
+
+Ordinary traffic stays below it and is cut by facts alone; what touches new keys with each fact is cut by it.
+"""
+
+KEYS_COST: Final = 30
+"""Of a tenant's send day and the day that it counts in: some ten commands on some five keys, perhaps all new.
+
+Measured: such a fact takes Redis 10 to 20 times as long as one whose tenant and days were touched before.
+"""
+
+TENANT_COST: Final = 20
+"""Of a tenant, beside its days: it may be new to the lane, and its sequences and templates to it.
+
+Measured: a fact of a new tenant takes Redis half as long again as one of a new day of a known tenant.
+"""
+
+SCOPE_COST: Final = 1
+"""Of a sequence or template among them: a field more to read and write."""
+
+SHORT: Final = 64
+STEP: Final = 16
+"""Each `STEP` characters of an id above `SHORT` cost one more: a hash with long fields is no compact one."""
+
+Events = list[tuple[int, Facts]]
+"""Events that state facts, by offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The events of one lane in offsets [prev, end) of one partition."""
+
+    partition: int
+    prev: int
+    end: int
+    events: Events
+
+    def from_fence(self, fence: int) -> "Span | None":
+        """What is left of it for a lane that is counted up to `fence`; none where nothing is."""
+        if fence >= self.end:
+            return None
+        return Span(self.partition, fence, self.end, [event for event in self.events if event[0] >= fence])
+
+
+class Load:
+    """What the events of one call cost Redis together, taken in one after the other.
+
+    The unit is a fact whose tenant and days the call touches anyway. It is a bound: what two mails of other
+    scopes touch both is counted for each.
+    """
+
+    def __init__(self) -> None:
+        self.facts = 0
+        self.cost = 0
+        self._mails: set[tuple[Scopes, int, int]] = set()
+        self._days: set[tuple[str, int, int]] = set()
+        self._tenants: set[str] = set()
+
+    def take(self, events: Events, first: int, facts: float, cost: float) -> int:
+        """Take in events from a place on while all that is taken stays within the limits.
+
+        The first event of a load is taken whatever it costs, as an event is never split.
+        first: the place in `events`. facts, cost: the limits, of all that the load holds.
+        Returns: the place of the first event that is left.
+        """
+        mails, days = self._mails, self._days
+        place, held, total = first, self.facts, self.cost
+        for _, each in islice(events, first, None):
+            number = more = len(each.recipients)
+            mail = each.scopes, each.day, each.hour // HOURS
+            if mail not in mails:
+                (tenant, sequence, template), day, after = mail
+                more += _scope_cost(sequence) + _scope_cost(template)
+                if (tenant, day, after) not in days:
+                    more += KEYS_COST + _long(tenant)
+                    if tenant not in self._tenants:
+                        more += TENANT_COST
+            if (held + number > facts or total + more > cost) and held:
+                break
+            held += number
+            total += more
+            if more != number:
+                mails.add(mail)
+                days.add((mail[0].tenant, mail[1], mail[2]))
+                self._tenants.add(mail[0].tenant)
+            place += 1
+        self.facts, self.cost = held, total
+        return place
+
+
+def _scope_cost(name: str | None) -> int:
+    return 0 if name is None else SCOPE_COST + _long(name)
+
+
+def _long(name: str) -> int:
+    return 0 if len(name) <= SHORT else (len(name) - SHORT) // STEP
+
+
+def cut(spans: Sequence[Span], facts_a_call: int) -> Iterator[list[Span]]:
+    """Parts of the spans of one lane, each for a call: together all of it, in order, cut between offsets.
+
+    spans: of different partitions. facts_a_call: how many facts a call may hold; it may cost `COST_A_FACT`
+    times as much. A call of one event may be above both. Partitions share a call alike; what one leaves of
+    its share is the next one's.
+    """
+    left = [(span, 0) for span in spans]
+    while left:
+        load, parts, rest = Load(), [], []
+        for number, (span, first) in enumerate(left, 1):
+            share = facts_a_call * number / len(left)
+            next_ = load.take(span.events, first, share, share * COST_A_FACT)
+            prev = span.events[first][0] if first else span.prev
+            if next_ == len(span.events):
+                parts.append(Span(span.partition, prev, span.end, span.events[first:]))
+                continue
+            if next_ > first:
+                end = span.events[next_][0]
+                parts.append(Span(span.partition, prev, end, span.events[first:next_]))
+            rest.append((span, next_))
+        yield parts
+        left = rest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call counts in a lane: a span of each partition that has any events for it."""
+
+    lane: int
+    spans: Sequence[Span]
+
+    @property
+    def moves(self) -> list[tuple[int, int, int, int]]:
+        """The fences that it moves: (partition, prev, end, -1 for no complete-through)."""
+        return [(span.partition, span.prev, span.end, -1) for span in self.spans]
+
+    @property
+    def facts(self) -> list[Facts]:
+        """Its events."""
+        return [facts for span in self.spans for _, facts in span.events]
+
+    def from_fence(self, partition: int, fence: int) -> "Call | None":
+        """What is left of it for a lane that is counted up to a fence; none where nothing is."""
+        left = [each.from_fence(fence) if each.partition == partition else each for each in self.spans]
+        spans = [each for each in left if each is not None]
+        return Call(self.lane, spans) if spans else None
+
+
+class Backlog:
+    """What is read and not yet handed over, by lane.
+
+    Many reads become few calls, of all partitions together: a call costs for each counter that it touches,
+    and what happens at one time touches the same ones, in whichever partition it is told.
+    """
+
+    def __init__(self) -> None:
+        self.spans: dict[int, dict[int, Span]] = {}
+        """By lane and partition."""
+
+    def add(self, lane: int, span: Span) -> None:
+        """Take a span over, which begins where the one before of this lane and partition ended."""
+        of_lane = self.spans.setdefault(lane, {})
+        had = of_lane.get(span.partition)
+        if had is not None:
+            had.events.extend(span.events)
+            span = Span(span.partition, had.prev, span.end, had.events)
+        of_lane[span.partition] = span
+
+    def calls(self, facts_a_call: int = FACTS_A_CALL) -> Iterator[Call]:
+        """The calls that count it, each within the bounds of `cut`."""
+        for lane, of_lane in self.spans.items():
+            for spans in cut(list(of_lane.values()), facts_a_call):
+                yield Call(lane, spans)
+
+
+class Partition:
+    """What is read of a partition, and what that makes of its lanes' fences."""
+
+    def __init__(self, partition: int, fences: Sequence[int]) -> None:
+        """Begin at the fences.
+
+        partition: its number. fences: of each lane.
+        """
+        self.partition = partition
+        self.position = min(fences)
+        """The offset to read next."""
+        self._prev = list(fences)
+
+    def read(self, by_lane: dict[int, Events], end: int, backlog: Backlog) -> None:
+        """Take in a batch that begins at `position`.
+
+        by_lane: the events of the batch that state facts. end: the offset after the batch.
+        backlog: is given what counts them. Lanes without events get nothing; `move` takes them along.
+        """
+        self.position = end
+        for lane, events in by_lane.items():
+            prev = self._prev[lane]
+            if prev >= end:
+                continue
+            # Events below `prev` are counted: the lane was ahead of the one that the reading began at.
+            new = events if events[0][0] >= prev else [event for event in events if event[0] >= prev]
+            if new:
+                backlog.add(lane, Span(self.partition, prev, end, new))
+                self._prev[lane] = end
+
+    def move(self, lane: int, through_ms: int) -> tuple[int, int, int, int]:
+        """The move (prev, end) that takes a lane along to the position without events.
+
+        It must reach Redis after all that the backlog was given before. through_ms: complete-through in ms,
+        or -1 for none.
+        """
+        prev = self._prev[lane]
+        end = max(prev, self.position)
+        self._prev[lane] = end
+        return self.partition, prev, end, through_ms

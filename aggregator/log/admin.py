@@ -1,0 +1,97 @@
+"""What the aggregator asks of Kafka beside records: which cluster and topic this is, and who committed."""
+
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from aggregator.errors import KafkaUnavailableError, TopicMissingError
+from schemas.shared.kafka_causes import Causes
+from schemas.shared.settings import EventsSettings
+
+_TIMEOUT_S: Final = 5.0
+
+
+class Log(NamedTuple):
+    """Which log it is: a topic made anew under the same name has another id."""
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+class Cluster:
+    """Asks Kafka. Blocking calls of at most some seconds."""
+
+    def __init__(self, settings: EventsSettings) -> None:
+        """Prepare; the connection is made with the first question.
+
+        settings: where Kafka is and what the topics are called.
+        """
+        self._topic = settings.events_topic
+        self._causes = Causes()
+        self._config: dict[str, Any] = {
+            **settings.librdkafka(),
+            "socket.timeout.ms": int(_TIMEOUT_S * 1000),
+            "error_cb": self._causes.hear,
+        }
+        self._admin = AdminClient(self._config)
+
+    def log(self) -> Log:
+        """Which cluster and events topic this is.
+
+        Raises: KafkaUnavailableError where Kafka does not answer, TopicMissingError where it has no such
+        topic.
+        """
+        try:
+            cluster = self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result()
+            found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
+            topic = found[self._topic].result()
+        except KafkaException as error:
+            self._admin.poll(0)  # hands over what was told to `error_cb`
+            # A client waits for the controller that it knows, also where that broker is dead and others have
+            # long taken over; one that is new asks any broker who it is.
+            self._admin = AdminClient(self._config)
+            why = f"topic {self._topic}: {self._causes.why(error, f'READ on {self._topic}')}"
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicMissingError(why) from error
+            raise KafkaUnavailableError(why) from error
+        return Log(str(cluster.cluster_id), str(topic.topic_id), len(topic.partitions))
+
+    def has_commits(self, group: str, partitions: int) -> bool:
+        """Whether a consumer group ever committed an offset of the events topic. Otherwise as `commits`."""
+        return bool(self.commits(group, partitions))
+
+    def commits(self, group: str, partitions: int) -> dict[int, int]:
+        """The offset that a consumer group committed last, for each partition where it committed one.
+
+        group: its id. partitions: how many the topic has.
+        Raises: KafkaUnavailableError.
+        """
+        # A consumer that never joins: the admin client's question crashes librdkafka 2.16 where the
+        # coordinator is still loading, as it is when a group is asked for the first time.
+        config = {**self._config, "group.id": group, "enable.auto.commit": False}
+        asker = Consumer(config)
+        try:
+            asked = [TopicPartition(self._topic, number) for number in range(partitions)]
+            found = asker.committed(asked, timeout=_TIMEOUT_S)
+            return {each.partition: each.offset for each in found if each.offset >= 0}
+        except KafkaException as error:
+            self.check_group(group)
+            why = self._causes.why(error, f"READ on group {group}")
+            raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
+        finally:
+            asker.close()
+
+    def check_group(self, group: str) -> None:
+        """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.
+
+        Who may not is not told otherwise: librdkafka and aiokafka look for the coordinator again and again.
+        """
+        asked = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
+        try:
+            asked[group].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                why = self._causes.why(error, f"READ on group {group}")
+                raise KafkaUnavailableError(f"consumer group {group}: {why}") from error

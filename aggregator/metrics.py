@@ -1,0 +1,63 @@
+"""What the aggregator measures of itself, for Prometheus.
+
+Law: a counter with labels is born with every value that its labels are known to take, at 0. A series that
+is born with its first event hides that event: `increase` sees no step where there was nothing before.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from aggregator.counting.facts import Passed, Refusal
+
+Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lost batch", "stalled"]
+"""Why counting begins at the fences; a label, so one of a few words."""
+
+RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])
+FACTS: Final = Counter("aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"])
+DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters acknowledged by Kafka", ["reason"])
+BEGINS: Final = Counter("aggregator_begins", "Times that counting began again at the fences", ["why"])
+ROLLBACKS: Final = Counter(
+    "aggregator_redis_rollbacks", "Times that Redis was found to have gone back in time"
+)
+REFOLDS: Final = Counter("aggregator_refolds", "Calls of which another worker had counted a part")
+LAG_RECORDS: Final = Gauge(
+    "aggregator_lag_records", "Records in the topic that are not read yet", ["partition"]
+)
+LAG_SECONDS: Final = Gauge(
+    "aggregator_lag_seconds",
+    "Age of the partition's complete-through time, or how long this worker has it where that is shorter",
+    ["partition"],
+)
+READY: Final = Gauge("aggregator_ready", "1 where the worker counts or has no partition to count")
+APPLY_SECONDS: Final = Histogram(
+    "aggregator_apply_seconds", "From a batch's hand-over to its acknowledgement"
+)
+
+AUDIT: Final = CollectorRegistry()
+"""Of the `audit` process alone: it counts nothing, and workers audit nothing."""
+
+AUDIT_MISMATCH: Final = Counter(
+    "audit_mismatch", "Cells that differed from a recount of the log", registry=AUDIT
+)
+AUDIT_COMPARED: Final = Counter("audit_compared", "Days of a tenant that were compared", registry=AUDIT)
+AUDIT_GIVEN_UP: Final = Counter(
+    "audit_given_up", "Days of a tenant that were too large to be compared", registry=AUDIT
+)
+AUDIT_LAST_DONE: Final = Gauge(
+    "audit_last_done_timestamp_seconds", "When an audit was last brought to its end", registry=AUDIT
+)
+
+ProcessCollector(registry=AUDIT)  # the other registry, prometheus_client's own, has one
+
+
+def _bear(counter: Counter, values: Iterable[str]) -> None:
+    for value in values:
+        counter.labels(value)
+
+
+_bear(RECORDS, ("counted", *Passed, *Refusal))
+_bear(FACTS, ("new", "repeated"))
+_bear(DEAD_LETTERS, Refusal)
+_bear(BEGINS, get_args(Why))

@@ -1,0 +1,156 @@
+"""One audit: some tenants' days, chosen at random, counted again from the log and compared with Redis.
+
+The small form of `verify` that may go on for ever beside the service. A tenant's counters of a day are read
+together with the fences of its lane, in one step; the recount takes in exactly the events below those
+fences, so what comes in meanwhile is no difference. Nothing is written.
+
+How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the fences. Not
+less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so Kafka
+can say where the first record of a time is, but not where the last one is. What is read and can say nothing
+about those days, by its record's time, is not decoded.
+
+It can find only what Redis has a day for: that a tenant is missing as a whole is found by `verify`.
+"""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from aggregator.config import AuditSettings
+from aggregator.counters.keyspace import Keyspace
+from aggregator.counting.cells import Cell, Difference, differences, earliest_record_ms, stored_cells
+from aggregator.counting.facts import Facts, Reader
+from aggregator.counting.reading import KafkaRecord, outcome_of
+from aggregator.counting.timestamps import DAY_MS
+from aggregator.errors import OtherLogError
+from aggregator.log.admin import Cluster, Log
+from aggregator.log.bulk_reader import BulkReader
+from aggregator.proof.daycount import DayCount
+from aggregator.proof.verify import Fences, live_of, tenants_of
+from schemas.counters import Generation, lane_of, safe_id
+from schemas.kinds import STALE_MS
+
+FACTS_MAX: Final = 2_000_000
+"""Facts of all chosen days in memory, each of some 150 bytes; the largest day is given up above it."""
+
+
+@dataclass(slots=True)
+class Audit:
+    """What an audit found.
+
+    compared: tenants' days. records: how many were read. damaged: tenant and day of counters that cannot be
+    read. given_up: tenant and day of what does not fit in memory.
+    """
+
+    compared: int = 0
+    records: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    damaged: list[tuple[str, int]] = field(default_factory=list)
+    given_up: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """A tenant's day: its count so far, up to where to count, and what Redis has counted up to there."""
+
+    count: DayCount
+    fences: Fences
+    stored: dict[Cell, int]
+
+
+class Auditor:
+    """Makes one audit."""
+
+    def __init__(self, settings: AuditSettings, random: Random) -> None:
+        """Prepare.
+
+        settings: with the rules that the counters were counted by. random: what chooses.
+        """
+        self._settings = settings
+        self._random = random
+
+    def audit(self, now_ms: int) -> Audit:
+        """Choose, count and compare.
+
+        now_ms: the time, from which the age of days is told.
+        Raises: PostponedError of any kind where nothing could be said.
+        """
+        found = Audit()
+        log, live = live_of(self._settings)
+        with ExitStack() as stack:
+            chosen = self._choose(live, now_ms, found, stack)
+            self._count(log, chosen, found)
+            if Cluster(self._settings).log() != log:
+                raise OtherLogError("the topic was changed while it was read")
+            for each in chosen:
+                found.differences += differences(each.count.cells(), each.stored)
+        found.compared = len(chosen) + len(found.damaged)
+        return found
+
+    def _choose(self, live: Generation, now_ms: int, found: Audit, stack: ExitStack) -> list[_Chosen]:
+        oldest = (
+            now_ms // DAY_MS - self._settings.audit_oldest_days if self._settings.audit_oldest_days else None
+        )
+        with closing(Keyspace(self._settings)) as keys:
+            tenants = tenants_of(keys, live)
+            pairs = set()
+            for _ in range(self._settings.audit_tenant_days if tenants else 0):
+                tenant = self._random.choice(tenants)
+                days = keys.days(live, lane_of(tenant, live.lanes), safe_id(tenant))
+                days = [day for day in days if oldest is None or day >= oldest]
+                if days:
+                    pairs.add((tenant, self._random.choice(days)))
+            chosen = []
+            for tenant, day in sorted(pairs):
+                lane, safe = lane_of(tenant, live.lanes), safe_id(tenant)
+                snapshot = keys.snapshot(live, lane, [safe], first=day, last=day)
+                try:
+                    stored = stored_cells(tenant, *snapshot.held[0])
+                except ValueError:
+                    found.damaged.append((tenant, day))
+                    continue
+                count = stack.enter_context(closing(DayCount(tenant, day)))
+                chosen.append(_Chosen(count, snapshot.fences, stored))
+        return chosen
+
+    def _count(self, log: Log, chosen: list[_Chosen], found: Audit) -> None:
+        """Count the log up to the fences of each; `chosen` is without those that were given up then."""
+        if not chosen:
+            return
+        reader = Reader(self._settings.rules)
+        days = [each.count.day for each in chosen]
+        earliest = earliest_record_ms(min(days) * DAY_MS)
+        latest = (max(days) + 1) * DAY_MS + STALE_MS
+        with BulkReader(self._settings) as bulk:
+            start = bulk.offsets_since(log.partitions, earliest)
+            if any(first for first, _ in bulk.ranges(log.partitions).values()):
+                raise OtherLogError("the log no longer begins at offset 0: what it lacks cannot be recounted")
+            stop = {number: max(each.fences.get(number, 0) for each in chosen) for number in start}
+            by_tenant = _by_tenant(chosen)
+            for number, rows in bulk.until(start, stop):
+                found.records += len(rows)
+                _take(reader, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant)
+                while sum(len(each.count) for each in chosen) > FACTS_MAX:
+                    largest = max(chosen, key=lambda each: len(each.count))
+                    largest.count.close()
+                    found.given_up.append((largest.count.tenant, largest.count.day))
+                    chosen.remove(largest)
+                    by_tenant = _by_tenant(chosen)
+
+
+def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
+    found: dict[str, list[_Chosen]] = {}
+    for each in chosen:
+        found.setdefault(each.count.tenant, []).append(each)
+    return found
+
+
+def _take(reader: Reader, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
+    """Count the records of one partition that are of chosen tenants and below their fences."""
+    for row in rows:
+        facts = outcome_of(reader, row)
+        if type(facts) is Facts:
+            for each in by_tenant.get(facts.scopes.tenant, ()):
+                if row.offset < each.fences.get(number, 0):
+                    each.count.add(facts)

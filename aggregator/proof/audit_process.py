@@ -1,0 +1,123 @@
+"""The life of the `audit` process: an audit, a pause, the next one, until SIGTERM.
+
+The audits run in a thread that gives way to all else on the machine; the loop answers `/metrics`. As they
+write nothing, they are not waited for at the end: the thread goes down with the process, in the middle of
+an audit too.
+"""
+
+import asyncio
+import signal
+import threading
+import time
+from random import SystemRandom
+from typing import Final
+
+import structlog
+
+from aggregator import metrics
+from aggregator.config import AuditSettings
+from aggregator.counters.throttle import give_way
+from aggregator.counting.timestamps import DAY_MS, iso
+from aggregator.errors import PostponedError
+from aggregator.probes import serve
+from aggregator.proof.audit import Audit, Auditor
+
+log = structlog.get_logger(__name__)
+
+LINES_MAX: Final = 20
+"""Cells of one audit that are named in the log; `verify` names all."""
+
+REMINDER_S: Final = 60.0
+
+
+class AuditProgram:
+    """The `audit` process."""
+
+    def __init__(self, settings: AuditSettings) -> None:
+        """Prepare.
+
+        settings: of the process.
+        """
+        self._settings = settings
+        self._auditor = Auditor(settings, SystemRandom())
+        self._trouble: str | None = None
+        self._said: tuple[str, float] = ("", 0.0)
+
+    async def run(self) -> int:
+        """Run until SIGINT or SIGTERM.
+
+        Returns: the exit status: 0, or 1 for a port that is taken or a defect of ours.
+        """
+        loop = asyncio.get_running_loop()
+        end: asyncio.Future[int] = loop.create_future()
+
+        def ended(status: int) -> None:
+            if not end.done():
+                end.set_result(status)
+
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, ended, 0)
+        port = self._settings.audit_port
+        try:
+            runner, port = await serve(port, lambda: self._trouble, metrics.AUDIT)
+        except OSError as error:
+            log.error("cannot listen: set AUDIT_PORT to a free port", port=port, error=error.strerror)  # noqa: TRY400  # one clear line
+            return 1
+        log.info("listening", port=port, topic=self._settings.events_topic)
+
+        def audit_until_a_defect() -> None:
+            try:
+                self._audit_for_ever()
+            finally:  # the interpreter prints what it was
+                loop.call_soon_threadsafe(ended, 1)
+
+        threading.Thread(target=audit_until_a_defect, name="audit", daemon=True).start()
+        try:
+            status = await end
+        finally:
+            await runner.cleanup()
+        log.info("stopped", status=status)
+        return status
+
+    def _audit_for_ever(self) -> None:
+        give_way()
+        while True:
+            try:
+                found = self._auditor.audit(time.time_ns() // 1_000_000)
+            except PostponedError as error:
+                self._postponed(str(error))
+            else:
+                self._trouble, self._said = None, ("", 0.0)
+                _tell(found)
+            time.sleep(self._settings.audit_interval_s)
+
+    def _postponed(self, why: str) -> None:
+        """Say that nothing could be audited: at once, then once a minute at most."""
+        self._trouble = why
+        now = time.monotonic()
+        if why != self._said[0] or now - self._said[1] >= REMINDER_S:
+            self._said = (why, now)
+            log.warning("audit postponed", why=why)
+
+
+def _tell(found: Audit) -> None:
+    """Log and meter what an audit found."""
+    for each in found.differences[:LINES_MAX]:
+        cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else iso(each.cell.hour)}
+        log.error("audit: a cell differs", **cell, log=each.log, redis=each.redis)
+    if len(found.differences) > LINES_MAX:
+        log.error("audit: more cells differ, `verify` names all", cells=len(found.differences) - LINES_MAX)
+    for tenant, day in found.damaged:
+        log.error("audit: counters are damaged", tenant=tenant, day=iso(day * DAY_MS))
+    for tenant, day in found.given_up:
+        log.warning("audit: too many facts for the memory of an audit", tenant=tenant, day=iso(day * DAY_MS))
+    metrics.AUDIT_MISMATCH.inc(len(found.differences) + len(found.damaged))
+    metrics.AUDIT_COMPARED.inc(found.compared)
+    metrics.AUDIT_GIVEN_UP.inc(len(found.given_up))
+    metrics.AUDIT_LAST_DONE.set_to_current_time()
+    log.info(
+        "audit done",
+        tenant_days=found.compared,
+        records=found.records,
+        differ=len(found.differences) + len(found.damaged),
+    )

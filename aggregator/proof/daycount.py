@@ -1,0 +1,90 @@
+"""A count of one tenant's day from the log alone, in memory that follows that day and not the days before.
+
+Knows no Kafka and no Redis. Like `cells.Recount` it is the law of counting in its plainest form, a fact at
+its least hour. But a fact of this day may have been told for an earlier one too, by a record that comes
+before or after it, and 62 days of facts of a large tenant do not fit in memory. So the facts told for an
+earlier day go to a file in the order in which they come, and are taken out at the end.
+"""
+
+import tempfile
+from collections import Counter
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from aggregator.counting.cells import Cell
+from aggregator.counting.facts import Facts
+from aggregator.counting.timestamps import DAY_MS, HOUR_MS
+from schemas.counters import HOURS
+from schemas.kinds import FIELDS, HORIZON_MS
+
+_DIGEST_BYTES: Final = 16
+"""Two of a billion facts have the same digest with odds of 1 to 10^21."""
+
+_HORIZON_DAYS: Final = HORIZON_MS // DAY_MS
+_READ: Final = 4096 * _DIGEST_BYTES
+_encode: Final = msgspec.msgpack.encode
+_What = tuple[int, int, str | None, str | None]
+"""Hour of the day, kind, sequence, template."""
+
+
+@lru_cache(100_000)
+def _what(hour: int, kind: int, sequence: str | None, template: str | None) -> _What:
+    """One object for all facts that are counted in the same cells."""
+    return hour, kind, sequence, template
+
+
+class DayCount:
+    """Counts the events of one tenant for one day. To be closed."""
+
+    def __init__(self, tenant: str, day: int) -> None:
+        """Begin.
+
+        day: since 1970, of the counts.
+        """
+        self.tenant = tenant
+        self.day = day
+        self._least: dict[bytes, _What] = {}
+        self._earlier = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+
+    def __len__(self) -> int:
+        """How many facts are held in memory."""
+        return len(self._least)
+
+    def close(self) -> None:
+        """Forget all; the file is gone with it."""
+        self._least.clear()
+        self._earlier.close()
+
+    def add(self, facts: Facts) -> None:
+        """Take in an event of the tenant, in any order and any number of times."""
+        hour = (facts.day - self.day) * HOURS + facts.hour
+        if hour >= HOURS or facts.day < self.day - _HORIZON_DAYS:
+            return  # told for a later day, or of a mail that can have no fact on this one
+        for recipient in facts.recipients:
+            identity = _encode((facts.day, facts.message_id, recipient, facts.kind, facts.scopes))
+            digest = blake2b(identity, digest_size=_DIGEST_BYTES).digest()
+            if hour < 0:
+                self._earlier.write(digest)
+                continue
+            had = self._least.get(digest)
+            if had is None or hour < had[0]:
+                self._least[digest] = _what(hour, facts.kind, facts.scopes.sequence, facts.scopes.template)
+
+    def cells(self) -> Counter[Cell]:
+        """The day's cells that are not 0."""
+        self._earlier.seek(0)
+        while digests := self._earlier.read(_READ):
+            for at in range(0, len(digests), _DIGEST_BYTES):
+                self._least.pop(digests[at : at + _DIGEST_BYTES], None)
+        cells: Counter[Cell] = Counter()
+        for (hour, kind, sequence, template), number in Counter(self._least.values()).items():
+            at = self.day * DAY_MS + hour * HOUR_MS
+            cells[Cell(self.tenant, "tenant", "", at, FIELDS[kind])] += number
+            if sequence is not None:
+                cells[Cell(self.tenant, "sequence", sequence, at, FIELDS[kind])] += number
+            if template is not None:
+                cells[Cell(self.tenant, "template", template, at, FIELDS[kind])] += number
+        return cells

@@ -1,0 +1,213 @@
+"""What a rebuild would do, looked at before anything is written: its first step, and `rebuild --dry-run`.
+
+Refused beforehand is what could not end well: a log that lost its beginning, or a Redis without the memory
+for a second generation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aggregator.config import AggregatorSettings
+from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.store import Store
+from aggregator.errors import GoneError, RefusedError
+from aggregator.log.admin import Cluster, Log
+from aggregator.log.bulk_reader import BulkReader
+from schemas.counters import LANES, LAYOUT, Generation
+from schemas.kinds import FIELDS, REMEMBERED_MS
+
+RECORDS_A_SECOND: Final = 5_000
+"""Records in a wild order that a rebuild counts in a second beside live traffic, measured on two cores with
+Kafka, Redis and all programs on them. An idle or bigger machine is faster, and so are records in order."""
+
+BYTES_A_RECORD: Final = 100
+"""Of Redis, for each record of events in a wild order, measured; the state of mails expires."""
+
+BYTES_A_PROCESS: Final = 800_000_000
+"""What a process of a rebuild takes at most, measured: what is fetched and the batches in flight."""
+
+
+class RebuildRefusedError(RefusedError):
+    """The rebuild cannot begin as asked, or ended before the switch: the live counters are untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rebuild would do.
+
+    start, stop: offsets by partition. partial: why the counters will not hold the whole history, if so.
+    used, limit: bytes of Redis's fullest node, and its limit (0 for none).
+    live: the generation to replace, resumed: the one to go on with, none where there is none.
+    """
+
+    start: dict[int, int]
+    stop: dict[int, int]
+    partial: str | None
+    used: int
+    limit: int
+    live: Generation | None
+    resumed: Generation | None
+
+    @property
+    def records(self) -> int:
+        """How many records will be read."""
+        return sum(self.stop[number] - self.start[number] for number in self.stop)
+
+    @property
+    def seconds(self) -> float:
+        """About how long the counting takes, at `RECORDS_A_SECOND`."""
+        return self.records / RECORDS_A_SECOND
+
+    @property
+    def more_bytes(self) -> int:
+        """About how many bytes the new generation takes in Redis: as the live one, else by its records."""
+        return self.used if self.live is not None else self.records * BYTES_A_RECORD
+
+
+class Planner:
+    """Looks at Kafka and Redis."""
+
+    def __init__(self, settings: AggregatorSettings, keys: Keyspace) -> None:
+        """Prepare.
+
+        settings: with the rules to count by. keys: of the same Redis.
+        """
+        self._settings = settings
+        self._keys = keys
+        self._cluster = Cluster(settings)
+
+    def log(self) -> Log:
+        """Which log would be counted. Raises: KafkaUnavailableError."""
+        return self._cluster.log()
+
+    def plan(self, *, since_ms: int | None, offsets: Mapping[int, int], allow_truncated: bool) -> Plan:
+        """What a rebuild would do.
+
+        since_ms: count only records of that time or later; offsets: count partitions only from there on;
+        both make partial counters. allow_truncated: also count a log whose beginning is gone.
+        Raises: RebuildRefusedError, PostponedError of any kind.
+        """
+        found = self.log()
+        unknown = sorted(number for number in offsets if number >= found.partitions)
+        if unknown:
+            raise RebuildRefusedError(f"the topic has partitions 0 to {found.partitions - 1}, not {unknown}")
+        with BulkReader(self._settings) as bulk:
+            ranges = bulk.ranges(found.partitions)
+            since = bulk.offsets_since(found.partitions, since_ms) if since_ms is not None else {}
+        stops = {number: end for number, (_, end) in ranges.items()}
+        starts = {
+            number: min(max(first, since.get(number, 0), offsets.get(number, 0)), stops[number])
+            for number, (first, _) in ranges.items()
+        }
+        partial = self._partial({n: first for n, (first, _) in ranges.items()}, starts, allow_truncated)
+        live = self.live()
+        used, limit = max(self._keys.memory(), key=lambda node: (node[1] > 0, node[0]))
+        if live is not None and limit and used * 2 > limit:
+            raise RebuildRefusedError(
+                f"Redis uses {used:,} of {limit:,} bytes, and a second generation takes as much again:"
+                " give it more memory"
+            )
+        return Plan(starts, stops, partial, used, limit, live, self.resumable(found, starts))
+
+    def live(self) -> Generation | None:
+        """The live generation. Raises: StoreUnavailableError, StoreUnfitError."""
+        store = Store(self._settings)
+        store.open()
+        live = store.live()
+        store.close()
+        return live
+
+    def incomparable(self, live: Generation, found: Log) -> str | None:
+        """Why a rebuild cannot follow the fences of the live generation; none where it can.
+
+        found: the log that is counted. Raises: StoreUnavailableError, KafkaUnavailableError.
+        """
+        if (live.cluster_id, live.topic_id) != found[:2]:
+            return "the live generation was counted from another topic"
+        if live.lanes != LANES:
+            return "the live generation has another number of lanes"
+        if live.kinds != FIELDS:
+            return "the live generation counts other kinds"
+        try:
+            fences = self._fences(live)
+            if any(each.attempt for each in self._keys.registry.closed(live)):
+                return "the live generation is closed to counting: Redis lost the switch to its successor"
+        except GoneError:
+            return "the live generation is not there as a whole: Redis was wiped"
+        return self._out_of_log(fences)
+
+    def _out_of_log(self, fences: list[dict[int, int]]) -> str | None:
+        """Why no worker could count on from fences in the log as it is; none where one can."""
+        for number, (first, end) in self._ranges().items():
+            at = [lane.get(number, 0) for lane in fences]
+            if max(at) > end:
+                return "the live generation has counted records that the log has lost"
+            if min(at) < first:
+                return "the live generation has not counted records that the log no longer has"
+        return None
+
+    def lettered(self, live: Generation | None) -> dict[int, int]:
+        """For each partition, an offset below which every dead letter is written.
+
+        A letter is acknowledged before any fence passes its record. Where there are no fences to go by, what
+        the workers committed to Kafka stands in for them, as it follows them.
+        live: the generation to go by, none where there is none.
+        Raises: PostponedError of any kind.
+        """
+        fences = self._fences(live) if live is not None else []
+        ends = {number: end for number, (_, end) in self._ranges().items()}
+        below = dict.fromkeys(ends, 0)
+        for number, at in self._cluster.commits(self._settings.consumer_group, len(ends)).items():
+            if at <= ends[number]:  # else it is about a log that is gone
+                below[number] = at
+        for lane in fences:
+            for number, at in lane.items():
+                below[number] = max(below.get(number, 0), at)
+        return below
+
+    def _fences(self, live: Generation) -> list[dict[int, int]]:
+        """For each lane, the fences. Raises: GoneError."""
+        return [self._keys.fences(live, lane) for lane in range(live.lanes)]
+
+    def _ranges(self) -> dict[int, tuple[int, int]]:
+        """The first offset and the end of each partition that there is now: some may have been added."""
+        partitions = self.log().partitions
+        with BulkReader(self._settings) as bulk:
+            return bulk.ranges(partitions)
+
+    def resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
+        """The generation that an earlier run began, if it may be gone on with.
+
+        It must be of these rules, this log and this start, and not too old.
+        """
+        begun = self._keys.registry.read().record.next
+        if begun is None:
+            return None
+        made = begun.generation
+        wanted = (self._settings.rules.fingerprint, LAYOUT, FIELDS, *found[:2], beyond_zero(start))
+        if (made.rules, made.layout, made.kinds, made.cluster_id, made.topic_id, begun.start) != wanted:
+            return None
+        return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
+
+    @staticmethod
+    def _partial(first: Mapping[int, int], start: Mapping[int, int], allow_truncated: bool) -> str | None:
+        """Why the counters would not hold the whole history."""
+        gone = (
+            f"the log begins at {', '.join(map(str, first.values()))}, not at 0"
+            if any(first.values())
+            else None
+        )
+        if gone and not allow_truncated:
+            raise RebuildRefusedError(
+                f"{gone}: counters made from it would miss what is gone;"
+                " --allow-truncated makes them all the same"
+            )
+        if start != first:
+            return f"what lies before offsets {', '.join(f'{n}:{at}' for n, at in start.items())} is left out"
+        return gone
+
+
+def beyond_zero(start: Mapping[int, int]) -> dict[int, int]:
+    """The partitions that do not begin at 0."""
+    return {number: at for number, at in start.items() if at}

@@ -1,0 +1,262 @@
+"""Counting the topic into a generation without a consumer group: the engine of `rebuild`.
+
+The same reading, folding, script and fences as live counting. It begins at the generation's own fences, so
+one that was killed goes on, and two at once are harmless. Dead letters are written only of records that no
+worker is known to have passed: the others were written when those were counted first.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from aggregator.config import AggregatorSettings
+from aggregator.counters.apply import apply_moves
+from aggregator.counters.store import LaneCall, Store
+from aggregator.counters.throttle import GIVING_WAY, Caller, Pace
+from aggregator.counting.checkpoints import Backlog, Events, Partition, Span
+from aggregator.counting.facts import Reader
+from aggregator.counting.pack import pack
+from aggregator.counting.reading import Letter, read_batch
+from aggregator.errors import KafkaUnavailableError, RolledBackError
+from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
+from aggregator.log.dead_letters import DeadLetters
+from schemas.counters import Generation
+
+AT_ONCE: Final = 40_000
+"""About so many records are read before they are counted together: the more, the fewer calls they take."""
+
+WEIGHT_AT_ONCE: Final = 16 * 1024 * 1024
+"""Or so many bytes of memory, where much comes of them."""
+
+IN_FLIGHT: Final = 2
+"""So often as many are read and not applied yet: what bounds the memory."""
+
+BEGINS_MAX: Final = 10
+
+
+@dataclass(slots=True)
+class _Read:
+    """What is read and will be counted together."""
+
+    backlog: Backlog = field(default_factory=Backlog)
+    letters: defaultdict[int, list[Letter]] = field(default_factory=lambda: defaultdict(list))
+    records: int = 0
+    weight: int = 0
+
+
+def count_until(
+    settings: AggregatorSettings,
+    generation: Generation,
+    stop: Mapping[int, int],
+    *,
+    lettered: Mapping[int, int],
+    progress: Callable[[int, int], None],
+    pace: Pace,
+    turn: AbstractContextManager[object],
+) -> None:
+    """Count partitions up to given offsets.
+
+    generation: to count into. stop: the offset to end at, for each partition to count.
+    lettered: for each partition, the offset below which dead letters are written already.
+    progress: called with a partition and the offset up to which it is handed over.
+    pace, turn: as in `turns`.
+    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
+    """
+    for attempt in range(1, BEGINS_MAX + 1):
+        try:
+            _count_once(
+                settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn
+            )
+        except RolledBackError:
+            if attempt == BEGINS_MAX:
+                raise
+        else:
+            return
+
+
+def _count_once(
+    settings: AggregatorSettings,
+    generation: Generation,
+    stop: Mapping[int, int],
+    *,
+    lettered: Mapping[int, int],
+    progress: Callable[[int, int], None],
+    pace: Pace,
+    turn: AbstractContextManager[object],
+) -> None:
+    store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
+    caller = Caller(store, generation, pace, turn)
+
+    def apply(read: _Read) -> None:
+        for number, refused in read.letters.items():
+            letters.write(number, [each for each in refused if each.offset >= lettered[number]])
+        caller.count(read.backlog)
+
+    store.open()
+    fences = store.fences(generation)
+    partitions = {number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in stop}
+    waiting: deque[Future[None]] = deque()
+
+    def hand_over(read: _Read) -> None:
+        waiting.append(thread.submit(apply, read))
+        if len(waiting) > IN_FLIGHT:
+            waiting.popleft().result()
+        for number, partition in partitions.items():
+            progress(number, partition.position)
+
+    with BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+        start = {number: partition.position for number, partition in partitions.items()}
+        read = _Read()
+        for number, rows in bulk.until(start, stop):
+            unread = iter(rows)
+            end: int | None = 0
+            while rows and end is not None:
+                reading = read_batch(reader, generation.lanes, unread)
+                end = reading.end
+                position = rows[-1].offset + 1 if end is None else end
+                partitions[number].read(reading.by_lane, position, read.backlog)
+                read.letters[number] += reading.letters
+                read.records += reading.outcomes.total()
+                read.weight += reading.weight
+                if read.records >= AT_ONCE or read.weight >= WEIGHT_AT_ONCE:
+                    hand_over(read)
+                    read = _Read()
+        hand_over(read)
+        for job in waiting:
+            job.result()
+    for number, partition in partitions.items():
+        partition.read({}, max(partition.position, stop[number]), Backlog())
+    moves = [[each.move(lane, -1) for each in partitions.values()] for lane in range(generation.lanes)]
+    apply_moves(store, generation, [LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
+    store.close()
+
+
+class Tail:
+    """The end of the topic, counted into a generation lane by lane and exactly as far as is asked.
+
+    What is read and not asked for yet is held in memory; it is as much as comes in while it is used.
+    Partitions may be added to the topic meanwhile: they are taken in as soon as a live fence tells of them.
+    """
+
+    def __init__(
+        self, settings: AggregatorSettings, generation: Generation, lettered: Mapping[int, int]
+    ) -> None:
+        """Begin at the generation's fences.
+
+        lettered: for each partition, the offset below which dead letters are written already.
+        Raises: PostponedError of any kind.
+        """
+        self._generation = generation
+        self._reader = Reader(settings.rules)
+        self._store = Store(settings)
+        self._store.open()
+        self._caller = Caller(self._store, generation, GIVING_WAY, None)
+        stored = self._store.fences(generation)
+        self.fences = [{number: lane.get(number, 0) for number in lettered} for lane in stored]
+        self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
+        self._letters = DeadLetters(settings)
+        self._lettered = dict(lettered)
+        self._refused: defaultdict[int, list[Letter]] = defaultdict(list)
+        self._bulk = BulkReader(settings)
+        self._bulk.assign({number: min(lane[number] for lane in self.fences) for number in lettered})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bulk.close()
+        self._store.close()
+
+    def read_to(self, offsets: Mapping[int, int]) -> None:
+        """Read on until every partition is read up to an offset that its log has.
+
+        offsets: fences of live counting, which wrote the dead letters before it passed them.
+        Raises: KafkaUnavailableError where nothing has come for a minute.
+        """
+        self._take_in(offsets)
+        self._are_lettered(offsets)
+        missing, heard = None, time.monotonic()
+        while left := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
+            if left != missing:
+                missing, heard = left, time.monotonic()
+            elif time.monotonic() - heard > SILENCE_S:
+                raise KafkaUnavailableError(f"no record for {SILENCE_S:.0f} s, {left} are unread")
+            self.read(min(left, BATCH))
+
+    def _take_in(self, offsets: Mapping[int, int]) -> None:
+        """Read partitions too that are new to this generation, from where its lanes stand: the beginning."""
+        new = [number for number in offsets if number not in self._bulk.positions]
+        if new:
+            for number in new:
+                self._lettered[number] = 0
+                for lane in self.fences:
+                    lane[number] = 0
+            self._bulk.assign(self._bulk.positions | dict.fromkeys(new, 0))
+
+    def read(self, most: int = BATCH) -> None:
+        """Take in what has come. most: as in `BulkReader.poll`."""
+        for number, rows in self._bulk.poll(most).items():
+            unread = iter(rows)
+            end: int | None = 0
+            while end is not None:
+                reading = read_batch(self._reader, self._generation.lanes, unread)
+                end = reading.end
+                lettered = self._lettered[number]
+                self._refused[number] += [each for each in reading.letters if each.offset >= lettered]
+                for lane, events in reading.by_lane.items():
+                    fence = self.fences[lane][number]
+                    self._pending[lane, number].extend(each for each in events if each[0] >= fence)
+
+    def count_all(self) -> None:
+        """Count all that is read, in every lane, once its dead letters are written."""
+        for number, refused in self._refused.items():
+            self._letters.write(number, refused)
+        self._refused.clear()
+        for lane in range(self._generation.lanes):
+            self.count_to(lane, dict(self._bulk.positions))
+
+    def count_to(self, lane: int, offsets: Mapping[int, int]) -> None:
+        """Count a lane up to these offsets, which are read already; one that is passed stays passed.
+
+        offsets: fences of live counting, which wrote the dead letters before it passed them.
+        Raises: StoreUnavailableError, GoneError, RolledBackError.
+        """
+        self._are_lettered(offsets)
+        for number, end in offsets.items():
+            fence = self.fences[lane][number]
+            if end <= fence:
+                continue
+            pending = self._pending[lane, number]
+            events = [each for each in pending if each[0] < end]
+            del pending[: len(events)]
+            backlog = Backlog()
+            if events:
+                backlog.add(lane, Span(number, fence, end, events))
+            self._caller.count(backlog)
+            move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
+            apply_moves(self._store, self._generation, [move])
+            self.fences[lane][number] = end
+
+    def _are_lettered(self, offsets: Mapping[int, int]) -> None:
+        """Forget the letters below these offsets: they are written."""
+        for number, end in offsets.items():
+            if end > self._lettered[number]:
+                self._lettered[number] = end
+                self._refused[number] = [each for each in self._refused[number] if each.offset >= end]
+
+    def carry(self, lane: int, through_ms: Mapping[int, int]) -> None:
+        """Take over up to when partitions are complete, by partition.
+
+        It must have been told of a fence that this lane has reached: then all that was complete there is
+        counted here. Raises: as `count_to`.
+        """
+        fences = self.fences[lane]
+        moves = [(number, fences[number], fences[number], ms) for number, ms in through_ms.items()]
+        apply_moves(self._store, self._generation, [LaneCall(lane, pack(moves)[0])])

@@ -1,0 +1,100 @@
+"""Counting the bulk of a topic in several processes, its partitions shared out to them."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing
+from typing import Any
+
+from aggregator.config import AggregatorSettings
+from aggregator.counters.throttle import Pace
+from aggregator.errors import PostponedError
+from aggregator.rebuild.plan import RebuildRefusedError
+from aggregator.rebuild.recounting import count_until
+from schemas.counters import Generation
+
+_LOOK_S = 0.2
+
+
+def count_shares(
+    settings: AggregatorSettings,
+    generation: Generation,
+    *,
+    start: Mapping[int, int],
+    stop: Mapping[int, int],
+    lettered: Mapping[int, int],
+    processes: int,
+    pace: Pace,
+    watch: Callable[[int], None],
+) -> None:
+    """Count partitions from the generation's own fences up to `stop`.
+
+    start: where the generation began, for the progress. lettered: for each partition, the offset below which
+    dead letters are written already. processes: at most so many. pace: of each. watch: called several
+    times a second with the number of records that are passed; what it raises ends the counting.
+    Raises: RebuildRefusedError where a process failed, with its reason where it could tell one.
+    """
+    numbers = sorted(stop)
+    context = multiprocessing.get_context("spawn")
+    turn = context.Lock()
+    reached: Any = context.Array("q", [start[number] for number in numbers], lock=False)
+    reasons = context.SimpleQueue()
+    shares = [share for n in range(processes) if (share := numbers[n::processes])]
+    children = [
+        context.Process(
+            target=_count,
+            args=(settings, generation),
+            kwargs={
+                "stop": {number: stop[number] for number in share},
+                "lettered": dict(lettered),
+                "pace": pace,
+                "turn": turn,
+                "reached": reached,
+                "numbers": numbers,
+                "reasons": reasons,
+            },
+            daemon=True,
+        )
+        for share in shares
+    ]
+    for child in children:
+        child.start()
+    try:
+        # One that failed may have died with the turn in its hand: the others are not waited for.
+        while any(child.is_alive() for child in children) and not any(child.exitcode for child in children):
+            watch(sum(reached) - sum(start.values()))
+            for child in children:
+                child.join(_LOOK_S / len(children))
+    finally:
+        for child in children:
+            child.terminate()
+            child.join()
+    with closing(reasons):
+        if any(child.exitcode for child in children):
+            why = "" if reasons.empty() else f" ({reasons.get()})"
+            raise RebuildRefusedError(f"a counting process failed{why}: run again, it goes on from there")
+
+
+def _count(
+    settings: AggregatorSettings,
+    generation: Generation,
+    *,
+    stop: Mapping[int, int],
+    lettered: Mapping[int, int],
+    pace: Pace,
+    turn: AbstractContextManager[object],
+    reached: Any,
+    numbers: list[int],
+    reasons: Any,
+) -> None:
+    """In a process of its own: count some partitions. reasons: a queue for why that cannot be."""
+    place = {number: index for index, number in enumerate(numbers)}
+
+    def progress(number: int, offset: int) -> None:
+        reached[place[number]] = offset
+
+    try:
+        count_until(settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn)
+    except PostponedError as error:
+        reasons.put(str(error))
+        sys.exit(1)

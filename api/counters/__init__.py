@@ -1,0 +1,7 @@
+"""Redis, as the API reads it.
+
+Lives here: the reads and their two scripts (`reader`), reads that share a round trip (`round_trips`), and
+whether the numbers of a closed lane may be reported (`closed_lanes`, pure).
+Does not: writing of any kind.
+The way through: a scope and a range of days -> `reader` -> `round_trips` -> the scripts -> days of hours.
+"""

@@ -1,0 +1,100 @@
+"""What the API tells Prometheus about itself.
+
+Law: a counter is born with every value that its labels can take, at 0. A series that is born with its first
+event hides that event: `increase` sees no step where there was nothing before.
+"""
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from itertools import product
+from typing import Final
+
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ERRORS
+
+NO_ROUTE: Final = "none"
+"""The label of paths that no route knows: a path itself would make labels without end."""
+
+STATUSES: Final = sorted({HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, *(error.status for error in ERRORS)})
+
+
+class ApiMetrics:
+    """The numbers of one application, in a registry of its own.
+
+    ready, complete_through: as last seen by `api.http.lookout`.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "api_requests_total",
+            "Requests that were answered.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "api_request_seconds", "From request to answer.", ["route"], registry=self.registry
+        )
+        self.redis_seconds = Histogram(
+            "api_redis_read_seconds", "Reads from Redis for one answer.", registry=self.registry
+        )
+        self.keys_followed = Gauge(
+            "api_keys_followed",
+            "1: every key and every revocation is heard of; 0: the topic of keys cannot be read.",
+            registry=self.registry,
+        )
+        self.keys_unreadable = Gauge(
+            "api_keys_unreadable_records",
+            "Records of the topic of keys that cannot be read, and open nothing.",
+            registry=self.registry,
+        )
+        self.ready = Gauge(
+            "api_ready", "1 where the keys and the counters of all lanes can be read.", registry=self.registry
+        )
+        self.complete_through = Gauge(
+            "api_complete_through_timestamp_seconds",
+            "Up to when a partition is counted in all lanes, as last read; 0 where that is not known.",
+            ["partition"],
+            registry=self.registry,
+        )
+
+    def bear(self, routes: Iterable[BaseRoute]) -> None:
+        """Begin to count the requests of these routes. Called once, when the application has all of them."""
+        paths = {route.path_format for route in routes if isinstance(route, APIRoute)}
+        for path, status in product((*sorted(paths), NO_ROUTE), STATUSES):
+            self.requests.labels(path, int(status))
+
+
+class MeasureRequests:
+    """ASGI middleware that counts every request, also those that fail."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and count it once it was answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            route = getattr(scope.get("route"), "path_format", NO_ROUTE)
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started)

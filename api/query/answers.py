@@ -1,0 +1,155 @@
+"""From added-up numbers to the body of an answer. Pure.
+
+The page's fields are always there and always the same. What was asked for beyond them is added; nothing is
+taken away. `groups` and `others` add up to `totals`.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from api.query.freshness import Status, status_of
+from api.query.hours import BAGS_KEPT, NOTHING, Cells, Counts
+from api.query.instants import format_instant
+from api.query.periods import DAY, HOUR
+from api.query.query import Question
+from api.query.rates import change_of, rates_of
+from api.query.rollup import Days, Range, Series, add_up, total_of
+from api.query.zones import HOUR_MS, UTC
+from schemas.counters import HOURS
+from schemas.kinds import FIELDS
+
+Point: Final = msgspec.defstruct(
+    "Point",
+    [
+        ("timestamp", str),
+        *((field, int) for field in FIELDS),
+        ("rates", dict[str, float | None] | msgspec.UnsetType, msgspec.UNSET),
+        ("status", Status | msgspec.UnsetType, msgspec.UNSET),
+    ],
+    gc=False,
+)
+"""One period of an answer; rates and status only where they were asked for. There may be thousands."""
+
+DAYS_KEPT: Final = 8_192
+"""Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
+
+GroupTotals = Mapping[str, Sequence[int]]
+"""For each id its totals in the order of KINDS."""
+
+
+def metrics_body(
+    question: Question, days: Days, groups: GroupTotals | None, through_ms: int | None
+) -> dict[str, Any]:
+    """The answer of a metrics route.
+
+    days: the counters of its scope; groups: the totals of each group where they were asked for;
+    through_ms: up to when everything is counted.
+    """
+    if _are_kept(question):
+        totals, points = total_of(question.asked, days), _kept_points(question.asked, days)
+    else:
+        series = add_up(question.asked, days)
+        totals, points = series.totals, _points(question, series, through_ms)
+    with_rates = "rates" in question.include
+    body: dict[str, Any] = {
+        "period": question.asked.period.name,
+        "from": format_instant(question.asked.from_ms),
+        "to": format_instant(question.asked.to_ms),
+        "complete_through": None if through_ms is None else format_instant(through_ms),
+    }
+    if question.timezone is not None:
+        body["timezone"] = question.timezone
+    body["totals"] = _counts(totals)
+    if with_rates:
+        body["rates"] = rates_of(totals)
+    if question.previous is not None:
+        before = total_of(question.previous, days)
+        body["previous"] = {
+            "from": format_instant(question.previous.from_ms),
+            "to": format_instant(question.previous.to_ms),
+            "totals": _counts(before),
+            **_rates(before, wanted=with_rates),
+        }
+        body["change"] = change_of(totals, before)
+    if groups is not None:
+        body |= _groups(groups, totals, question.groups, with_rates=with_rates)
+    body["timeseries"] = points
+    return body
+
+
+def group_totals(question: Question, groups: Mapping[str, Days]) -> dict[str, Counts]:
+    """The totals of each group in the range of the question."""
+    return {group: total_of(question.asked, days) for group, days in groups.items()}
+
+
+def _counts(counts: Sequence[int]) -> dict[str, int]:
+    return dict(zip(FIELDS, counts, strict=True))
+
+
+def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
+    return {"rates": rates_of(counts)} if wanted else {}
+
+
+def _points(question: Question, series: Series, through_ms: int | None) -> msgspec.Raw:
+    points: list[Any] = [Point(format_instant(start), *counts) for start, counts in series.points]
+    if "rates" in question.include:
+        for point, (_, counts) in zip(points, series.points, strict=True):
+            point.rates = rates_of(counts)
+    if "status" in question.include:
+        ends = [*(start for start, _ in series.points[1:]), question.asked.end_ms]
+        for point, end in zip(points, ends, strict=True):
+            point.status = status_of(end, through_ms)
+    return msgspec.Raw(msgspec.json.encode(points))
+
+
+def _are_kept(question: Question) -> bool:
+    """Whether each point is of one day of UTC and says nothing but its counts."""
+    asked = question.asked
+    return not question.include and (asked.period is HOUR or (asked.period is DAY and asked.zone is UTC))
+
+
+def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
+    """What `_points` makes of such a range: it may be long, and most of it was asked for before."""
+    hours, first_hour = asked.hours, asked.starts[0]
+    write = _day if asked.period is DAY else _hours_of_day
+    parts = []
+    if asked.period is HOUR and first_hour < hours.start:  # the point of an hour that does not count
+        parts.append(write(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
+    for day in range(first_hour // HOURS, asked.starts[-1] // HOURS + 1):
+        midnight = day * HOURS
+        first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
+        parts.append(write(day, days.get(day, NOTHING), first, stop))
+    return msgspec.Raw(b"[%b]" % b",".join(filter(None, parts)))
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _hours_of_day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+    """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
+    counted = enumerate(cells.by_hour(first, stop), day * HOURS + first)
+    points = [Point(format_instant(hour * HOUR_MS), *counts) for hour, counts in counted]
+    return msgspec.json.encode(points)[1:-1]
+
+
+@lru_cache(maxsize=BAGS_KEPT)
+def _day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+    """The point of a day of which the hours from `first` up to `stop` (0 to 24) count."""
+    return msgspec.json.encode(Point(format_instant(day * HOURS * HOUR_MS), *cells.sum(first, stop)))
+
+
+def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:
+    """The groups that sent most (then that have most of all else, then by their bytes), and what is left."""
+    seen = [(group, counts) for group, counts in groups.items() if any(counts)]
+    seen.sort(key=lambda row: ([-count for count in row[1]], row[0].encode()))
+    top = seen[:limit]
+    others = [
+        total - sum(column) for total, *column in zip(totals, *(counts for _, counts in top), strict=True)
+    ]
+    return {
+        "groups": [
+            {"id": group, **_counts(counts), **_rates(counts, wanted=with_rates)} for group, counts in top
+        ],
+        "others": {**_counts(others), **_rates(others, wanted=with_rates)},
+    }

@@ -1,0 +1,93 @@
+"""The query parameters of all routes, as one table: what is accepted and what OpenAPI says. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from api.errors import INVALID_PARAMETER, ApiError
+from api.query.periods import DEFAULT_PERIOD, PERIODS
+
+INCLUDES: Final = ("rates", "status")
+COMPARISONS: Final = ("previous",)
+GROUPINGS: Final = ("sequence", "template")
+LIMITS: Final = range(1, 1001)
+
+_DATE: Final = (
+    r"(?:(?:19|20|21)[0-9]{2}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])))"
+)
+_TIME_OF_DAY: Final = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+_OFFSET: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
+_TIME: Final = {
+    "type": "string",
+    "pattern": f"^{_DATE}(?:{_TIME_OF_DAY}{_OFFSET})?$",
+    "examples": ["2025-09-01T00:00:00.000Z", "2025-09-01"],
+}
+
+PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
+    "period": {
+        "description": "The length of a point.",
+        "schema": {"type": "string", "enum": list(PERIODS), "default": DEFAULT_PERIOD},
+    },
+    "from": {
+        "description": "Start, ISO 8601. Default: so that 24 hours, 30 days, 12 weeks or 12 months come.",
+        "schema": _TIME,
+    },
+    "to": {"description": "End, included, ISO 8601. Default: now.", "schema": _TIME},
+    "timezone": {
+        "description": "An IANA zone whose days, weeks and months are meant, and in which a date alone or a "
+        "time without an offset is read. It must lie on whole hours in the range. Default: UTC.",
+        "schema": {"type": "string", "format": "iana-timezone", "examples": ["Europe/Berlin"]},
+    },
+    "include": {
+        "description": "What to add, with commas between: `rates` beside all counts, `status` to each point "
+        "(`partial`: runs past `complete_through`; `provisional`: events may still be counted in it, "
+        "until 92 days after its end; `final`).",
+        "schema": {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}, "minItems": 1},
+        "style": "form",
+        "explode": False,
+    },
+    "compare": {
+        "description": "`previous` adds the totals of as many whole periods before the first point, and the "
+        "change since: a part of what it was, null where that was 0.",
+        "schema": {"type": "string", "enum": list(COMPARISONS)},
+    },
+    "group_by": {
+        "description": "Adds the `groups` that sent most, and all else as `others` (mails without one too), "
+        "so that they add up to the totals.",
+        "schema": {"type": "string", "enum": list(GROUPINGS)},
+    },
+    "limit": {
+        "description": "How many at most: groups (10 by default, only with `group_by`) or ids (100).",
+        "schema": {"type": "integer", "minimum": LIMITS[0], "maximum": LIMITS[-1]},
+    },
+    "cursor": {
+        "description": "The `next_cursor` of the page before.",
+        "schema": {"type": "string", "format": "cursor"},
+    },
+}
+"""Name to its OpenAPI description."""
+
+SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "include", "compare")
+TENANT_PARAMETERS: Final = (*SCOPE_PARAMETERS, "group_by", "limit")
+PAGE_PARAMETERS: Final = ("limit", "cursor")
+"""What each route knows. Any other parameter is refused by name."""
+
+
+def read_parameters(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of a request, each at most once and none empty.
+
+    items: names and values in the order of the query string; known: the parameters of the route.
+    Raises: ApiError INVALID_PARAMETER.
+    """
+    given: dict[str, str] = {}
+    for name, value in items:
+        if name not in known:
+            raise ApiError(
+                INVALID_PARAMETER, f"There is no parameter `{name}` here. Known are {', '.join(known)}.", name
+            )
+        if name in given:
+            raise ApiError(INVALID_PARAMETER, f"`{name}` is given more than once.", name)
+        if not value:
+            raise ApiError(INVALID_PARAMETER, f"`{name}` is empty. Leave it out for its default.", name)
+        given[name] = value
+    return given

@@ -1,0 +1,99 @@
+"""From the query string to a question that was understood. Pure; the clock comes in as a number."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from api.errors import INVALID_PARAMETER, INVALID_TIMEZONE, ApiError
+from api.query.cursors import read_cursor
+from api.query.parameters import COMPARISONS, GROUPINGS, INCLUDES, LIMITS, read_parameters
+from api.query.rollup import Range, parse_range, range_before
+from api.query.zones import UTC, zone_of
+
+DEFAULT_GROUPS: Final = 10
+DEFAULT_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a metrics route is asked.
+
+    asked: the range; include: what is wanted beside the page's fields; previous: the span before where it is
+    compared with; group_by: `sequence` or `template` where groups are wanted, and how many; timezone:
+    as it was given.
+    """
+
+    asked: Range
+    include: frozenset[str]
+    previous: Range | None
+    group_by: str | None
+    groups: int
+    timezone: str | None
+
+    @property
+    def days(self) -> range:
+        """The days of counters that the answer needs."""
+        first = self.asked if self.previous is None else self.previous
+        return range(first.days.start, max(self.asked.days.stop, first.days.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuestion:
+    """What a listing is asked: up to `limit` ids that come after `after` (none: from the first)."""
+
+    limit: int
+    after: str | None
+
+
+def read_question(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms: int) -> Question:
+    """Understand a question about numbers.
+
+    items: names and values in the order of the query string; known: the parameters of the route.
+    Raises: ApiError, one of those with status 400.
+    """
+    given = read_parameters(items, known)
+    include = given.get("include")
+    wanted = frozenset() if include is None else frozenset(include.split(","))
+    if not wanted <= set(INCLUDES):
+        raise _not_one_of("include", INCLUDES, "or several of them with commas between")
+    compare, group_by = given.get("compare"), given.get("group_by")
+    if compare is not None and compare not in COMPARISONS:
+        raise _not_one_of("compare", COMPARISONS)
+    if group_by is not None and group_by not in GROUPINGS:
+        raise _not_one_of("group_by", GROUPINGS)
+    if group_by is None and "limit" in given:
+        raise ApiError(INVALID_PARAMETER, "`limit` says how many groups: give `group_by` too.", "limit")
+    timezone = given.get("timezone")
+    try:
+        zone = UTC if timezone is None else zone_of(timezone)
+    except KeyError:
+        raise ApiError(
+            INVALID_TIMEZONE,
+            "`timezone` must be a name of the IANA database, like Europe/Berlin.",
+            "timezone",
+        ) from None
+    asked = parse_range(given.get("period"), given.get("from"), given.get("to"), now_ms, zone)
+    previous = None if compare is None else range_before(asked)
+    return Question(asked, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
+
+
+def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuestion:
+    """Understand a question for known ids. Raises: ApiError INVALID_PARAMETER."""
+    given = read_parameters(items, known)
+    return PageQuestion(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))
+
+
+def _limit(given: dict[str, str], default: int) -> int:
+    text = given.get("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) in LIMITS):
+        raise ApiError(
+            INVALID_PARAMETER, f"`limit` must be a number from {LIMITS[0]} to {LIMITS[-1]:,}.", "limit"
+        )
+    return int(text)
+
+
+def _not_one_of(name: str, values: Iterable[str], more: str = "") -> ApiError:
+    words = f"`{name}` must be one of {', '.join(values)} {more}".strip()
+    return ApiError(INVALID_PARAMETER, f"{words}.", name)

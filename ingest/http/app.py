@@ -1,0 +1,149 @@
+"""The HTTP side of ingest, wired in one place: tests and the program enter by `create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from http import HTTPStatus
+
+import httpx
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from ingest.config import IngestSettings
+from ingest.errors import Problem, TryAgain
+from ingest.http.webhook import Webhook
+from ingest.log.publish import KafkaPublisher, Publisher
+from ingest.metrics import DISCONNECTED, IngestMetrics
+from ingest.sns import outbound
+from ingest.sns.certificates import Certificates
+from schemas.shared.server import Stop, problem
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(
+    settings: IngestSettings,
+    *,
+    publisher: Publisher | None = None,
+    http_transport: httpx.AsyncBaseTransport | None = None,
+    stop: Stop | None = None,
+) -> FastAPI:
+    """Wire the program.
+
+    publisher: where records go; none: to Kafka as the settings say. http_transport: what carries calls to
+    SNS; none: the network. Both are open while the app's lifespan runs. stop: told where the app can't go on.
+    Raises: KafkaException where the Kafka settings make no sense.
+    """
+    metrics = IngestMetrics()
+    client = outbound.new_client(http_transport)
+    records = publisher or KafkaPublisher(settings, (stop or Stop()).fail)
+    webhook = Webhook(
+        topic_arns=settings.sns_topic_arns,
+        certificates=Certificates(client, settings.sns_certificate_dir, metrics),
+        client=client,
+        publisher=records,
+        metrics=metrics,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not settings.sns_topic_arns:
+            log.warning("no topic is listed in SNS_TOPIC_ARNS, every message is refused")
+        async with client, records:
+            yield
+
+    app = FastAPI(
+        title="ses-metrics ingest",
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,  # a redirect goes where the request's Host says, and SNS would follow
+        routes=[Route("/webhooks/sns", _Deliveries(webhook, metrics), methods=["POST"])],
+    )
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unexpected)
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        try:
+            await records.check()
+        except TryAgain as failure:
+            return _answer(failure)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics")
+    async def expose() -> Response:
+        try:
+            await records.check()  # asked or not: an outage is told before an event meets it
+        except TryAgain:
+            metrics.ready.set(0)
+        else:
+            metrics.ready.set(1)
+        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return app
+
+
+class _Deliveries:
+    """The webhook's route, as plain ASGI: FastAPI's way to call a function costs as much as a signature."""
+
+    def __init__(self, webhook: Webhook, metrics: IngestMetrics) -> None:
+        self._webhook = webhook
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._take(Headers(scope=scope), receive)
+        await response(scope, receive, send)
+
+    async def _take(self, headers: Headers, receive: Receive) -> Response:
+        try:
+            outcome = await self._webhook.take(headers, receive)
+        except Problem as failure:
+            self._metrics.deliveries.labels(failure.reason).inc()
+            log.warning(
+                "delivery not taken", status=failure.status, reason=failure.reason, detail=failure.detail
+            )
+            return _answer(failure)
+        except ClientDisconnect:
+            self._metrics.deliveries.labels(DISCONNECTED).inc()
+            return Response(status_code=TryAgain.status)
+        self._metrics.deliveries.labels(outcome).inc()
+        return _taken(outcome)
+
+
+@cache
+def _taken(outcome: str) -> Response:
+    """What SNS is told of a delivery that needs nothing more; one object for all that end alike."""
+    return JSONResponse({"outcome": outcome})
+
+
+def _answer(failure: Problem) -> Response:
+    headers = {}
+    if isinstance(failure, TryAgain):
+        headers["Retry-After"] = "5"
+    if failure.closes:
+        headers["Connection"] = "close"
+    return problem(failure.code, failure.status, failure.detail, headers)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    """What the router refuses: a path or a method that does not exist."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("registered for HTTPException alone") from error
+    status = HTTPStatus(error.status_code)
+    return problem(status.name, status, f"{error.detail}.", error.headers)
+
+
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    """A defect of ours. A 5xx, so that SNS delivers again; the server logs the traceback."""
+    return problem("INTERNAL", HTTPStatus.INTERNAL_SERVER_ERROR, "An error of ours; it is logged.")

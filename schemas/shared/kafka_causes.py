@@ -1,0 +1,44 @@
+"""Why Kafka does not do what it is asked.
+
+A call of librdkafka that fails for a wrong password, CA or host name says only that time ran out; why is told
+beside it, to `error_cb`, again and again while it tries. So each client's `error_cb` is a `Causes`, which is
+asked when the call has failed.
+"""
+
+import time
+from typing import Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.shared.kafka_errors import describe, detail, is_cause
+
+log = structlog.get_logger(__name__)
+
+DETAIL_EVERY_S: Final = 60.0
+
+
+class Causes:
+    """The last cause that a client of librdkafka has told, from any thread."""
+
+    def __init__(self) -> None:
+        self._last: KafkaError | None = None
+        self._said = -DETAIL_EVERY_S
+
+    def hear(self, error: KafkaError) -> None:
+        """Take an error (`error_cb`); its own words, which name brokers, go to the log once a minute."""
+        if not is_cause(error):
+            return
+        self._last = error
+        now = time.monotonic()
+        if now - self._said >= DETAIL_EVERY_S:
+            self._said = now
+            log.warning("Kafka refuses the connection", detail=detail(error))
+
+    def why(self, error: KafkaError | KafkaException, wants: str = "") -> str:
+        """Why a call has failed, as a sentence without addresses. What was heard so far is done with.
+
+        error: of the call. wants: the right that it takes (`READ on ses-events`).
+        """
+        heard, self._last = self._last, None
+        return describe(error if heard is None or is_cause(error) else heard, wants=wants)

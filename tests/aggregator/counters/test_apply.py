@@ -1,0 +1,253 @@
+"""The counting script on a real Valkey: laws by Hypothesis, and each answer that it can give."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from random import Random
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aggregator.counters.connection import CALL_TIMEOUT_S
+from aggregator.counting.facts import Facts, Scopes
+from aggregator.counting.pack import pack
+from deploy.valkey import Valkey
+from schemas.counters import safe_id
+from schemas.kinds import KINDS
+from tests.aggregator.lanes import Lane, naive_count
+
+DAY = 20_000
+_names = count()
+shared = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+few_ids = st.sampled_from([None, "a", "b:{c}", "ü\x00%"])
+tenants = st.sampled_from(["one", "two:{x}", "drei ß\n"])
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> Facts:
+    kind = draw(st.integers(0, len(KINDS) - 1))
+    addresses: tuple[str | None, ...] = (None,)
+    if not KINDS[kind].per_message:
+        addresses = tuple(draw(st.lists(st.sampled_from("xyY"), min_size=1, max_size=3, unique=True)))
+    longest = 23 if KINDS[kind].body is None else 62 * 24 + 24
+    hour = draw(st.one_of(st.integers(0, 3), st.integers(0, longest)))
+    day = draw(st.sampled_from([DAY, DAY + 1, -1]))
+    message = draw(st.sampled_from("mnop"))
+    return Facts(Scopes(draw(tenants), draw(few_ids), draw(few_ids)), day, hour, message, kind, addresses)
+
+
+@pytest.fixture(scope="module")
+def client(redis_url: str) -> Iterator[Any]:
+    with redis.Redis.from_url(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def lane(client: Any) -> Lane:
+    return new_lane(client)
+
+
+def new_lane(client: Any) -> Lane:
+    return Lane(client, f"apply-{next(_names)}")
+
+
+def send(message: str, hour: int = 1, tenant: str = "one", *, day: int = DAY) -> Facts:
+    return Facts(Scopes(tenant, "seq", "tpl"), day, hour, message, 0, ("x",))
+
+
+def opened(hour: int) -> Facts:
+    return Facts(Scopes("one", None, "tpl"), DAY, hour, "m", 2, (None,))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=shared)
+@given(st.lists(facts(), max_size=40), st.randoms(use_true_random=False))
+def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Facts], random: Random) -> None:
+    """Any order, any duplicates, any batching give the counts of the naive model."""
+    told = events + random.choices(events, k=len(events) // 2) if events else []
+    random.shuffle(told)
+    lane, at, new = new_lane(client), 0, 0
+    while at < len(told):
+        batch = told[at : at + random.randint(1, 12)]
+        argument, number = pack([(0, at, at + len(batch), -1)], batch)
+        status, repeated = lane.send(argument)
+        assert status == b"OK"
+        assert isinstance(repeated, int)
+        new += number - repeated
+        at += len(batch)
+    expected = naive_count(events)
+    assert lane.cells({each.scopes.tenant for each in events}) == expected
+    assert new == sum(n for (_, scope, *_), n in expected.items() if scope == b"t"), "the metric of new facts"
+    assert lane.fence() == len(told)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=shared)
+@given(st.lists(facts(), min_size=1, max_size=20))
+def test_known_ids_are_those_that_a_fact_counted_for(client: Any, events: list[Facts]) -> None:
+    """A sequence or template is known once one fact counted for it, byte for byte."""
+    lane = new_lane(client)
+    lane.call([(0, 0, 1, -1)], events)
+    for tenant in {each.scopes.tenant for each in events}:
+        of = [each for each in events if each.scopes.tenant == tenant]
+        for letter, ids in (("s", {e.scopes.sequence for e in of}), ("t", {e.scopes.template for e in of})):
+            stored = client.smembers(f"{lane.key}:{letter}:{safe_id(tenant)}")
+            assert {member.decode() for member in stored} == ids - {None}
+    listed = client.smembers(f"{lane.key}:n")
+    assert listed == {safe_id(each.scopes.tenant).encode() for each in events}
+
+
+def test_a_later_report_of_an_earlier_fact_moves_the_count(lane: Lane) -> None:
+    """The count stands in the least hour, also across days, and the hour that it left goes down."""
+    for step, hour in enumerate((50, 3, 70, 2)):
+        assert lane.call([(0, step, step + 1, -1)], [opened(hour)])[0] == b"OK"
+    assert lane.cells(["one"]) == naive_count([opened(2)])
+
+
+def test_a_lane_that_is_not_there_is_gone(client: Any, lane: Lane) -> None:
+    """No hash is gone, never zero; so are other rules, another generation and a retired lane."""
+    moves = [(0, 0, 1, -1)]
+    stranger = new_lane(client)
+    client.delete(stranger.key)
+    assert stranger.call(moves, [send("m")]) == [b"GONE"]
+    assert not client.exists(stranger.key)
+    client.hset(stranger.key, mapping={"generation": stranger.generation, "rules": "others"})
+    assert stranger.call(moves, [send("m")]) == [b"GONE"]
+    client.hset(stranger.key, mapping={"generation": "another", "rules": stranger.rules})
+    assert stranger.call(moves, [send("m")]) == [b"GONE"]
+    client.hset(lane.key, "retired", "1")
+    assert lane.call(moves, [send("m")]) == [b"GONE"]
+    assert lane.keys() == stranger.keys() == []
+
+
+def test_a_fence_below_prev_is_a_gap_and_nothing_is_written(lane: Lane) -> None:
+    """Redis went back in time: the answer says where it stands, with events and without."""
+    lane.call([(3, 0, 5, -1)], [send("m")])
+    before = lane.cells(["one"])
+    assert lane.call([(3, 7, 9, -1)], [send("n")]) == [b"GAP", 3, 5]
+    assert lane.call([(0, 0, 1, 99), (3, 7, 9, 99)]) == [b"GAP", 3, 5]
+    assert (lane.fence(3), lane.fence(0), lane.cells(["one"])) == (5, 0, before)
+
+
+def test_a_fence_above_prev_asks_to_fold_again(lane: Lane) -> None:
+    """Somebody counted a part of the batch; applying the rest gives each event once."""
+    lane.call([(0, 0, 5, -1)], [send("m")])
+    assert lane.call([(0, 3, 9, -1)], [send("m"), send("n")]) == [b"FOLD", 0, 5]
+    assert lane.call([(0, 5, 9, -1)], [send("n")]) == [b"OK", 0]
+    assert lane.cells(["one"]) == naive_count([send("m"), send("n")])
+
+
+def test_moves_never_go_back(lane: Lane) -> None:
+    """A fence and a complete-through only grow, several in one call."""
+    assert lane.call([(0, 0, 8, 1000), (1, 0, 2, -1)]) == [b"OK", 0]
+    assert lane.call([(0, 4, 6, 900), (1, 1, 3, 5)]) == [b"OK", 0]
+    stored = lane.client.hgetall(lane.key)
+    expected = {b"f0": b"8", b"c0": b"1000", b"f1": b"3", b"c1": b"5"}
+    assert {name: stored[name] for name in expected} == expected
+
+
+def test_a_call_that_cannot_be_done_writes_nothing(lane: Lane) -> None:
+    """The script reads and computes all before its first write: a damaged key leaves no half call."""
+    damaged = f"{lane.key}:c:two:{DAY}"
+    lane.client.set(damaged, "not a hash")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        lane.call([(0, 0, 5, -1)], [send("m"), send("n", tenant="two")])
+    assert lane.fence() == 0
+    assert lane.keys() == [damaged.encode()]
+
+
+def test_out_of_memory_is_all_or_nothing(valkey_factory: Callable[[], Valkey]) -> None:
+    """A full Redis refuses the call as a whole; with room again the same call counts."""
+    with redis.Redis.from_url(valkey_factory().url) as full:
+        lane = Lane(full, "full")
+        full.config_set("maxmemory", "1")
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            lane.call([(0, 0, 2, -1)], [send("m"), send("n")])
+        assert (lane.fence(), lane.keys()) == (0, [])
+        full.config_set("maxmemory", "0")
+        assert lane.call([(0, 0, 2, -1)], [send("m"), send("n")]) == [b"OK", 0]
+        assert lane.cells(["one"]) == naive_count([send("m"), send("n")])
+
+
+def test_many_messages_of_a_day_stay_compact_and_exact(lane: Lane) -> None:
+    """A day that outgrows its layers gets bigger ones; every bucket stays in Redis's compact encoding."""
+    events = [send(f"m{n}", hour=n % 24) for n in range(12_000)]
+    at = 0
+    for size in (10, 990, 2000, 3000, 3000, 3000):
+        assert lane.call([(0, at, at + size, -1)], events[at : at + size]) == [b"OK", 0]
+        at += size
+    assert lane.call([(0, at, at + 3000, -1)], events[:3000]) == [b"OK", 3000]
+    assert lane.cells(["one"]) == naive_count(events)
+    buckets = lane.keys(f"m:one:{DAY}:*")
+    assert sum(lane.client.hlen(key) for key in buckets) == 12_000
+    assert {lane.client.object("encoding", key) for key in buckets} == {b"listpack"}
+    assert len(lane.client.get(f"{lane.key}:m:one:{DAY}").split()) > 2, "it needed more than one layer"
+
+
+def test_the_next_day_begins_with_the_size_of_the_last(lane: Lane) -> None:
+    """A tenant's volume is known from yesterday, or from the same day a week ago."""
+    for at in range(0, 9000, 3000):
+        lane.call([(0, at, at + 3000, -1)], [send(f"m{n}") for n in range(at, at + 3000)])
+    first = {}
+    for at, later in enumerate((1, 3, 7), start=9000):
+        lane.call([(0, at, at + 1, -1)], [send("next", day=DAY + later)])
+        first[later] = int(lane.client.get(f"{lane.key}:m:one:{DAY + later}").split()[0])
+    assert first[1] == first[7] > first[3] == 8
+
+
+def test_state_is_kept_and_then_expires(lane: Lane) -> None:
+    """Dedupe state goes 14 days after the later of its last write and 78 days after the send, not sooner."""
+    now = lane.client.time()[0]
+    today = now // 86400
+    lane.call([(0, 0, 1, -1)], [send("old", day=today - 200)])
+    lane.call([(0, 1, 2, -1)], [send("new", day=today)])
+    for day, least in ((today - 200, now + 14 * 86400), (today, (today + 79) * 86400 + 14 * 86400)):
+        keys = [f"{lane.key}:m:one:{day}", *lane.keys(f"m:one:{day}:*")]
+        assert len(keys) == 2
+        for key in keys:
+            assert least <= lane.client.expiretime(key) <= least + 86400
+    assert lane.client.ttl(f"{lane.key}:c:one:{today}") == -1
+
+
+def test_a_late_write_keeps_old_state_longer(lane: Lane) -> None:
+    """An entry that changes long after its send day is kept for 14 days from then on."""
+    day = lane.client.time()[0] // 86400 - 200
+    lane.call([(0, 0, 1, -1)], [send("m", 5, day=day)])
+    keys = [f"{lane.key}:m:one:{day}", *lane.keys(f"m:one:{day}:*")]
+    for key in keys:
+        lane.client.expire(key, 60)
+    lane.call([(0, 1, 2, -1)], [send("m", 4, day=day)])
+    assert all(lane.client.ttl(key) > 13 * 86400 for key in keys)
+
+
+def test_thousands_of_scopes_and_recipients_in_one_call(lane: Lane) -> None:
+    """More arguments than Lua's stack takes are sent in slices."""
+    wide = [Facts(Scopes("one", f"s{n}", f"t{n}"), DAY, 0, f"m{n}", 0, ("x",)) for n in range(5000)]
+    one = Facts(Scopes("one", None, None), DAY, 0, "all", 1, tuple(f"r{n}" for n in range(9000)))
+    assert lane.call([(0, 0, 1, -1)], [*wide, one]) == [b"OK", 0]
+    assert lane.cells(["one"]) == naive_count([*wide, one])
+
+
+def test_counts_of_any_size_are_packed_and_read_back(lane: Lane) -> None:
+    """Bags hold one count, some, more than a byte and more than two bytes of them in one cell."""
+    expected = 0
+    for at, size in enumerate((1, 3, 250, 3, 70_000, 1)):
+        many = Facts(Scopes("one", None, None), DAY, 7, f"m{at}", 1, tuple(str(n) for n in range(size)))
+        assert lane.call([(0, at, at + 1, -1)], [many]) == [b"OK", 0]
+        expected += size
+        assert lane.cells(["one"]) == {("one", b"t", DAY, 7, "delivered"): expected}
+
+
+def test_what_a_call_costs_grows_with_its_facts_and_not_faster(valkey_factory: Callable[[], Valkey]) -> None:
+    """A repeated event of very many recipients is answered within what a caller waits for.
+
+    Where each fact that is taken back cost as much as all before it, this one took most of a minute, and
+    Redis served nobody meanwhile. No event that is read has so many (`facts.ADDRESSES_MAX`).
+    """
+    with redis.Redis.from_url(valkey_factory().url, socket_timeout=CALL_TIMEOUT_S) as alone:
+        lane, number = Lane(alone, "many"), 150_000
+        many = Facts(Scopes("one", "s", "t"), DAY, 0, "m", 1, tuple(str(n) for n in range(number)))
+        assert lane.call([(0, 0, 1, -1)], [many]) == [b"OK", 0]
+        assert lane.call([(0, 1, 2, -1)], [many]) == [b"OK", number]
+        assert lane.cells(["one"]) == naive_count([many])

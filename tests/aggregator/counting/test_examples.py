@@ -1,0 +1,148 @@
+"""The examples beside the contracts: each has its outcome, and none is left out."""
+
+from importlib.resources import files
+from typing import Final
+
+import pytest
+
+from aggregator.counting.facts import Facts, Reader, Refusal
+from aggregator.counting.rules import Rules
+from schemas.kinds import FIELDS
+from tests.aggregator.law import instant, stated
+
+EXAMPLES: Final = files("schemas") / "examples"
+RECORD_MS: Final = instant("2026-03-04T12:00:00.000Z") or 0
+
+ACME: Final = ("acme", "welcome", "welcome-1")
+ADA: Final = ("ada@example.com",)
+MESSAGE: Final = (None,)
+MORNING: Final = "2026-03-02T09"
+EVENING: Final = "2026-03-02T18"
+
+COUNTED: Final[dict[str, tuple[tuple[str, str | None, str | None], str, tuple[str | None, ...], str]]] = {
+    "send": (ACME, "sent", ADA, MORNING),
+    "send-to-three-one-twice": (ACME, "sent", (*ADA, "Ada@example.com", "bob@example.org"), MORNING),
+    "send-of-a-template-without-subject": (ACME, "sent", ADA, MORNING),
+    "delivery": (ACME, "delivered", ADA, MORNING),
+    "open": (ACME, "opened", MESSAGE, EVENING),
+    "open-by-a-machine": (ACME, "opened", MESSAGE, MORNING),
+    "click": (ACME, "clicked", MESSAGE, EVENING),
+    "click-without-scopes": (("acme", None, None), "clicked", MESSAGE, EVENING),
+    "bounce": (ACME, "bounced", ADA, MORNING),
+    "bounce-before-the-send": (ACME, "bounced", ADA, MORNING),
+    "complaint": (ACME, "complained", ADA, "2026-03-03T07"),
+    "complaint-without-feedback-type": (ACME, "complained", ADA, "2026-03-03T07"),
+    "strange-ids": (("a:{b}@c.d", "%7Bx%7D", "Größe \N{SLIGHTLY SMILING FACE}"), "opened", MESSAGE, EVENING),
+    "time-with-offset": (ACME, "delivered", ADA, MORNING),
+    "eventbridge-click": (ACME, "clicked", MESSAGE, EVENING),
+    "eventbridge-complaint": (ACME, "complained", ADA, "2026-03-03T07"),
+    "notification-with-tags": (ACME, "delivered", ADA, MORNING),
+}
+"""Scopes, field, recipients, and the hour that the facts count in."""
+
+PASSED: Final = {
+    "reject": "ignored",
+    "rendering-failure": "ignored",
+    "delivery-delay": "ignored",
+    "subscription": "ignored",
+    "inbound-mail": "ignored",
+    "type-of-tomorrow": "ignored",
+    "no-type": "ignored",
+    "retracted-complaint": "ignored",
+    "eventbridge-rejected": "ignored",
+    "envelope-in-an-envelope": "ignored",
+    "notification-untagged": "untagged",
+    "nobody": "empty",
+    "open-after-the-horizon": "late",
+    "mail-of-long-ago": "stale",
+    "mail-of-1970": "stale",
+}
+
+DEAD_LETTERS: Final = {
+    "unreadable-empty",
+    "unreadable-words",
+    "unreadable-cut-short",
+    "unreadable-byte-order-mark",
+    "unreadable-two-in-one",
+    "unreadable-nan",
+    "unreadable-lone-surrogate",
+    "unreadable-latin-1",
+    "unreadable-nested",
+    "unreadable-list",
+    "unreadable-type-is-no-text",
+    "unreadable-no-mail",
+    "unreadable-no-message-id",
+    "unreadable-recipients-as-objects",
+    "unreadable-recipients-as-text",
+    "unreadable-no-recipients",
+    "bad_tag-text",
+    "bad_tag-null",
+    "bad_tag-list-of-tags",
+    "bad_tag-256-bytes",
+    "bad_tag-without-tenant",
+    "no_tenant",
+    "no_tenant-no-tags",
+    "bad_time-no-zone",
+    "bad_time-number",
+    "bad_time-leap-second",
+    "bad_time-no-body",
+    "future",
+    "too_large-1001-recipients",
+}
+"""A name begins with its reason."""
+
+
+def example(folder: str, name: str) -> bytes:
+    return (EXAMPLES / folder / f"{name}.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_an_example_that_counts(name: str) -> None:
+    """Its facts are those of the table, in the hour of the table."""
+    (tenant, sequence, template), field, recipients, hour = COUNTED[name]
+    value = example("counted", name)
+    outcome = Reader(Rules()).read(value, RECORD_MS)
+    assert isinstance(outcome, Facts)
+    assert outcome.scopes == (tenant, sequence, template)
+    assert (FIELDS[outcome.kind], outcome.recipients) == (field, recipients)
+    assert (outcome.day * 24 + outcome.hour) * 3_600_000 == instant(f"{hour}:00:00Z")
+    assert len(stated(value, RECORD_MS)) == len(recipients)
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_an_example_that_is_passed_over(name: str) -> None:
+    value = example("ignored", name)
+    assert Reader(Rules()).read(value, RECORD_MS) == stated(value, RECORD_MS) == PASSED[name]
+
+
+@pytest.mark.parametrize("name", sorted(DEAD_LETTERS))
+def test_an_example_that_is_a_dead_letter(name: str) -> None:
+    value = example("dead-letter", name)
+    outcome = Reader(Rules()).read(value, RECORD_MS)
+    assert outcome is Refusal(name.partition("-")[0])
+    assert outcome == stated(value, RECORD_MS)
+
+
+def test_a_default_tenant_counts_the_older_notification_for_it() -> None:
+    outcome = Reader(Rules(default_tenant="house")).read(
+        example("ignored", "notification-untagged"), RECORD_MS
+    )
+    assert isinstance(outcome, Facts)
+    assert (outcome.scopes.tenant, FIELDS[outcome.kind], len(outcome.recipients)) == ("house", "bounced", 2)
+
+
+def test_there_is_an_example_of_every_kind_and_every_reason() -> None:
+    assert {field for _, field, _, _ in COUNTED.values()} == set(FIELDS)
+    assert {name.partition("-")[0] for name in DEAD_LETTERS} == {str(reason) for reason in Refusal}
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"), [("counted", set(COUNTED)), ("ignored", set(PASSED)), ("dead-letter", DEAD_LETTERS)]
+)
+def test_no_example_is_unused(folder: str, names: set[str]) -> None:
+    """A file without a row in the tables above would prove nothing."""
+    assert {each.name for each in (EXAMPLES / folder).iterdir()} == {f"{name}.json" for name in names}
+
+
+def test_examples_are_in_their_three_folders() -> None:
+    assert {each.name for each in EXAMPLES.iterdir()} == {"README.md", "counted", "ignored", "dead-letter"}

