@@ -52,7 +52,7 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 cli.command()(commands.rebuild)
 cli.command()(commands.verify)
 cli.add_typer(commands.generations_cli, name="generations")
-cli.add_typer(commands.letters_cli, name="dead-letters")
+cli.add_typer(commands.dead_letters_cli, name="dead-letters")
 
 
 @cli.command(help=_AUDIT_HELP)

@@ -24,7 +24,7 @@ from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Difference
 from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError, RefusedError
-from aggregator.log.redrive import CannotRedriveError, Letters
+from aggregator.log.redrive import CannotRedriveError, DeadLetterTopic
 from aggregator.proof.verify import Verifier
 from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
 from aggregator.rebuild.rebuild import Rebuild, Report
@@ -35,13 +35,15 @@ ROWS_SHOWN: Final = 50
 PIPED_WIDTH: Final = 100_000
 """Of a table that does not go to a terminal: as wide as what it holds."""
 
-letters_cli = typer.Typer(no_args_is_help=True, help="What could not be read: list, show, redrive, purge.")
+dead_letters_cli = typer.Typer(
+    no_args_is_help=True, help="What could not be read: list, show, redrive, purge."
+)
 generations_cli = typer.Typer(no_args_is_help=True, help="What Redis holds: list, drop, restore.")
 _err = Console(stderr=True, soft_wrap=True)
 _out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for scripts.")]
-Reason = Annotated[str | None, typer.Option(help="Only letters of this reason.")]
+Reason = Annotated[str | None, typer.Option(help="Only dead letters of this reason.")]
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -252,18 +254,18 @@ def restore_generation() -> None:
     _out.print(f"generation {after.name} is live again, {before.name} is retired")
 
 
-@letters_cli.command("list")
-def list_letters(*, samples: int = 3, as_json: Json = False) -> None:
-    """How many letters there are of each reason, and the keys of some."""
-    letters: dict[str, list[str]] = {}
+@dead_letters_cli.command("list")
+def list_dead_letters(*, samples: int = 3, as_json: Json = False) -> None:
+    """How many dead letters there are of each reason, and the keys of some."""
+    dead_letters: dict[str, list[str]] = {}
     try:
-        for letter in Letters(AggregatorSettings()).read():
-            letters.setdefault(letter.reason, []).append(letter.key)
+        for dead_letter in DeadLetterTopic(AggregatorSettings()).read():
+            dead_letters.setdefault(dead_letter.reason, []).append(dead_letter.key)
     except PostponedError as error:
         raise _fail(error) from error
     rows = [
         {"reason": reason, "letters": len(keys), "samples": keys[:samples]}
-        for reason, keys in sorted(letters.items())
+        for reason, keys in sorted(dead_letters.items())
     ]
     if as_json:
         _print_json({"reasons": rows})
@@ -271,11 +273,11 @@ def list_letters(*, samples: int = 3, as_json: Json = False) -> None:
         _out.print(_table("Dead letters", rows) if rows else "no dead letters")
 
 
-@letters_cli.command("show")
-def show_letter(key: Annotated[str, typer.Argument(help="topic:partition:offset")]) -> None:
-    """The original bytes of one letter, on stdout."""
+@dead_letters_cli.command("show")
+def show_dead_letter(key: Annotated[str, typer.Argument(help="topic:partition:offset")]) -> None:
+    """The original bytes of one dead letter, on stdout."""
     try:
-        found = next((each for each in Letters(AggregatorSettings()).read() if each.key == key), None)
+        found = next((each for each in DeadLetterTopic(AggregatorSettings()).read() if each.key == key), None)
     except PostponedError as error:
         raise _fail(error) from error
     if found is None:
@@ -284,32 +286,32 @@ def show_letter(key: Annotated[str, typer.Argument(help="topic:partition:offset"
     sys.stdout.buffer.write(found.value or b"")
 
 
-@letters_cli.command("redrive")
-def redrive_letters(
+@dead_letters_cli.command("redrive")
+def redrive_dead_letters(
     *,
     reason: Reason = None,
     old: Annotated[bool, typer.Option("--old", help="Also records of more than 14 days ago.")] = False,
 ) -> None:
-    """Put letters back on the events topic, with their own key and time. Doing it twice counts once."""
+    """Put dead letters back on the events topic, with their own key and time. Doing it twice counts once."""
     try:
         now_ms = time.time_ns() // 1_000_000
-        done = Letters(AggregatorSettings()).redrive(reason=reason, now_ms=now_ms, old=old)
+        done = DeadLetterTopic(AggregatorSettings()).redrive(reason=reason, now_ms=now_ms, old=old)
     except (PostponedError, CannotRedriveError) as error:
         raise _fail(error) from error
-    _out.print(f"{done.letters:,} records are on the events topic again")
+    _out.print(f"{done.dead_letters:,} records are on the events topic again")
     if done.left:
-        _out.print(f"{done.left:,} are too large and were left: their letters hold only a part of them")
+        _out.print(f"{done.left:,} are too large and were left: their dead letters hold only a part of them")
     if done.old:
         _out.print(f"{done.old:,} of them are more than 14 days old: now run `python -m aggregator rebuild`")
 
 
-@letters_cli.command("purge")
-def purge_letters(*, yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False) -> None:
-    """Delete all letters there are now."""
+@dead_letters_cli.command("purge")
+def purge_dead_letters(*, yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False) -> None:
+    """Delete all dead letters there are now."""
     if not yes:
         raise typer.BadParameter("this cannot be undone: say --yes")
     try:
-        _out.print(f"{Letters(AggregatorSettings()).purge():,} records deleted")
+        _out.print(f"{DeadLetterTopic(AggregatorSettings()).purge():,} records deleted")
     except PostponedError as error:
         raise _fail(error) from error
 

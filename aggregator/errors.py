@@ -6,7 +6,7 @@ class RefusedError(Exception):
 
 
 class PostponedError(Exception):
-    """Nothing can be counted for now: wait, begin again at the fences."""
+    """Nothing can be counted for now: wait, begin again at the checkpoints."""
 
 
 class StoreUnavailableError(PostponedError):
@@ -29,7 +29,7 @@ class UndeliveredError(PostponedError):
     """Kafka did not acknowledge a dead letter: its record must not be passed."""
 
 
-class StoreUnfitError(PostponedError):
+class StoreUnsupportedError(PostponedError):
     """This Redis could lose counts: it is too old, or it evicts keys."""
 
 
@@ -63,4 +63,4 @@ class OtherLogError(PostponedError):
 
 
 class RolledBackError(PostponedError):
-    """A fence is below what was counted: Redis went back in time. Read further back."""
+    """A checkpoint is below what was counted: Redis went back in time. Read further back."""

@@ -9,15 +9,15 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from aggregator.counting.facts import Passed, Refusal
+from aggregator.counting.facts import Refusal, Skipped
 
 Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lost batch", "stalled"]
-"""Why counting begins at the fences; a label, so one of a few words."""
+"""Why counting begins at the checkpoints; a label, so one of a few words."""
 
 RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])
 FACTS: Final = Counter("aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"])
 DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters acknowledged by Kafka", ["reason"])
-BEGINS: Final = Counter("aggregator_begins", "Times that counting began again at the fences", ["why"])
+RESYNCS: Final = Counter("aggregator_begins", "Times that counting began again at the checkpoints", ["why"])
 ROLLBACKS: Final = Counter(
     "aggregator_redis_rollbacks", "Times that Redis was found to have gone back in time"
 )
@@ -32,7 +32,7 @@ LAG_SECONDS: Final = Gauge(
 )
 READY: Final = Gauge("aggregator_ready", "1 where the worker counts or has no partition to count")
 APPLY_SECONDS: Final = Histogram(
-    "aggregator_apply_seconds", "From a batch's hand-over to its acknowledgement"
+    "aggregator_apply_seconds", "From a batch's submission to its acknowledgement"
 )
 
 AUDIT: Final = CollectorRegistry()
@@ -57,7 +57,7 @@ def _bear(counter: Counter, values: Iterable[str]) -> None:
         counter.labels(value)
 
 
-_bear(RECORDS, ("counted", *Passed, *Refusal))
+_bear(RECORDS, ("counted", *Skipped, *Refusal))
 _bear(FACTS, ("new", "repeated"))
 _bear(DEAD_LETTERS, Refusal)
-_bear(BEGINS, get_args(Why))
+_bear(RESYNCS, get_args(Why))

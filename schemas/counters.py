@@ -8,12 +8,12 @@ put them into one hash slot, so that one script call may touch them all on a Red
                                     `aggregator/counters/record.lua` alone writes it
     {ses-metrics}:lease       string  token of the rebuild that runs; expires within seconds of its death
     LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), and for each partition
-                                    `f<partition>`, the fence (next offset; none is 0), and `c<partition>`,
-                                    complete-through (ms); `retired`, `successor` and `barred`: see
-                                    `aggregator/counters/lane.lua`
+                                    `f<partition>`, the checkpoint (next offset; none is 0), and
+                                    `c<partition>`, complete-through (ms); `retired`, `successor` and
+                                    `barred`: see `aggregator/counters/lane.lua`
     LANE:n                    set   the tenants (made safe) that have counters
     LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
-    LANE:c:TENANT:DAY         hash  scope -> bag: the counts of that day, see `unpack_bag`
+    LANE:c:TENANT:DAY         hash  scope -> packed counter: the counts of that day, see `unpack_counter`
     LANE:s:TENANT             set   the known sequences (raw ids)
     LANE:t:TENANT             set   the known templates (raw ids)
     LANE:m:TENANT:SENDDAY     string  sizes of the message state's layers, and the entries in the last one
@@ -47,7 +47,7 @@ CELLS: Final = HOURS * len(KINDS)
 """A cell is `hour * len(KINDS) + index of the kind`: one number of one day."""
 
 MANY, SEVERAL, MINUS = 253, 254, 255
-assert CELLS <= MANY, "cells and the marks of a bag share one byte"
+assert CELLS <= MANY, "cells and the marks of a packed counter share one byte"
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A generation in the record.
 
     attempt: of one that is `closing`, the token of the lease under which its rebuild does so.
-    start: the fences it began with, where it does not begin at the start of the log: what was begun as
+    start: the checkpoints it began with, where it does not begin at the start of the log: what was begun as
     partial counters must not be finished as whole ones.
     """
 
@@ -169,31 +169,32 @@ def template_scope(template: str) -> bytes:
     return b"p" + template.encode()
 
 
-def unpack_bag(bag: bytes) -> list[int]:
+def unpack_counter(packed_counter: bytes) -> list[int]:
     """The counts of one scope and day.
 
-    bag: two bytes (little endian) with the length of the packed part, the packed part, and what came
+    packed_counter: two bytes (little endian) with the length of the packed part, the packed part, and what
+    came
         since. Both parts are items: a cell is one count; 255 and a cell take one back; 254, a cell and a
         byte are that many counts; 253, a cell and four bytes (little endian) are that many.
     Returns: `CELLS` counts, by cell.
-    Raises: ValueError where the bag ends within an item or names no cell: the counter is damaged.
+    Raises: ValueError where the packed counter ends within an item or names no cell: the counter is damaged.
     """
     counts = [0] * CELLS
-    at, end = 2, len(bag)
+    at, end = 2, len(packed_counter)
     try:
         while at < end:
-            mark = bag[at]
+            mark = packed_counter[at]
             if mark < CELLS:
                 counts[mark] += 1
                 at += 1
             elif mark == MINUS:
-                counts[bag[at + 1]] -= 1
+                counts[packed_counter[at + 1]] -= 1
                 at += 2
             elif mark == SEVERAL:
-                counts[bag[at + 1]] += bag[at + 2]
+                counts[packed_counter[at + 1]] += packed_counter[at + 2]
                 at += 3
             elif mark == MANY and at + 6 <= end:
-                counts[bag[at + 1]] += int.from_bytes(bag[at + 2 : at + 6], "little")
+                counts[packed_counter[at + 1]] += int.from_bytes(packed_counter[at + 2 : at + 6], "little")
                 at += 6
             else:
                 raise ValueError(f"damaged counter: mark {mark} at byte {at}")

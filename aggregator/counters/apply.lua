@@ -1,13 +1,13 @@
 --[[
-apply: count facts in one lane and move its fences, all or nothing.
+apply: count facts in one lane and move its checkpoints, all or nothing.
 
 Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash slot)
-  LANE                     hash    generation, rules, retired; f<partition>: the fence, every event of the
+  LANE                     hash    generation, rules, retired; f<partition>: the checkpoint, every event of the
                                    partition below it is counted in this lane and none at or above;
                                    c<partition>: complete-through in ms
   LANE:n                   set     tenants that have counters
   LANE:d:TENANT            set     days that have counters
-  LANE:c:TENANT:DAY        hash    scope -> bag (counts of that day)
+  LANE:c:TENANT:DAY        hash    scope -> packed counter (counts of that day)
   LANE:s:TENANT            set     known sequences
   LANE:t:TENANT            set     known templates
   LANE:m:TENANT:DAY        string  layers of the state of messages sent that day: "SIZE SIZE ... COUNT",
@@ -20,10 +20,10 @@ Arguments
     moves  = {{partition, prev, end, complete-through or -1}, ...}
     facts  = {kinds, digits, tenants}, all from between `prev` and `end` of the moves; or false: only move
     kinds  = how many kinds there are
-    digits = for each plane {{kind, divisor, size}, ...}: a state is a number of mixed radix, a digit for
-             each kind of its plane: 0 where the kind is not counted, else the hour it is counted in + 1
+    digits = for each key group {{kind, divisor, size}, ...}: a state is a number of mixed radix, a digit for
+             each kind of its key group: 0 where the kind is not counted, else the hour it is counted in + 1
     tenant = {TENANT, sequences, templates, days, counts}
-    day    = {DAY, spreads, ids, states, planes, scopes}: a column each, by rising spread; spread * SIZE / 2^32
+    day    = {DAY, bucket hashes, ids, states, key groups, scopes}: a column each, by rising bucket hash; bucket hash * SIZE / 2^32
              is the bucket of an id; states are decimal; scopes = index of the sequence * 65536 + index of the
              template, 0 for none
     counts = {{DAY, scopes, tails}, ...}: what to count if every fact were new
@@ -31,8 +31,8 @@ Arguments
 Answers
   {'OK', repeated}            done; `repeated` of the facts were counted before
   {'GONE'}                    the lane is not there, retired, or of other rules
-  {'GAP', partition, fence}   the fence is below `prev`: this Redis went back in time
-  {'FOLD', partition, fence}  the fence is above `prev`: facts below it must be left out
+  {'GAP', partition, checkpoint}   the checkpoint is below `prev`: this Redis went back in time
+  {'FOLD', partition, checkpoint}  the checkpoint is above `prev`: facts below it must be left out
 
 Why so: a script that fails half way is not rolled back, so it reads and computes everything first and
 writes last. The caller counts each call as if all facts were new; only facts whose message is known
@@ -48,7 +48,7 @@ local moves, facts = input[1], input[2]
 local SLICE = 3000           -- arguments of one command: Lua's stack takes fewer than 8000
 local FILL = 200             -- entries of a bucket on average; a hash stays compact up to 512
 local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown tenant; of the next layer to the last
-local SPAN = 4294967296      -- of a spread
+local SPAN = 4294967296      -- of a bucket hash
 local KEPT = 79 * 86400      -- from the start of the send day: 78 days after any send in it
 local GRACE = 14 * 86400     -- state goes this long after KEPT or, where that is later, its last write
 local MANY, SEVERAL, MINUS = 253, 254, 255
@@ -79,10 +79,10 @@ local head = ask('HMGET', lane, fields, 1, #fields)
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end
 for i = 1, #moves do
   local partition, prev, upto, through = unpack(moves[i])
-  local fence = tonumber(head[2 + 2 * i] or '0')
-  if fence < prev then return {'GAP', partition, fence} end
-  if facts and fence > prev then return {'FOLD', partition, fence} end
-  if upto > fence then write('HSET', lane, {fields[2 + 2 * i], format('%d', upto)}) end
+  local checkpoint = tonumber(head[2 + 2 * i] or '0')
+  if checkpoint < prev then return {'GAP', partition, checkpoint} end
+  if facts and checkpoint > prev then return {'FOLD', partition, checkpoint} end
+  if upto > checkpoint then write('HSET', lane, {fields[2 + 2 * i], format('%d', upto)}) end
   if through > tonumber(head[3 + 2 * i] or '-1') then
     write('HSET', lane, {fields[3 + 2 * i], format('%d', through)})
   end
@@ -121,9 +121,9 @@ end
 -- 2. The states of one send day: look each id up in every layer, correct what is there, place what is new.
 --    Layers never change their size, so an id stays where it is; a day that outgrows its layers gets a bigger
 --    one for what comes, and a new day begins with what yesterday, or this day last week, needed.
---    The columns come by rising spread, so the ids of a bucket stand side by side in each layer.
+--    The columns come by rising bucket hash, so the ids of a bucket stand side by side in each layer.
 local function remember(tenant, block, digits, back)
-  local day, spreads, ids, states, planes, scopes = unpack(block)
+  local day, bucket_hashes, ids, states, key_groups, scopes = unpack(block)
   local base = lane .. ':m:' .. tenant .. ':'
   local meta = format('%s%d', base, day)
   local sizes, count = layers(meta)
@@ -135,9 +135,9 @@ local function remember(tenant, block, digits, back)
   local function by_bucket(layer, each)
     local size, prefix, n, from = sizes[layer], format('%s:%d:', meta, layer), #ids, 1
     while from <= n do
-      local bucket = floor(spreads[from] * size / SPAN)
+      local bucket = floor(bucket_hashes[from] * size / SPAN)
       local top, to = (bucket + 1) * SPAN, from
-      while to < n and spreads[to + 1] * size < top do to = to + 1 end
+      while to < n and bucket_hashes[to + 1] * size < top do to = to + 1 end
       each(format('%s%d', prefix, bucket), from, to)
       from = to + 1
     end
@@ -153,7 +153,7 @@ local function remember(tenant, block, digits, back)
         if state then
           known = known + 1
           state = tonumber(state)
-          local merged = merge(digits[planes[i]], state, tonumber(states[i]), scopes[i], day, back)
+          local merged = merge(digits[key_groups[i]], state, tonumber(states[i]), scopes[i], day, back)
           if merged ~= state then
             list[#list + 1] = ids[i]
             list[#list + 1] = format('%d', merged)
@@ -168,10 +168,10 @@ local function remember(tenant, block, digits, back)
     if known > 0 then
       local columns = {{}, {}, {}, {}, {}}
       for n, i in ipairs(left) do
-        columns[1][n], columns[2][n], columns[3][n] = spreads[i], ids[i], states[i]
-        columns[4][n], columns[5][n] = planes[i], scopes[i]
+        columns[1][n], columns[2][n], columns[3][n] = bucket_hashes[i], ids[i], states[i]
+        columns[4][n], columns[5][n] = key_groups[i], scopes[i]
       end
-      spreads, ids, states, planes, scopes = unpack(columns)
+      bucket_hashes, ids, states, key_groups, scopes = unpack(columns)
     end
   end
 
@@ -203,17 +203,17 @@ local function remember(tenant, block, digits, back)
   write('SET', meta, {concat(sizes, ' '), 'EXAT', expires})
 end
 
--- A bag with its tail packed: see `unpack_bag` in schemas/counters.py.
-local function pack(bag)
+-- A packed counter with its tail packed: see `unpack_counter` in schemas/counters.py.
+local function pack(packed_counter)
   local counts, cells, at = {}, {}, 3
-  while at <= #bag do
-    local mark, cell, n = byte(bag, at), byte(bag, at + 1), nil
+  while at <= #packed_counter do
+    local mark, cell, n = byte(packed_counter, at), byte(packed_counter, at + 1), nil
     if mark == MINUS then
       n, at = -1, at + 2
     elseif mark == SEVERAL then
-      n, at = byte(bag, at + 2), at + 3
+      n, at = byte(packed_counter, at + 2), at + 3
     elseif mark == MANY then
-      local a, b, c, d = byte(bag, at + 2, at + 5)
+      local a, b, c, d = byte(packed_counter, at + 2, at + 5)
       n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 6
     else
       cell, n, at = mark, 1, at + 1
@@ -243,19 +243,19 @@ local function pack(bag)
   return char(#packed % 256, floor(#packed / 256)) .. packed
 end
 
--- 3. The counts of one tenant and day. A scope's first bag of a day is when its id may become known.
+-- 3. The counts of one tenant and day. A scope's first packed counter of a day is when its id may become known.
 local function count_day(tenant, day, scopes, tails)
   local key = format('%s:c:%s:%d', lane, tenant, day)
-  local bags, list, sequences, templates = ask('HMGET', key, scopes, 1, #scopes), {}, {}, {}
+  local packed_counters, list, sequences, templates = ask('HMGET', key, scopes, 1, #scopes), {}, {}, {}
   for i = 1, #scopes do
-    local scope, bag = scopes[i], bags[i]
-    if bag then
-      bag = bag .. tails[i]
-      local low, high = byte(bag, 1, 2)
+    local scope, packed_counter = scopes[i], packed_counters[i]
+    if packed_counter then
+      packed_counter = packed_counter .. tails[i]
+      local low, high = byte(packed_counter, 1, 2)
       local packed = low + 256 * high
-      if #bag - 2 - packed > packed + 32 then bag = pack(bag) end
+      if #packed_counter - 2 - packed > packed + 32 then packed_counter = pack(packed_counter) end
     else
-      bag = '\0\0' .. tails[i]
+      packed_counter = '\0\0' .. tails[i]
       local letter = sub(scope, 1, 1)
       if letter == 't' then
         write('SADD', lane .. ':n', {tenant})
@@ -265,7 +265,7 @@ local function count_day(tenant, day, scopes, tails)
         ids[#ids + 1] = sub(scope, 2)
       end
     end
-    list[2 * i - 1], list[2 * i] = scope, bag
+    list[2 * i - 1], list[2 * i] = scope, packed_counter
   end
   write('HSET', key, list)
   if #sequences > 0 then write('SADD', lane .. ':s:' .. tenant, sequences) end

@@ -1,22 +1,22 @@
 """What happens in the Redis thread: dead letters, then calls of the script, in the order of the reading.
 
 One thread with one connection is what keeps the calls of a lane in their order while the next batches are
-read. Everything here blocks; any error means that the worker begins again at the fences.
+read. Everything here blocks; any error means that the worker begins again at the checkpoints.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from aggregator.counters.generation import judge
+from aggregator.counters.generation import validate
 from aggregator.counters.store import Answer, LaneCall, Store
 from aggregator.counting.checkpoints import Call
 from aggregator.counting.pack import pack
-from aggregator.counting.reading import Letter
+from aggregator.counting.reading import DeadLetter
 from aggregator.counting.rules import Rules
 from aggregator.errors import ClosedError, GoneError, RolledBackError
 from aggregator.log.admin import Cluster
-from aggregator.log.dead_letters import DeadLetters
+from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
 
 
@@ -44,52 +44,55 @@ def packed(call: Call) -> Packed:
 
 
 class Applier:
-    """Reads and moves fences, and counts, over one connection."""
+    """Reads and moves checkpoints, and counts, over one connection."""
 
-    def __init__(self, *, rules: Rules, store: Store, letters: DeadLetters, cluster: Cluster) -> None:
+    def __init__(
+        self, *, rules: Rules, store: Store, dead_letters: DeadLetterWriter, cluster: Cluster
+    ) -> None:
         """Prepare; `look` connects.
 
-        rules: of the worker. store, letters, cluster: used by this object alone.
+        rules: of the worker. store, dead letters, cluster: used by this object alone.
         """
         self._rules = rules
         self._store = store
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._cluster = cluster
 
     def look(self) -> tuple[Generation, list[dict[int, int]], frozenset[str]]:
         """Connect anew.
 
-        Returns: the live generation, for each of its lanes the partitions' fences, the ids of the servers.
+        Returns: the live generation, for each of its lanes the partitions' checkpoints, the ids of the
+        servers.
         Raises: PostponedError of any kind where this worker may not count now.
         """
         self._store.open()
         found = self._cluster.log()
-        generation = judge(self._store.live(), self._rules, found)
-        self._letters.of_log(found)
+        generation = validate(self._store.live(), self._rules, found)
+        self._dead_letters.of_log(found)
         try:
-            fences = self._store.fences(generation)
+            checkpoints = self._store.checkpoints(generation)
         except ClosedError:
             self._store.open_again(generation)
-            fences = self._store.fences(generation)
-        return generation, fences, self._store.servers
+            checkpoints = self._store.checkpoints(generation)
+        return generation, checkpoints, self._store.servers
 
     def count(
         self,
         generation: Generation,
-        letters: Iterable[tuple[int, Sequence[Letter]]],
+        dead_letters: Iterable[tuple[int, Sequence[DeadLetter]]],
         calls: Iterable[Packed],
     ) -> Applied:
         """Write dead letters, wait for Kafka's acknowledgement, then count.
 
-        letters: by partition.
+        dead_letters: by partition.
         Raises: PostponedError of any kind; any of the calls may or may not have been done.
         """
-        for partition, of_partition in letters:
-            self._letters.write(partition, of_partition)
+        for partition, of_partition in dead_letters:
+            self._dead_letters.write(partition, of_partition)
         return apply_calls(self._store, generation, calls)
 
     def move(self, generation: Generation, calls: Sequence[LaneCall]) -> None:
-        """Move fences without events. Whether counting is still right `Checker` tells.
+        """Move checkpoints without events. Whether counting is still right `Checker` tells.
 
         Raises: PostponedError of any kind; RolledBackError where Redis went back in time.
         """
@@ -117,7 +120,7 @@ def _apply_call(store: Store, generation: Generation, each: Packed, applied: App
         if answer.status != "FOLD":
             break
         applied.refolds += 1
-        rest = each.call.from_fence(answer.partition, answer.fence)
+        rest = each.call.from_checkpoint(answer.partition, answer.checkpoint)
         if rest is None:
             return
         each = packed(rest)
@@ -128,7 +131,7 @@ def _apply_call(store: Store, generation: Generation, each: Packed, applied: App
 
 
 def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> None:
-    """Move fences without events. Raises: as `apply_calls`."""
+    """Move checkpoints without events. Raises: as `apply_calls`."""
     for call, answer in zip(calls, store.apply(generation, calls), strict=True):
         if answer.status != "OK":
             raise trouble(answer, call.lane)
@@ -138,4 +141,6 @@ def trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
     """The error that an answer of the script stands for."""
     if answer.status == "GONE":
         return GoneError(f"lane {lane} is not there, retired, or of other rules")
-    return RolledBackError(f"lane {lane} has the fence {answer.fence} for partition {answer.partition}")
+    return RolledBackError(
+        f"lane {lane} has the checkpoint {answer.checkpoint} for partition {answer.partition}"
+    )

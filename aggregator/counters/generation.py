@@ -33,7 +33,7 @@ def make(rules: Rules, log: Log, now_ms: int) -> Generation:
     )
 
 
-def judge(live: Generation | None, rules: Rules, log: Log) -> Generation:
+def validate(live: Generation | None, rules: Rules, log: Log) -> Generation:
     """The live generation, if this worker may count into it.
 
     live: none where there is none. rules: the worker's. log: the one that the worker reads.
@@ -74,7 +74,7 @@ def find_or_make_first(store: Store, cluster: Cluster, rules: Rules, group: str)
             raise GoneError(f"Redis holds no generation of counters: {why_not}")
         made = make(rules, log, store.now_ms())
         live = made if store.create(made) else store.live()
-    return judge(live, rules, log)
+    return validate(live, rules, log)
 
 
 def why_no_first(record: Record, store: Store, group: str, has_commits: Callable[[], bool]) -> str | None:
@@ -99,7 +99,7 @@ def why_no_first(record: Record, store: Store, group: str, has_commits: Callable
     if has_commits():
         return (
             f"it is empty, but the consumer group {group!r} has counted this topic before. If Redis was wiped"
-            f" or replaced, run {REBUILD}, which counts the log again. If REDIS_URL names the wrong one, mend"
+            f" or replaced, run {REBUILD}, which counts the log again. If REDIS_URL names the wrong one, fix"
             " it. For a second, separate set of counters set another CONSUMER_GROUP"
         )
     return None

@@ -23,8 +23,8 @@ _GENERATION_OF: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
 class Held(NamedTuple):
     """What a lane holds of one tenant.
 
-    days: for each day since 1970 its bags by scope. known: `sequence` and `template` with their known ids,
-    which are told with the last day.
+    days: for each day since 1970 its packed counters by scope. known: `sequence` and `template` with their
+    known ids, which are told with the last day.
     """
 
     days: list[tuple[int, dict[bytes, bytes]]]
@@ -32,13 +32,13 @@ class Held(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What a lane holds of some tenants, and the fences up to which it does.
+    """What a lane holds of some tenants, and the checkpoints up to which it does.
 
     held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the day of the
     last of these at which to go on; none where all was read.
     """
 
-    fences: dict[int, int]
+    checkpoints: dict[int, int]
     held: list[Held]
     stopped: int | None
 
@@ -77,8 +77,8 @@ class Keyspace:
         """The lease of a rebuild, not taken yet."""
         return Lease(self._client)
 
-    def fences(self, generation: Generation, lane: int) -> dict[int, int]:
-        """The fences of a lane, retired or not. Raises: GoneError."""
+    def checkpoints(self, generation: Generation, lane: int) -> dict[int, int]:
+        """The checkpoints of a lane, retired or not. Raises: GoneError."""
         return _numbers(self._ask(generation, lane)[0], b"f")
 
     def completes(self, generation: Generation, lane: int) -> dict[int, int]:
@@ -103,15 +103,17 @@ class Keyspace:
         *,
         first: int | None = None,
         last: int | None = None,
-        bags: int | None = None,
+        packed_counters: int | None = None,
     ) -> Snapshot:
-        """Counters of tenants and the fences of their lane, read in one step.
+        """Counters of tenants and the checkpoints of their lane, read in one step.
 
         tenants: at least one, as they stand in keys. first: the day since 1970 to begin at in the first
-        tenant. last: the day to end with in the last one. bags: about how many to read at most.
+        tenant. last: the day to end with in the last one. packed_counters: about how many to read at most.
         Raises: GoneError.
         """
-        numbers, held, stopped = self._ask(generation, lane, tenants, first=first, last=last, bags=bags)
+        numbers, held, stopped = self._ask(
+            generation, lane, tenants, first=first, last=last, packed_counters=packed_counters
+        )
         return Snapshot(
             _numbers(numbers, b"f"),
             [
@@ -131,8 +133,8 @@ class Keyspace:
         tenants: Sequence[str],
         *,
         tenants_a_page: int,
-        bags_a_page: int,
-        turn: Callable[[], AbstractContextManager[None]],
+        packed_counters_a_page: int,
+        lock: Callable[[], AbstractContextManager[None]],
     ) -> Iterator[Page]:
         """All that a lane holds of tenants, of each page as it is when it is asked for.
 
@@ -141,8 +143,10 @@ class Keyspace:
         done, first = 0, None
         while done < len(tenants):
             wanted = tenants[done : done + tenants_a_page]
-            with turn():
-                snapshot = self.snapshot(generation, lane, wanted, first=first, bags=bags_a_page)
+            with lock():
+                snapshot = self.snapshot(
+                    generation, lane, wanted, first=first, packed_counters=packed_counters_a_page
+                )
             told, stopped = wanted[: len(snapshot.held)], snapshot.stopped
             if stopped is None:
                 yield Page(told, first, None, len(told), snapshot)
@@ -201,9 +205,9 @@ class Keyspace:
         *,
         first: int | None = None,
         last: int | None = None,
-        bags: int | None = None,
+        packed_counters: int | None = None,
     ) -> Any:
-        bounds = ["" if bound is None else bound for bound in (bags, first, last)]
+        bounds = ["" if bound is None else bound for bound in (packed_counters, first, last)]
         with translated():
             answer = self._client.eval_ro(
                 _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants

@@ -12,12 +12,12 @@ writer has read, and where the lease is as the writer says. What may follow what
 **Taken back.** Where a live lane is closed and no switch is under way, somebody died or was refused between
 1 and 2. Whoever finds that (a worker, the next rebuild, or the one that failed) takes it back: the record
 says that B is `comparing` again, which the script allows only while the attempt does not hold the lease, then
-the lanes are opened and bar the attempt. That is exact: a closed lane holds what its fences say, opened or
-not, so workers go on at them as after any other begin. And it is final: step 2 needs the lease and a record
-that still says `closing` in that attempt, both looked at in the step that writes. Of a take-back and a switch
-only one comes through. A rebuild that slept through all this can still close lanes, each of which refuses
-unless it was not yet opened; a lane that was closed so stops counting, which a worker finds at once, and it
-is opened once more.
+the lanes are opened and bar the attempt. That is exact: a closed lane holds what its checkpoints say, opened
+or not, so workers go on at them as after any other resync. And it is final: step 2 needs the lease and a
+record that still says `closing` in that attempt, both looked at in the step that writes. Of a take-back and a
+switch only one comes through. A rebuild that slept through all this can still close lanes, each of which
+refuses unless it was not yet opened; a lane that was closed so stops counting, which a worker finds at once,
+and it is opened once more.
 
 **A lost switch.** After an accident Redis may have lost step 2 and kept steps 1 and 3, which lie in other
 slots or were saved by another shard: the record says that A is live, and A's lanes name a successor. They
@@ -151,7 +151,7 @@ class Registry:
     def make_lanes(self, generation: Generation, start: Mapping[int, int]) -> None:
         """Make the lanes of a generation; those that are there already stay as they are.
 
-        start: the fences (by partition) of a generation that does not begin at the start of the log.
+        start: the checkpoints (by partition) of a generation that does not begin at the start of the log.
         """
         with translated():
             for lane in range(generation.lanes):

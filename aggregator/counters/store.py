@@ -1,7 +1,7 @@
-"""Redis, as the aggregator uses it: the fences, the generation, and the one script that counts.
+"""Redis, as the aggregator uses it: the checkpoints, the generation, and the one script that counts.
 
 Called from one thread, so that calls reach Redis in their order. Nothing here tries anything again: after
-any error the caller begins at the fences, which say what was counted (`worker`).
+any error the caller begins at the checkpoints, which say what was counted (`worker`).
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from aggregator.counters import lifecycle
 from aggregator.counters.connection import Client, connect, infos, translated
 from aggregator.counters.registry import Registry, gone
-from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnfitError
+from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
 from schemas.counters import Generation, Record, lane_key
 from schemas.shared.settings import RedisSettings
 
@@ -22,13 +22,13 @@ class Answer(NamedTuple):
     """What a call of `apply.lua` answers.
 
     status: `OK`, `GONE`, `GAP` or `FOLD`. repeated: facts that were counted before (`OK`).
-    partition, fence: of the fence that stands elsewhere (`GAP`, `FOLD`).
+    partition, checkpoint: of the checkpoint that stands elsewhere (`GAP`, `FOLD`).
     """
 
     status: str
     repeated: int = 0
     partition: int = -1
-    fence: int = -1
+    checkpoint: int = -1
 
 
 class LaneCall(NamedTuple):
@@ -55,7 +55,7 @@ class Store:
     def open(self) -> None:
         """Connect anew, judge the server and hand it the script.
 
-        Raises: StoreUnavailableError, StoreUnfitError.
+        Raises: StoreUnavailableError, StoreUnsupportedError.
         """
         self.close()
         self._client = connect(self._settings)
@@ -66,12 +66,12 @@ class Store:
     def check(self) -> frozenset[str]:
         """Judge the server, or all that take writes in a cluster: its policy may change while it runs.
 
-        Returns: their ids. Raises: StoreUnavailableError, StoreUnfitError.
+        Returns: their ids. Raises: StoreUnavailableError, StoreUnsupportedError.
         """
         with translated():
             found = infos(self._connected())
         for info in found:
-            _judge(info)
+            _validate(info)
         return frozenset(str(info.get("run_id", "")) for info in found)
 
     def check_or_open(self) -> frozenset[str]:
@@ -132,8 +132,8 @@ class Store:
         """As `Registry.open_again`."""
         self._registry.open_again(live)
 
-    def fences(self, generation: Generation) -> list[dict[int, int]]:
-        """For each lane, the fence of each partition that has one.
+    def checkpoints(self, generation: Generation) -> list[dict[int, int]]:
+        """For each lane, the checkpoint of each partition that has one.
 
         Raises: GoneError where a lane is missing or another's, ClosedError where one is closed to counting,
         StoreUnavailableError.
@@ -194,13 +194,13 @@ def _answer(reply: list[Any]) -> Answer:
     return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
 
 
-def _judge(info: dict[str, Any]) -> None:
-    """Raise StoreUnfitError for a server on which counts would not be safe."""
+def _validate(info: dict[str, Any]) -> None:
+    """Raise StoreUnsupportedError for a server on which counts would not be safe."""
     valkey = info.get("server_name") == "valkey"
     name, least = ("Valkey", 8) if valkey else ("Redis", 7)
     version = str(info["valkey_version"] if valkey else info["redis_version"])
     if int(version.partition(".")[0]) < least:
-        raise StoreUnfitError(f"{name} {version} is too old: {name} {least} or newer is needed")
+        raise StoreUnsupportedError(f"{name} {version} is too old: {name} {least} or newer is needed")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise StoreUnfitError(f"maxmemory-policy is {policy}, which drops counts: set it to noeviction")
+        raise StoreUnsupportedError(f"maxmemory-policy is {policy}, which drops counts: set it to noeviction")

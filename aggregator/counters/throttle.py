@@ -1,12 +1,13 @@
 """The pace of a rebuild: beside a service it gives way, and without one it takes what the machine has.
 
 A rebuild is batch work. While Redis runs a script it serves nobody, so what the API waits for at worst is the
-calls that stand before its own. Therefore, beside a live generation (`GIVING_WAY`):
+calls that stand before its own. Therefore, beside a live generation (`THROTTLED`):
 - calls are short, however much work a fact makes: they hold as many facts as the ones before had time for;
 - all processes of a rebuild take turns, so that no two calls of theirs stand in line;
 - after a call nothing is asked of Redis for some times as long. What a call took includes its waiting, so a
   Redis that is busy with others is asked less;
-- its processes have the processor only when nobody else wants it, and never all processors (`give_way`).
+- its processes have the processor only when nobody else wants it, and never all processors
+  (`lower_priority`).
 Where there is nothing live, as in a Redis that was wiped, nobody is served until the rebuild has ended
 (`ALONE`).
 """
@@ -30,7 +31,7 @@ FACTS_A_CALL_MAX: Final = 3000
 """More save nothing, and what a script's arguments may hold is bounded."""
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """From now on, this thread and what it starts run on half of its processors, when those are idle.
 
     The idle class alone is not enough: Linux takes waiting work over from another processor when one falls
@@ -72,7 +73,7 @@ class Pace:
         return round(min(max(facts_a_call * self.call_s / took_s, FACTS_A_CALL_MIN), FACTS_A_CALL_MAX))
 
 
-GIVING_WAY: Final = Pace(facts_a_call=100, call_s=0.002, pause=3.0)
+THROTTLED: Final = Pace(facts_a_call=100, call_s=0.002, pause=3.0)
 ALONE: Final = Pace(facts_a_call=FACTS_A_CALL_MAX, call_s=None, pause=0.0)
 
 
@@ -80,7 +81,7 @@ class Caller:
     """Counts one backlog after the other, at a pace."""
 
     def __init__(
-        self, store: Store, generation: Generation, pace: Pace, turn: AbstractContextManager[object] | None
+        self, store: Store, generation: Generation, pace: Pace, lock: AbstractContextManager[object] | None
     ) -> None:
         """Prepare.
 
@@ -90,7 +91,7 @@ class Caller:
         self._store = store
         self._generation = generation
         self._pace = pace
-        self._turn = turn if turn is not None and pace.pause else nullcontext()
+        self._lock = lock if lock is not None and pace.pause else nullcontext()
         self._facts_a_call = pace.facts_a_call
 
     def count(self, backlog: Backlog) -> None:
@@ -101,7 +102,7 @@ class Caller:
         """
         calls, took_s = 0, 0.0
         for call in map(packed, backlog.calls(self._facts_a_call)):
-            with self._turn, self._pace.resting():
+            with self._lock, self._pace.resting():
                 began = time.monotonic()
                 apply_calls(self._store, self._generation, [call])
                 calls, took_s = calls + 1, took_s + time.monotonic() - began

@@ -3,7 +3,8 @@
 That an id is known is a cell too, of no hour: 1 where it is.
 
 Pure. `Recount` is the law of counting in its plainest form: the least hour of each fact, in a dictionary. It
-shares the reading of records with live counting and nothing else: no fold, no script, no bags, no hashes.
+shares the reading of records with live counting and nothing else: no fold, no script, no packed counters, no
+hashes.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from schemas.counters import TENANT_SCOPE, unpack_bag
+from schemas.counters import TENANT_SCOPE, unpack_counter
 from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
 
 
@@ -52,16 +53,17 @@ def stored_cells(
 ) -> Counter[Cell]:
     """The cells of a tenant that are not 0, as Redis holds them.
 
-    days: for each day since 1970 its bags by scope. known: for `sequence` and `template` the known ids.
-    Raises: ValueError where a scope or a bag is damaged.
+    days: for each day since 1970 its packed counters by scope. known: for `sequence` and `template` the known
+    ids.
+    Raises: ValueError where a scope or a packed counter is damaged.
     """
     cells = Counter(Cell(tenant, scope, id_.decode(), None, KNOWN) for scope in known for id_ in known[scope])
-    for day, bags in days:
-        for scope, bag in bags.items():
+    for day, packed_counters in days:
+        for scope, packed_counter in packed_counters.items():
             name = _SCOPES.get(scope[:1])
             if name is None:
                 raise ValueError(f"damaged counter: {scope!r} is no scope")
-            for index, count in enumerate(unpack_bag(bag)):
+            for index, count in enumerate(unpack_counter(packed_counter)):
                 if count:
                     hour, kind = divmod(index, len(FIELDS))
                     at = day * DAY_MS + hour * HOUR_MS

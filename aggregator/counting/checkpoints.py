@@ -1,9 +1,9 @@
-"""Where counting stands: the fences of a partition's lanes, and the calls that move them.
+"""Where counting stands: the checkpoints of a partition's lanes, and the calls that move them.
 
-Pure. `fence(lane, partition)` is a position: every event of the partition below it whose tenant is in the
-lane is counted, none at or above. Each call says `prev`, the position that the caller believes in, and
+Pure. `checkpoint(lane, partition)` is a position: every event of the partition below it whose tenant is in
+the lane is counted, none at or above. Each call says `prev`, the position that the caller believes in, and
 `end`, the new one. `prev` becomes the end of what was *read*, at once, and not of what was answered: so a
-Redis that has gone back in time shows itself as a fence below `prev`, also with several calls in flight.
+Redis that has gone back in time shows itself as a checkpoint below `prev`, also with several calls in flight.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,11 +60,13 @@ class Span:
     end: int
     events: Events
 
-    def from_fence(self, fence: int) -> "Span | None":
-        """What is left of it for a lane that is counted up to `fence`; none where nothing is."""
-        if fence >= self.end:
+    def from_checkpoint(self, checkpoint: int) -> "Span | None":
+        """What is left of it for a lane that is counted up to `checkpoint`; none where nothing is."""
+        if checkpoint >= self.end:
             return None
-        return Span(self.partition, fence, self.end, [event for event in self.events if event[0] >= fence])
+        return Span(
+            self.partition, checkpoint, self.end, [event for event in self.events if event[0] >= checkpoint]
+        )
 
 
 class Load:
@@ -155,7 +157,7 @@ class Call:
 
     @property
     def moves(self) -> list[tuple[int, int, int, int]]:
-        """The fences that it moves: (partition, prev, end, -1 for no complete-through)."""
+        """The checkpoints that it moves: (partition, prev, end, -1 for no complete-through)."""
         return [(span.partition, span.prev, span.end, -1) for span in self.spans]
 
     @property
@@ -163,15 +165,17 @@ class Call:
         """Its events."""
         return [facts for span in self.spans for _, facts in span.events]
 
-    def from_fence(self, partition: int, fence: int) -> "Call | None":
-        """What is left of it for a lane that is counted up to a fence; none where nothing is."""
-        left = [each.from_fence(fence) if each.partition == partition else each for each in self.spans]
+    def from_checkpoint(self, partition: int, checkpoint: int) -> "Call | None":
+        """What is left of it for a lane that is counted up to a checkpoint; none where nothing is."""
+        left = [
+            each.from_checkpoint(checkpoint) if each.partition == partition else each for each in self.spans
+        ]
         spans = [each for each in left if each is not None]
         return Call(self.lane, spans) if spans else None
 
 
 class Backlog:
-    """What is read and not yet handed over, by lane.
+    """What is read and not yet submitted, by lane.
 
     Many reads become few calls, of all partitions together: a call costs for each counter that it touches,
     and what happens at one time touches the same ones, in whichever partition it is told.
@@ -198,17 +202,17 @@ class Backlog:
 
 
 class Partition:
-    """What is read of a partition, and what that makes of its lanes' fences."""
+    """What is read of a partition, and what that makes of its lanes' checkpoints."""
 
-    def __init__(self, partition: int, fences: Sequence[int]) -> None:
-        """Begin at the fences.
+    def __init__(self, partition: int, checkpoints: Sequence[int]) -> None:
+        """Begin at the checkpoints.
 
-        partition: its number. fences: of each lane.
+        partition: its number. checkpoints: of each lane.
         """
         self.partition = partition
-        self.position = min(fences)
+        self.position = min(checkpoints)
         """The offset to read next."""
-        self._prev = list(fences)
+        self._prev = list(checkpoints)
 
     def read(self, by_lane: dict[int, Events], end: int, backlog: Backlog) -> None:
         """Take in a batch that begins at `position`.

@@ -3,7 +3,7 @@
 Pure: bytes and the record's own time come in, an outcome comes out. The steps and their order are law
 (the first that fits decides), as every number must come out the same whoever reads the record, when, and
 with whatever beside it. What is refused goes to the dead-letter topic under the name of its `Refusal`;
-what is passed over is metered under the name of its `Passed`.
+what is passed over is metered under the name of its `Skipped`.
 """
 
 from enum import StrEnum
@@ -39,7 +39,7 @@ class Refusal(StrEnum):
     TOO_LARGE = "too_large"
 
 
-class Passed(StrEnum):
+class Skipped(StrEnum):
     """Why a record that was read counts for nothing."""
 
     IGNORED = "ignored"
@@ -73,7 +73,7 @@ class Facts(Struct, frozen=True, gc=False):
     recipients: tuple[str | None, ...]
 
 
-type_of_outcome = Facts | Passed | Refusal
+type_of_outcome = Facts | Skipped | Refusal
 _THE_MESSAGE: Final = (None,)
 _BY_TYPE: Final = {
     kind.event_type: (index, kind.body, kind.recipients, kind.address_key, kind.retraction)
@@ -147,17 +147,17 @@ class Reader:
         older = event.event_type is UNSET
         event_type = event.notification_type if older else event.event_type
         if event_type is UNSET:
-            return Passed.IGNORED
+            return Skipped.IGNORED
         if type(event_type) is not str:
             return Refusal.UNREADABLE
         row = _BY_TYPE.get(event_type)
         if row is None:
-            return Passed.IGNORED
+            return Skipped.IGNORED
         kind, body_name, recipients_name, address_key, retraction = row
         mail = event.mail
         body = mail if body_name is None else getattr(event, body_name)
         if retraction is not None and type(body) is Body and getattr(body, retraction[0]) == retraction[1]:
-            return Passed.IGNORED
+            return Skipped.IGNORED
         if type(mail) is not Mail:
             return Refusal.UNREADABLE
         message_id = mail.message_id
@@ -176,19 +176,19 @@ class Reader:
         else:
             scopes = self._scopes_without_tags if tags is UNSET else Refusal.BAD_TAG
         if isinstance(scopes, Refusal):
-            return Passed.UNTAGGED if older and scopes is Refusal.NO_TENANT else scopes
+            return Skipped.UNTAGGED if older and scopes is Refusal.NO_TENANT else scopes
 
         sent_ms = parse_ms(mail.timestamp)
         told_ms = sent_ms if body is mail else parse_ms(getattr(body, "timestamp", None))
         if sent_ms is None or told_ms is None:
             return Refusal.BAD_TIME
         if record_ms - sent_ms > STALE_MS:
-            return Passed.STALE
+            return Skipped.STALE
         fact_ms = max(sent_ms, told_ms)
         if fact_ms - record_ms > FUTURE_MS:
             return Refusal.FUTURE
         if fact_ms - sent_ms > HORIZON_MS:
-            return Passed.LATE
+            return Skipped.LATE
 
         recipients: tuple[str | None, ...] = _THE_MESSAGE
         if recipients_name is not None:
@@ -199,7 +199,7 @@ class Reader:
             if len(addresses) > ADDRESSES_MAX:
                 return Refusal.TOO_LARGE
             if not addresses:
-                return Passed.EMPTY
+                return Skipped.EMPTY
             recipients = addresses if len(addresses) < 2 else tuple(dict.fromkeys(addresses))
         day = sent_ms // DAY_MS
         return Facts(scopes, day, fact_ms // HOUR_MS - day * 24, message_id, kind, recipients)

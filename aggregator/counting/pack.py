@@ -4,7 +4,7 @@ Pure. A call is for one lane. It holds, for each message and recipient, the stat
 and beside that the counts as they would be if every fact were new; the script takes back what was counted
 before. So Python does the bulk of the counting, and Redis only corrects.
 
-A state is a number of mixed radix, a digit for each kind of its *plane* (kinds of recipients, kinds of
+A state is a number of mixed radix, a digit for each kind of its *key group* (kinds of recipients, kinds of
 messages): 0 where the kind is not counted, else the hour it is counted in, from the start of the send day,
 plus 1. A small number is what Redis stores in the fewest bytes.
 
@@ -40,33 +40,35 @@ _LONGEST: Final = 2048
 """Size of a digit: hours from the start of the send day to the horizon, and one for none."""
 assert HOURS + HORIZON_MS // 3_600_000 + 1 < _LONGEST, "the horizon fits a digit"
 
-_Plane = list[tuple[int, int, int]]
+_KeyGroup = list[tuple[int, int, int]]
 _Row = tuple[int, bytes, str, int, int]
-"""An entry: spread, id, state, plane (from 1), and what it counts for."""
+"""An entry: bucket hash, id, state, key group (from 1), and what it counts for."""
 
 
-def _planes() -> tuple[_Plane, _Plane]:
+def _key_groups() -> tuple[_KeyGroup, _KeyGroup]:
     """(kind, divisor, size) of each digit: of recipients' states, of messages' states."""
-    planes: tuple[_Plane, _Plane] = ([], [])
+    key_groups: tuple[_KeyGroup, _KeyGroup] = ([], [])
     for index, kind in enumerate(KINDS):
-        plane = planes[kind.per_message]
-        divisor = plane[-1][1] * plane[-1][2] if plane else 1
+        key_group = key_groups[kind.per_message]
+        divisor = key_group[-1][1] * key_group[-1][2] if key_group else 1
         # A kind without a time of its own happens in the hour of the send, within the send day.
-        plane.append((index, divisor, 32 if kind.body is None else _LONGEST))
-    assert all(plane[-1][1] * plane[-1][2] <= 2**53 for plane in planes), "a state fits a Lua number"
-    return planes
+        key_group.append((index, divisor, 32 if kind.body is None else _LONGEST))
+    assert all(key_group[-1][1] * key_group[-1][2] <= 2**53 for key_group in key_groups), (
+        "a state fits a Lua number"
+    )
+    return key_groups
 
 
-DIGITS: Final = _planes()
-_DIGIT_OF: Final = {index: (divisor, size) for plane in DIGITS for index, divisor, size in plane}
+DIGITS: Final = _key_groups()
+_DIGIT_OF: Final = {index: (divisor, size) for key_group in DIGITS for index, divisor, size in key_group}
 _PACKER: Final = msgpack.Packer(use_bin_type=False, autoreset=True)
 
 
 @lru_cache(maxsize=65_536)
-def _counts_of(plane: int, state: int) -> tuple[tuple[int, bytes], ...]:
+def _counts_of(key_group: int, state: int) -> tuple[tuple[int, bytes], ...]:
     """(days after the send day, cells) of the kinds that a state holds, a pair for each day."""
     found: dict[int, bytes] = {}
-    for index, divisor, size in DIGITS[plane]:
+    for index, divisor, size in DIGITS[key_group]:
         digit = state // divisor % size
         if digit:
             days, hour = divmod(digit - 1, HOURS)
@@ -156,10 +158,10 @@ class _Tenant:
         rows = self.days.setdefault(day, [])
         counted: dict[int, list[bytes]] = {}  # joined at the end: a text that grows is copied each time
         for (message_id, recipient), state in entries.items():
-            plane = 1 if recipient is None else 0
-            entry_id, spread = identity(message_id, sequence, template, recipient)
-            rows.append((spread, entry_id, str(state), plane + 1, pair))
-            for after, cells in _counts_of(plane, state):
+            key_group = 1 if recipient is None else 0
+            entry_id, bucket_hash = identity(message_id, sequence, template, recipient)
+            rows.append((bucket_hash, entry_id, str(state), key_group + 1, pair))
+            for after, cells in _counts_of(key_group, state):
                 if after in counted:
                     counted[after].append(cells)
                 else:
@@ -207,8 +209,8 @@ def pack(
 ) -> tuple[bytes, int]:
     """The third argument of `apply.lua` for one lane.
 
-    moves: (partition, prev, end, complete-through in ms or -1) of each fence to move.
-    facts: of events whose tenants live in the lane, with exactly one move; none to move fences only.
+    moves: (partition, prev, end, complete-through in ms or -1) of each checkpoint to move.
+    facts: of events whose tenants live in the lane, with exactly one move; none to move checkpoints only.
     Returns: the packed argument, and how many different facts it holds.
     """
     if facts is None:

@@ -55,7 +55,7 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-class Letter(NamedTuple):
+class DeadLetter(NamedTuple):
     """A record that was refused, as its dead letter keeps it, and why.
 
     value_bytes: how long its value was, where it is `too_large`; then key and value are cut.
@@ -77,12 +77,12 @@ def is_too_large(record: Record) -> bool:
     return value_bytes > VALUE_MAX_BYTES or together > RECORD_MAX_BYTES
 
 
-def cut(record: KafkaRecord, reason: Refusal) -> Letter:
+def cut(record: KafkaRecord, reason: Refusal) -> DeadLetter:
     """The dead letter of a record that was read: its headers go, and what is `too_large` is cut."""
     key, value = record.key, record.value
     if reason is not Refusal.TOO_LARGE:
-        return Letter(record.offset, record.timestamp, key, value, reason)
-    return Letter(
+        return DeadLetter(record.offset, record.timestamp, key, value, reason)
+    return DeadLetter(
         record.offset,
         record.timestamp,
         None if key is None else key[:CUT_KEY_BYTES],
@@ -94,7 +94,7 @@ def cut(record: KafkaRecord, reason: Refusal) -> Letter:
 
 def outcome_of(reader: Reader, record: KafkaRecord) -> type_of_outcome:
     """What a record states; it may have been refused before it was read."""
-    if type(record) is Letter:
+    if type(record) is DeadLetter:
         return record.reason
     if type(record) is Record and is_too_large(record):
         return Refusal.TOO_LARGE
@@ -105,14 +105,14 @@ def outcome_of(reader: Reader, record: KafkaRecord) -> type_of_outcome:
 class Reading:
     """What some records say.
 
-    by_lane: the events that state facts. letters: what was refused, and why. unreadable: the offsets of those
-    that were. outcomes: counts records by the outcome's name; `counted` stands for facts.
-    weight: about how many bytes of memory events and letters take.
+    by_lane: the events that state facts. dead_letters: what was refused, and why. unreadable: the offsets of
+    those that were. outcomes: counts records by the outcome's name; `counted` stands for facts.
+    weight: about how many bytes of memory events and dead letters take.
     end: the offset after the last record, where there may be more of them; none where there are none.
     """
 
     by_lane: dict[int, Events] = field(default_factory=dict)
-    letters: list[Letter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     unreadable: list[int] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     weight: int = 0
@@ -133,7 +133,7 @@ def read_batch(reader: Reader, lanes: int, records: Iterator[KafkaRecord]) -> Re
     for record in records:
         value = record.value
         kind = type(record)
-        if kind is Record or kind is Letter:  # of a large batch, or of none
+        if kind is Record or kind is DeadLetter:  # of a large batch, or of none
             outcome = outcome_of(reader, record)
         else:
             outcome = read(value, record.timestamp)
@@ -148,9 +148,9 @@ def read_batch(reader: Reader, lanes: int, records: Iterator[KafkaRecord]) -> Re
             if len(recipients) > 1:
                 weight += size_of(recipients) + sum(map(size_of, recipients))
         elif isinstance(outcome, Refusal):
-            letter = record if type(record) is Letter else cut(record, outcome)
-            reading.letters.append(letter)
-            weight += size_of(letter) + size_of(letter.key) + size_of(letter.value)
+            dead_letter = record if type(record) is DeadLetter else cut(record, outcome)
+            reading.dead_letters.append(dead_letter)
+            weight += size_of(dead_letter) + size_of(dead_letter.key) + size_of(dead_letter.value)
             outcomes[outcome] += 1
             if outcome is Refusal.UNREADABLE:
                 reading.unreadable.append(record.offset)
@@ -170,7 +170,7 @@ class FloodWatch:
     """Tells a bad deploy from bad data: whether most of the last records could not be read.
 
     Only `unreadable` counts: no tag that a tenant chooses makes a record unreadable. A record that is read
-    again, after a begin, says nothing new.
+    again, after a resync, says nothing new.
     """
 
     def __init__(self) -> None:

@@ -71,17 +71,17 @@ class Cluster:
         # A consumer that never joins: the admin client's question crashes librdkafka 2.16 where the
         # coordinator is still loading, as it is when a group is asked for the first time.
         config = {**self._config, "group.id": group, "enable.auto.commit": False}
-        asker = Consumer(config)
+        caller = Consumer(config)
         try:
             asked = [TopicPartition(self._topic, number) for number in range(partitions)]
-            found = asker.committed(asked, timeout=_TIMEOUT_S)
+            found = caller.committed(asked, timeout=_TIMEOUT_S)
             return {each.partition: each.offset for each in found if each.offset >= 0}
         except KafkaException as error:
             self.check_group(group)
             why = self._causes.why(error, f"READ on group {group}")
             raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
         finally:
-            asker.close()
+            caller.close()
 
     def check_group(self, group: str) -> None:
         """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.

@@ -172,9 +172,9 @@ class BulkReader:
                     f"no record for {SILENCE_S:.0f} s, partitions {sorted(left)} unread"
                 )
 
-    def _ask(self, question: Coroutine[Any, Any, _T], *, connected: bool = True) -> _T:
+    def _ask(self, query: Coroutine[Any, Any, _T], *, connected: bool = True) -> _T:
         """Do it in the thread, and wait for it. Raises: KafkaUnavailableError."""
-        job = asyncio.run_coroutine_threadsafe(self._answer(question, connected=connected), self._loop)
+        job = asyncio.run_coroutine_threadsafe(self._answer(query, connected=connected), self._loop)
         try:
             return job.result(3 * _ASK_S)
         except (KafkaError, OSError, LateError) as error:
@@ -189,14 +189,14 @@ class BulkReader:
 
     # In the thread
 
-    async def _answer(self, question: Coroutine[Any, Any, _T], *, connected: bool) -> _T:
+    async def _answer(self, query: Coroutine[Any, Any, _T], *, connected: bool) -> _T:
         try:
             if connected and self._consumer is None:
                 await self._connect()
         except BaseException:
-            question.close()
+            query.close()
             raise
-        return await question
+        return await query
 
     async def _connect(self) -> None:
         consumer = AIOKafkaConsumer(

@@ -1,11 +1,11 @@
 """Dead letters: what could not be read, kept with its reason and where it came from.
 
-A letter is acknowledged by Kafka before any fence passes its record, so none is lost. A begin reads its
-record again; the letter is not written again by a process that remembers the acknowledgement. Another process
-may repeat it, and whoever reads letters counts by key (topic, partition, offset).
+A dead letter is acknowledged by Kafka before any checkpoint passes its record, so none is lost. A resync
+reads its record again; the dead letter is not written again by a process that remembers the acknowledgement.
+Another process may repeat it, and whoever reads dead letters counts by key (topic, partition, offset).
 
-A letter always fits: a record that is larger than any may be is cut (`too_large`), and all others leave room
-for the headers.
+A dead letter always fits: a record that is larger than any may be is cut (`too_large`), and all others leave
+room for the headers.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from aggregator.counting.reading import Letter
+from aggregator.counting.reading import DeadLetter
 from aggregator.errors import UndeliveredError
 from schemas import topics
 from schemas.shared.kafka_causes import Causes
@@ -23,16 +23,16 @@ ACKNOWLEDGED_WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 500
 
 
-def letter_key(topic: str, partition: int, offset: int) -> str:
+def dead_letter_key(topic: str, partition: int, offset: int) -> str:
     """The key of a dead letter."""
     return f"{topic}:{partition}:{offset}"
 
 
-class DeadLetters:
+class DeadLetterWriter:
     """Writes to the dead-letter topic."""
 
     def __init__(self, settings: TopicsSettings) -> None:
-        """Prepare; the connection is made with the first letter.
+        """Prepare; the connection is made with the first dead letter.
 
         settings: where Kafka is and what the topics are called.
         """
@@ -53,20 +53,20 @@ class DeadLetters:
         self._log: object = None
 
     def of_log(self, log: object) -> None:
-        """From now on letters are of this log; offsets of another one mean nothing here."""
+        """From now on dead letters are of this log; offsets of another one mean nothing here."""
         if log != self._log:
             self._log = log
             self._acknowledged.clear()
 
-    def write(self, partition: int, letters: Sequence[Letter]) -> None:
-        """Write letters and wait until Kafka has them; those that this object saw acknowledged are left out.
+    def write(self, partition: int, dead_letters: Sequence[DeadLetter]) -> None:
+        """Write dead letters and wait until Kafka has them, but those that this object saw acknowledged.
 
-        partition: of the events topic. letters: the records that were refused, by rising offset. As
+        partition: of the events topic. dead_letters: the records that were refused, by rising offset. As
         partitions are read in order, none is left out that lies between two that were given here.
         Raises: UndeliveredError where Kafka has not acknowledged all of them in time.
         """
         first, end = self._acknowledged.get(partition, (0, 0))
-        new = [letter for letter in letters if not first <= letter.offset < end]
+        new = [dead_letter for dead_letter in dead_letters if not first <= dead_letter.offset < end]
         for at in range(0, len(new), _AT_ONCE):
             part = new[at : at + _AT_ONCE]
             self._write(partition, part)
@@ -74,7 +74,7 @@ class DeadLetters:
             begin = first if first <= part[0].offset and end else part[0].offset
             first, end = self._acknowledged[partition] = begin, part[-1].offset + 1
 
-    def _write(self, partition: int, letters: Sequence[Letter]) -> None:
+    def _write(self, partition: int, dead_letters: Sequence[DeadLetter]) -> None:
         producer = self._producer or Producer(self._config)
         self._producer = None  # kept only where all went well: a failed one may be failed for good
         failed: list[KafkaError] = []
@@ -84,22 +84,22 @@ class DeadLetters:
                 failed.append(error)
 
         try:
-            for letter in letters:
+            for dead_letter in dead_letters:
                 headers: list[tuple[str, str | bytes | None]] = [
-                    (topics.REASON, str(letter.reason)),
+                    (topics.REASON, str(dead_letter.reason)),
                     (topics.SOURCE_TOPIC, self._source),
                     (topics.SOURCE_PARTITION, str(partition)),
-                    (topics.SOURCE_OFFSET, str(letter.offset)),
-                    (topics.SOURCE_TIMESTAMP, str(letter.timestamp)),
+                    (topics.SOURCE_OFFSET, str(dead_letter.offset)),
+                    (topics.SOURCE_TIMESTAMP, str(dead_letter.timestamp)),
                 ]
-                if letter.key is not None:
-                    headers.append((topics.SOURCE_KEY, letter.key))
-                if letter.value_bytes is not None:
-                    headers.append((topics.VALUE_BYTES, str(letter.value_bytes)))
+                if dead_letter.key is not None:
+                    headers.append((topics.SOURCE_KEY, dead_letter.key))
+                if dead_letter.value_bytes is not None:
+                    headers.append((topics.VALUE_BYTES, str(dead_letter.value_bytes)))
                 producer.produce(
                     self._topic,
-                    value=letter.value,
-                    key=letter_key(self._source, partition, letter.offset),
+                    value=dead_letter.value,
+                    key=dead_letter_key(self._source, partition, dead_letter.offset),
                     headers=headers,
                     on_delivery=delivered,
                 )

@@ -5,7 +5,7 @@ message a fetch and partition, whose value is a `Batch` of records, and keeps th
 agents, rebalancing. Three more things differ from Faust's own driver:
 
 - Where to begin is asked of the worker (`Counting`), never of Kafka's committed offsets. Faust's own seek is
-  only the sign that a begin is due.
+  only the sign that a resync is due.
 - A batch holds Kafka's record batches as they were fetched (`record_batches`), not a list of records.
 - Batches can vanish between aiokafka and the agent (a fetch in the air while the flow is suspended). The
   driver knows which offset comes next, and the agent checks that a batch begins where it stands.
@@ -49,7 +49,7 @@ class Batch:
 
     packed: in the order of offsets, to be unpacked once. after: where the driver stood before.
     next: the offset after it. last_ms: the latest time of a record, in ms since 1970.
-    epoch: the begin that it was fetched under.
+    epoch: the resync that it was fetched under.
     """
 
     partition: int
@@ -67,8 +67,8 @@ class Batch:
 class Counting(Protocol):
     """What the driver asks of the worker."""
 
-    def begin_is_due(self, why: metrics.Why, detail: str = "") -> None:
-        """Something was lost or changed: begin at the fences. Does not block."""
+    def resync_is_due(self, why: metrics.Why, detail: str = "") -> None:
+        """Something was lost or changed: begin at the checkpoints. Does not block."""
 
     def forget(self) -> None:
         """Partitions are taken away: drop what is in flight. Does not block."""
@@ -114,9 +114,9 @@ class Consumer(driver.Consumer):
     # What Faust calls
 
     async def perform_seek(self) -> None:
-        """Faust calls it after every rebalance: the begin is due."""
+        """Faust calls it after every rebalance: the resync is due."""
         self.drop()
-        self.counting.begin_is_due("assigned")
+        self.counting.resync_is_due("assigned")
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Faust calls it when a rebalance starts."""
@@ -128,7 +128,7 @@ class Consumer(driver.Consumer):
         """Faust calls it when a rebalance ends; without partitions it asks for no seek."""
         await super().on_partitions_assigned(assigned, generation_id)
         if not assigned:
-            self.counting.begin_is_due("assigned")
+            self.counting.resync_is_due("assigned")
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 Faust's
         """Fetch; yields one message for each partition that has records."""
@@ -165,7 +165,7 @@ class Consumer(driver.Consumer):
 
     @property
     def epoch(self) -> int:
-        """The begin that batches are fetched under now."""
+        """The resync that batches are fetched under now."""
         return self._epoch
 
     async def rewind(self, positions: Mapping[TP, int]) -> None:
@@ -240,7 +240,7 @@ class Consumer(driver.Consumer):
             # Twice the same: no fetch was lost. Compaction leaves such holes, and retention.
             ranges = await self._ranges_or_none(tp)
             if ranges is None or ranges[0] > want:
-                self.counting.begin_is_due(
+                self.counting.resync_is_due(
                     "log", f"partition {tp.partition} has no records from {want} to {first}"
                 )
                 return []
@@ -262,7 +262,7 @@ class Consumer(driver.Consumer):
         try:
             await self._ask(self._seek_all, {tp: offset})
         except KafkaUnavailableError as error:
-            self.counting.begin_is_due("error", f"seek failed: {error}")
+            self.counting.resync_is_due("error", f"seek failed: {error}")
 
     async def _ranges_or_none(self, tp: TP) -> tuple[int, int] | None:
         try:

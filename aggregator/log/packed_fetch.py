@@ -4,10 +4,10 @@ Every reader of the log, live or in bulk, reads it here; so all come to the same
 in bounded memory, whatever a batch of a megabyte unpacks to:
 - A batch that unpacks to no more than `VALUE_MAX` bytes is parsed by aiokafka at once: nearly all are.
 - Any other is parsed here from pieces, record by record. What is far larger than a record may be becomes a
-  letter `too_large`, cut while it is unpacked.
-- A batch that cannot be unpacked or parsed up to its last record is unreadable as a whole: a letter for each
-  of its offsets, without a value and at the batch's latest time. (Its checksum is right: it was sent so, and
-  Kafka's broker takes some.) What follows the last record is no matter, as for the broker.
+  dead letter `too_large`, cut while it is unpacked.
+- A batch that cannot be unpacked or parsed up to its last record is unreadable as a whole: a dead letter for
+  each of its offsets, without a value and at the batch's latest time. (Its checksum is right: it was sent so,
+  and Kafka's broker takes some.) What follows the last record is no matter, as for the broker.
 
 It leans on private names of aiokafka, which is pinned; the names are tested. Why fetches stay packed:
 aiokafka makes an object of each record of a fetch at once, which costs more than the reading of an event and
@@ -25,7 +25,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
 from aggregator.counting.facts import Refusal
-from aggregator.counting.reading import KafkaRecord, Letter, Record
+from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
 from aggregator.log.unpacking import DamagedError, pieces, unpacked_up_to
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 
@@ -64,7 +64,7 @@ class RecordBatch(NamedTuple):
         return self if offset <= self.first else self._replace(first=offset, whole=False)
 
     def records(self) -> Iterable[KafkaRecord]:
-        """Its records, in order; those that were refused before they were read are `Letter`s."""
+        """Its records, in order; those that were refused before they were read are `DeadLetter`s."""
         return self.packed if self.whole else (each for each in self.packed if each.offset >= self.first)
 
 
@@ -109,7 +109,7 @@ class PackedBatch:
         return bool(calc_crc32c(memoryview(self.raw)[_ATTRIBUTES_AT:]) == self._crc)
 
     def __iter__(self) -> Iterator[KafkaRecord]:
-        """Its records, in order, those that are refused as `Letter`s."""
+        """Its records, in order, those that are refused as `DeadLetter`s."""
         try:
             small = unpacked_up_to(VALUE_MAX_BYTES, self._attributes & _CODEC, self.raw[_HEADER.size :])
         except DamagedError:
@@ -137,9 +137,9 @@ class PackedBatch:
         offsets = [each.offset for each in found]
         return found if offsets == list(range(self.base_offset, self.next_offset)) else None
 
-    def _unreadable(self) -> Iterator[Letter]:
+    def _unreadable(self) -> Iterator[DeadLetter]:
         for offset in range(self.base_offset, self.next_offset):
-            yield Letter(offset, self.max_timestamp, None, None, Refusal.UNREADABLE)
+            yield DeadLetter(offset, self.max_timestamp, None, None, Refusal.UNREADABLE)
 
     def _parsed(self) -> Iterator[KafkaRecord]:
         """The records, parsed here. Raises: DamagedError, at the first that is not right."""
@@ -161,7 +161,7 @@ class PackedBatch:
         value, value_bytes = stream.field(WHOLE_MAX if whole else CUT_VALUE_BYTES)
         if not whole:
             stream.skip(stream.left)
-            return Letter(offset, timestamp, key, value, Refusal.TOO_LARGE, value_bytes)
+            return DeadLetter(offset, timestamp, key, value, Refusal.TOO_LARGE, value_bytes)
         headers = tuple(stream.headers())
         if stream.left:
             raise DamagedError(f"{stream.left} bytes after the headers of a record")

@@ -1,8 +1,8 @@
 """`dead-letters`: list, show, redrive and purge what could not be read.
 
-A letter may have been written twice; letters are counted by key. A redrive puts the original bytes back on
-the events topic, with the original key and record time, as the rules judge a record by its time. Letters are
-read one after the other and none is held: there may be millions.
+A dead letter may have been written twice; dead letters are counted by key. A redrive puts the original bytes
+back on the events topic, with the original key and record time, as the rules judge a record by its time. Dead
+letters are read one after the other and none is held: there may be millions.
 """
 
 import re
@@ -31,7 +31,7 @@ _Ranges = Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class StoredDeadLetter:
     """A dead letter. timestamp: the record's own time, in ms since 1970."""
 
     key: str
@@ -43,22 +43,22 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """How many letters are on the events topic again.
+    """How many dead letters are on the events topic again.
 
     old: how many of them are of more than 14 days ago. left: how many were left where they are, as they are
     `too_large`: they hold a part of the record, and the whole one would only come back.
     """
 
-    letters: int
+    dead_letters: int
     old: int
     left: int
 
 
 class CannotRedriveError(Exception):
-    """Letters that may not be redriven, or not unless told so."""
+    """Dead letters that may not be redriven, or not unless told so."""
 
 
-class Letters:
+class DeadLetterTopic:
     """The dead-letter topic, as an operator sees it."""
 
     def __init__(self, settings: TopicsSettings) -> None:
@@ -71,8 +71,8 @@ class Letters:
         self._client: dict[str, Any] = {**settings.librdkafka(), "error_cb": self._causes.hear}
         self._admin = AdminClient(self._client)
 
-    def read(self, reason: str | None = None, upto: _Ranges | None = None) -> Iterator[Letter]:
-        """All letters, each once, in the order in which they were written.
+    def read(self, reason: str | None = None, upto: _Ranges | None = None) -> Iterator[StoredDeadLetter]:
+        """All dead letters, each once, in the order in which they were written.
 
         reason: only these. upto: only those of this `extent`, none for all that there are now.
         Raises: KafkaUnavailableError.
@@ -82,9 +82,9 @@ class Letters:
         start = {number: first for number, (first, _) in ranges.items()}
         with BulkReader(self._settings, self._settings.dead_letter_topic) as bulk:
             for number, rows in bulk.until(start, {number: end for number, (_, end) in ranges.items()}):
-                for letter in (_letter(row, number) for row in rows):
-                    if reason in (None, letter.reason) and seen.is_new(letter.key):
-                        yield letter
+                for dead_letter in (_dead_letter(row, number) for row in rows):
+                    if reason in (None, dead_letter.reason) and seen.is_new(dead_letter.key):
+                        yield dead_letter
 
     def extent(self) -> dict[int, tuple[int, int]]:
         """Where the topic begins and ends now, by partition. Raises: KafkaUnavailableError."""
@@ -93,41 +93,41 @@ class Letters:
             return bulk.ranges(self._partitions(topic))
 
     def count(self) -> Counter[str]:
-        """How many letters there are of each reason. Raises: KafkaUnavailableError."""
-        return Counter(letter.reason for letter in self.read())
+        """How many dead letters there are of each reason. Raises: KafkaUnavailableError."""
+        return Counter(dead_letter.reason for dead_letter in self.read())
 
     def redrive(self, *, reason: str | None, now_ms: int, old: bool) -> Redriven:
-        """Put letters back on the events topic, but for those `too_large`. Doing it twice counts once.
+        """Put dead letters back on the events topic, but for those `too_large`. Doing it twice counts once.
 
         reason: only these. old: also records of more than 14 days ago.
         Raises: CannotRedriveError, before anything is written; UndeliveredError, KafkaUnavailableError.
         """
         if reason == Refusal.TOO_LARGE:
             raise CannotRedriveError(
-                "a letter `too_large` holds only a part of its record, which no reader would take as a whole"
+                "a dead letter `too_large` holds only a part of its record, which no reader would take"
             )
         upto = self.extent()
-        letters = too_old = left = 0
-        for letter in self.read(reason, upto):
-            if letter.reason == Refusal.TOO_LARGE:
+        dead_letters = too_old = left = 0
+        for dead_letter in self.read(reason, upto):
+            if dead_letter.reason == Refusal.TOO_LARGE:
                 left += 1
             else:
-                letters += 1
-                too_old += now_ms - letter.timestamp > REMEMBERED_MS
+                dead_letters += 1
+                too_old += now_ms - dead_letter.timestamp > REMEMBERED_MS
         if too_old and not old:
             raise CannotRedriveError(
-                f"{too_old} of {letters} records are more than 14 days old: facts of theirs that were"
+                f"{too_old} of {dead_letters} records are more than 14 days old: facts of theirs that were"
                 " counted may count again. --old redrives them all the same, and a `rebuild` must follow"
             )
         sender = _Sender(self._settings.events_topic, self._client, self._causes)
-        for letter in self.read(reason, upto):
-            if letter.reason != Refusal.TOO_LARGE:
-                sender.send(letter)
+        for dead_letter in self.read(reason, upto):
+            if dead_letter.reason != Refusal.TOO_LARGE:
+                sender.send(dead_letter)
         sender.finish()
-        return Redriven(letters, too_old, left)
+        return Redriven(dead_letters, too_old, left)
 
     def purge(self) -> int:
-        """Delete all letters there are now. Returns: how many records. Raises: KafkaUnavailableError."""
+        """Delete all dead letters there are now. Returns: how many records. Raises: KafkaUnavailableError."""
         topic, ranges = self._settings.dead_letter_topic, self.extent()
         upto = [TopicPartition(topic, number, end) for number, (start, end) in ranges.items() if end > start]
         try:
@@ -169,7 +169,7 @@ class _Sender:
             }
         )
 
-    def send(self, letter: Letter) -> None:
+    def send(self, dead_letter: StoredDeadLetter) -> None:
         """Give a record to the producer; waits where its queue is full.
 
         Raises: UndeliveredError, where one before it failed or Kafka takes none for some time.
@@ -179,9 +179,9 @@ class _Sender:
             try:
                 self._producer.produce(
                     self._topic,
-                    value=letter.value,
-                    key=letter.source_key,
-                    timestamp=letter.timestamp,
+                    value=dead_letter.value,
+                    key=dead_letter.source_key,
+                    timestamp=dead_letter.timestamp,
                     on_delivery=self._delivered,
                 )
             except BufferError:
@@ -226,7 +226,7 @@ class _Sender:
 
 
 class _Seen:
-    """Keys of letters, remembered in a bit each where their records lie close together."""
+    """Keys of dead letters, remembered in a bit each where their records lie close together."""
 
     def __init__(self) -> None:
         self._pages: defaultdict[tuple[str, int], int] = defaultdict(int)
@@ -241,11 +241,11 @@ class _Seen:
         return True
 
 
-def _letter(row: KafkaRecord, partition: int) -> Letter:
+def _dead_letter(row: KafkaRecord, partition: int) -> StoredDeadLetter:
     """What a record of the dead-letter topic says; one that no worker wrote is known by its own place."""
     headers: dict[str, bytes | None] = dict(getattr(row, "headers", ()))
     key = (row.key or b"").decode(errors="replace")
-    return Letter(
+    return StoredDeadLetter(
         key=key if re.fullmatch(r".+:[0-9]+:[0-9]+", key) else f":{partition}:{row.offset}",
         reason=(headers.get(topics.REASON) or b"").decode(),
         timestamp=int(headers.get(topics.SOURCE_TIMESTAMP) or row.timestamp),

@@ -1,10 +1,11 @@
 """One audit: some tenants' days, chosen at random, counted again from the log and compared with Redis.
 
 The small form of `verify` that may go on for ever beside the service. A tenant's counters of a day are read
-together with the fences of its lane, in one step; the recount takes in exactly the events below those
-fences, so what comes in meanwhile is no difference. Nothing is written.
+together with the checkpoints of its lane, in one step; the recount takes in exactly the events below those
+checkpoints, so what comes in meanwhile is no difference. Nothing is written.
 
-How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the fences. Not
+How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the checkpoints.
+Not
 less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so Kafka
 can say where the first record of a time is, but not where the last one is. What is read and can say nothing
 about those days, by its record's time, is not decoded.
@@ -27,7 +28,7 @@ from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.proof.daycount import DayCount
-from aggregator.proof.verify import Fences, live_of, tenants_of
+from aggregator.proof.verify import Checkpoints, live_of, tenants_of
 from schemas.counters import Generation, lane_of, safe_id
 from schemas.kinds import STALE_MS
 
@@ -55,7 +56,7 @@ class _Chosen:
     """A tenant's day: its count so far, up to where to count, and what Redis has counted up to there."""
 
     count: DayCount
-    fences: Fences
+    checkpoints: Checkpoints
     stored: dict[Cell, int]
 
 
@@ -111,11 +112,11 @@ class Auditor:
                     found.damaged.append((tenant, day))
                     continue
                 count = stack.enter_context(closing(DayCount(tenant, day)))
-                chosen.append(_Chosen(count, snapshot.fences, stored))
+                chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
 
     def _count(self, log: Log, chosen: list[_Chosen], found: Audit) -> None:
-        """Count the log up to the fences of each; `chosen` is without those that were given up then."""
+        """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
         reader = Reader(self._settings.rules)
@@ -126,7 +127,7 @@ class Auditor:
             start = bulk.offsets_since(log.partitions, earliest)
             if any(first for first, _ in bulk.ranges(log.partitions).values()):
                 raise OtherLogError("the log no longer begins at offset 0: what it lacks cannot be recounted")
-            stop = {number: max(each.fences.get(number, 0) for each in chosen) for number in start}
+            stop = {number: max(each.checkpoints.get(number, 0) for each in chosen) for number in start}
             by_tenant = _by_tenant(chosen)
             for number, rows in bulk.until(start, stop):
                 found.records += len(rows)
@@ -147,10 +148,10 @@ def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
 
 
 def _take(reader: Reader, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
-    """Count the records of one partition that are of chosen tenants and below their fences."""
+    """Count the records of one partition that are of chosen tenants and below their checkpoints."""
     for row in rows:
         facts = outcome_of(reader, row)
         if type(facts) is Facts:
             for each in by_tenant.get(facts.scopes.tenant, ()):
-                if row.offset < each.fences.get(number, 0):
+                if row.offset < each.checkpoints.get(number, 0):
                     each.count.add(facts)

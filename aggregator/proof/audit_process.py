@@ -16,7 +16,7 @@ import structlog
 
 from aggregator import metrics
 from aggregator.config import AuditSettings
-from aggregator.counters.throttle import give_way
+from aggregator.counters.throttle import lower_priority
 from aggregator.counting.timestamps import DAY_MS, iso
 from aggregator.errors import PostponedError
 from aggregator.probes import serve
@@ -80,7 +80,7 @@ class AuditProgram:
         return status
 
     def _audit_for_ever(self) -> None:
-        give_way()
+        lower_priority()
         while True:
             try:
                 found = self._auditor.audit(time.time_ns() // 1_000_000)

@@ -1,7 +1,7 @@
 """`verify`: count the log again and compare with what Redis holds.
 
-Each tenant's counters are read together with the fences of its lane, in one step; the recount takes in
-exactly the events below those fences. So it may run beside live traffic: what is not counted yet is no
+Each tenant's counters are read together with the checkpoints of its lane, in one step; the recount takes in
+exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
 difference.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.generation import judge
+from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
 from aggregator.counting.cells import Cell, Difference, Recount, differences, earliest_record_ms, stored_cells
@@ -23,7 +23,7 @@ from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from schemas.counters import Generation, lane_of, safe_id, unsafe_id
 
-Fences = Mapping[int, int]
+Checkpoints = Mapping[int, int]
 
 
 def live_of(settings: AggregatorSettings) -> tuple[Log, Generation]:
@@ -34,7 +34,7 @@ def live_of(settings: AggregatorSettings) -> tuple[Log, Generation]:
     log = Cluster(settings).log()
     with closing(Store(settings)) as store:
         store.open()
-        return log, judge(store.live(), settings.rules, log)
+        return log, validate(store.live(), settings.rules, log)
 
 
 def tenants_of(keys: Keyspace, generation: Generation) -> list[str]:
@@ -87,24 +87,24 @@ class Verifier:
         """
         lanes = self._live.lanes
         everybody = tenant is None and sample is None
-        # The lanes' fences first: an event below them is below those of any later read too.
-        fences = {lane: self._keys.fences(self._live, lane) for lane in range(lanes)}
-        held: dict[str, tuple[Fences, Counter[Cell]]] = {}
+        # The lanes' checkpoints first: an event below them is below those of any later read too.
+        checkpoints = {lane: self._keys.checkpoints(self._live, lane) for lane in range(lanes)}
+        held: dict[str, tuple[Checkpoints, Counter[Cell]]] = {}
         cells = 0
         for name in [tenant] if tenant is not None else self._tenants(random):
             if sample is not None and cells >= sample:
                 break
             snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), [safe_id(name)])
-            held[name] = snapshot.fences, stored_cells(name, *snapshot.held[0])
+            held[name] = snapshot.checkpoints, stored_cells(name, *snapshot.held[0])
             cells += len(held[name][1])
 
-        def upto(of: str) -> Fences | None:
-            """The fences that a tenant's counters stand at, none for one that is not compared."""
+        def upto(of: str) -> Checkpoints | None:
+            """The checkpoints that a tenant's counters stand at, none for one that is not compared."""
             if of in held:
                 return held[of][0]
-            return fences[lane_of(of, lanes)] if everybody else None
+            return checkpoints[lane_of(of, lanes)] if everybody else None
 
-        every = [*fences.values(), *(each for each, _ in held.values())]
+        every = [*checkpoints.values(), *(each for each, _ in held.values())]
         counted, records = self._recount(upto, every, since_ms)
         log = _since(counted.items(), since_ms)
         redis = _since((pair for _, stored in held.values() for pair in stored.items()), since_ms, log)
@@ -118,9 +118,9 @@ class Verifier:
         return names
 
     def _recount(
-        self, upto: Callable[[str], Fences | None], every: list[Fences], since_ms: int | None
+        self, upto: Callable[[str], Checkpoints | None], every: list[Checkpoints], since_ms: int | None
     ) -> tuple[Counter[Cell], int]:
-        """Count the log up to the fences of each tenant. Returns: the cells, and how many records it read."""
+        """Count the log up to each tenant's checkpoints. Returns: the cells, and how many records it read."""
         recount, reader, records = Recount(), Reader(self._settings.rules), 0
         with BulkReader(self._settings) as bulk:
             start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
@@ -128,14 +128,14 @@ class Verifier:
                 start = bulk.offsets_since(self._log.partitions, earliest_record_ms(since_ms))
             elif any(start.values()):
                 raise OtherLogError("the log no longer begins at offset 0: compare with --since")
-            stop = {number: max(fences.get(number, 0) for fences in every) for number in start}
+            stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
             for number, rows in bulk.until(start, stop):
                 records += len(rows)
                 for row in rows:
                     facts = outcome_of(reader, row)
                     if type(facts) is Facts:
-                        fences = upto(facts.scopes.tenant)
-                        if fences is not None and row.offset < fences.get(number, 0):
+                        checkpoints = upto(facts.scopes.tenant)
+                        if checkpoints is not None and row.offset < checkpoints.get(number, 0):
                             recount.add(facts)
         return recount.cells(), records
 

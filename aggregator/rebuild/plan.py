@@ -111,7 +111,7 @@ class Planner:
         return Plan(starts, stops, partial, used, limit, live, self.resumable(found, starts))
 
     def live(self) -> Generation | None:
-        """The live generation. Raises: StoreUnavailableError, StoreUnfitError."""
+        """The live generation. Raises: StoreUnavailableError, StoreUnsupportedError."""
         store = Store(self._settings)
         store.open()
         live = store.live()
@@ -119,7 +119,7 @@ class Planner:
         return live
 
     def incomparable(self, live: Generation, found: Log) -> str | None:
-        """Why a rebuild cannot follow the fences of the live generation; none where it can.
+        """Why a rebuild cannot follow the checkpoints of the live generation; none where it can.
 
         found: the log that is counted. Raises: StoreUnavailableError, KafkaUnavailableError.
         """
@@ -130,45 +130,45 @@ class Planner:
         if live.kinds != FIELDS:
             return "the live generation counts other kinds"
         try:
-            fences = self._fences(live)
+            checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.closed(live)):
                 return "the live generation is closed to counting: Redis lost the switch to its successor"
         except GoneError:
             return "the live generation is not there as a whole: Redis was wiped"
-        return self._out_of_log(fences)
+        return self._out_of_log(checkpoints)
 
-    def _out_of_log(self, fences: list[dict[int, int]]) -> str | None:
-        """Why no worker could count on from fences in the log as it is; none where one can."""
+    def _out_of_log(self, checkpoints: list[dict[int, int]]) -> str | None:
+        """Why no worker could count on from checkpoints in the log as it is; none where one can."""
         for number, (first, end) in self._ranges().items():
-            at = [lane.get(number, 0) for lane in fences]
+            at = [lane.get(number, 0) for lane in checkpoints]
             if max(at) > end:
                 return "the live generation has counted records that the log has lost"
             if min(at) < first:
                 return "the live generation has not counted records that the log no longer has"
         return None
 
-    def lettered(self, live: Generation | None) -> dict[int, int]:
+    def dead_lettered(self, live: Generation | None) -> dict[int, int]:
         """For each partition, an offset below which every dead letter is written.
 
-        A letter is acknowledged before any fence passes its record. Where there are no fences to go by, what
-        the workers committed to Kafka stands in for them, as it follows them.
+        A dead letter is acknowledged before any checkpoint passes its record. Where there are no checkpoints
+        to go by, what the workers committed to Kafka stands in for them, as it follows them.
         live: the generation to go by, none where there is none.
         Raises: PostponedError of any kind.
         """
-        fences = self._fences(live) if live is not None else []
+        checkpoints = self._checkpoints(live) if live is not None else []
         ends = {number: end for number, (_, end) in self._ranges().items()}
         below = dict.fromkeys(ends, 0)
         for number, at in self._cluster.commits(self._settings.consumer_group, len(ends)).items():
             if at <= ends[number]:  # else it is about a log that is gone
                 below[number] = at
-        for lane in fences:
+        for lane in checkpoints:
             for number, at in lane.items():
                 below[number] = max(below.get(number, 0), at)
         return below
 
-    def _fences(self, live: Generation) -> list[dict[int, int]]:
-        """For each lane, the fences. Raises: GoneError."""
-        return [self._keys.fences(live, lane) for lane in range(live.lanes)]
+    def _checkpoints(self, live: Generation) -> list[dict[int, int]]:
+        """For each lane, the checkpoints. Raises: GoneError."""
+        return [self._keys.checkpoints(live, lane) for lane in range(live.lanes)]
 
     def _ranges(self) -> dict[int, tuple[int, int]]:
         """The first offset and the end of each partition that there is now: some may have been added."""

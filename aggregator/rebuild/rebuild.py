@@ -2,10 +2,10 @@
 
 1. Check what can be checked beforehand, take the lease, begin a generation or go on with one.
 2. Count in bulk up to today's end of the log, partitions shared out to processes. Killed, it goes on.
-3. Count the tail lane by lane up to the live fences, and compare each tenant at exactly those.
+3. Count the tail lane by lane up to the live checkpoints, and compare each tenant at exactly those.
 4. Close the live lanes (no call counts into them any more), count up to where they stopped, switch in the
-   record. Workers meet `GONE`, read the new fences and go on from there, without a gap or a repeat; the API
-   reads the old lanes until the switch and the new ones after it. What fails in between is taken back
+   record. Workers meet `GONE`, read the new checkpoints and go on from there, without a gap or a repeat; the
+   API reads the old lanes until the switch and the new ones after it. What fails in between is taken back
    (`registry`): the live generation counts on.
 5. Read on until workers are seen in the new generation.
 
@@ -28,7 +28,7 @@ from aggregator.counters.generation import make
 from aggregator.counters.housekeeping import drop
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.lease import Lease
-from aggregator.counters.throttle import ALONE, GIVING_WAY, Pace, give_way
+from aggregator.counters.throttle import ALONE, THROTTLED, Pace, lower_priority
 from aggregator.counting.cells import Difference, differences, stored_cells
 from aggregator.errors import GoneError, PostponedError, RefusedError
 from aggregator.rebuild.plan import Plan, Planner, RebuildRefusedError, beyond_zero
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 EXAMPLES_MAX: Final = 20
 TENANTS_A_PAGE: Final = 200
-BAGS_A_PAGE: Final = 2_000
+COUNTERS_A_PAGE: Final = 2_000
 """Read by one call for the comparison: a millisecond of Redis, less than a call that counts takes."""
 
 LIVE_CATCHES_UP_S: Final = 60.0
@@ -136,11 +136,11 @@ class Rebuild:
             followed = None if report.not_compared else plan.live
         pace = ALONE
         if plan.live is not None:
-            pace = GIVING_WAY
-            give_way()  # before the counting processes start: they inherit it
-        self._bulk(new, plan, pace, self._planner.lettered(followed), lease)
+            pace = THROTTLED
+            lower_priority()  # before the counting processes start: they inherit it
+        self._bulk(new, plan, pace, self._planner.dead_lettered(followed), lease)
         self._change(lambda record: lifecycle.comparing(record, new.name), lease)
-        with Tail(self._settings, new, self._planner.lettered(followed)) as tail:
+        with Tail(self._settings, new, self._planner.dead_lettered(followed)) as tail:
             if followed is not None:
                 self._compare(followed, new, tail, report, lease)
                 report.wrong = report.differing > 0 and followed.rules == new.rules
@@ -166,7 +166,7 @@ class Rebuild:
         self._registry.change(step, token=lease.token)
 
     def _bulk(
-        self, new: Generation, plan: Plan, pace: Pace, lettered: Mapping[int, int], lease: Lease
+        self, new: Generation, plan: Plan, pace: Pace, dead_lettered: Mapping[int, int], lease: Lease
     ) -> None:
         """Count up to the end of the log as it was at the beginning."""
 
@@ -179,7 +179,7 @@ class Rebuild:
             new,
             start=plan.start,
             stop=plan.stop,
-            lettered=lettered,
+            dead_lettered=dead_lettered,
             processes=self._processes,
             pace=pace,
             watch=watch,
@@ -187,7 +187,7 @@ class Rebuild:
         self._progress("counting", plan.records, plan.records)
 
     def _compare(self, live: Generation, new: Generation, tail: Tail, report: Report, lease: Lease) -> None:
-        """Each tenant of the live generation and of the new one, at the same fences."""
+        """Each tenant of the live generation and of the new one, at the same checkpoints."""
         try:
             with _unless_gone(live):
                 for lane in range(new.lanes):
@@ -196,7 +196,7 @@ class Rebuild:
                 return
             report.not_compared = "the live generation is not there as a whole: Redis was wiped"
         except _LiveBehindError:
-            report.not_compared = "live counting stands behind the rebuild: no worker moves its fences"
+            report.not_compared = "live counting stands behind the rebuild: no worker moves its checkpoints"
         except ValueError as error:
             report.not_compared = f"the live counters cannot be read: {error}"
 
@@ -210,16 +210,16 @@ class Rebuild:
             lane,
             tenants,
             tenants_a_page=TENANTS_A_PAGE,
-            bags_a_page=BAGS_A_PAGE,
-            turn=GIVING_WAY.resting,
+            packed_counters_a_page=COUNTERS_A_PAGE,
+            lock=THROTTLED.resting,
         )
         done = 0
         for page in pages:
             lease.check()
             before = page.snapshot
-            tail.read_to(before.fences)
-            tail.count_to(lane, before.fences)
-            with GIVING_WAY.resting():
+            tail.read_to(before.checkpoints)
+            tail.count_to(lane, before.checkpoints)
+            with THROTTLED.resting():
                 after = self._keys.snapshot(new, lane, page.tenants, first=page.first, last=page.last)
             for tenant, old, counted in zip(page.tenants, before.held, after.held, strict=True):
                 name = unsafe_id(tenant)
@@ -236,8 +236,8 @@ class Rebuild:
         """Wait until the live lane is at or above the new one, which then can be moved to it."""
         deadline: float | None = None
         while True:
-            fences = self._keys.fences(live, lane)
-            if all(fences.get(number, 0) >= at for number, at in tail.fences[lane].items()):
+            checkpoints = self._keys.checkpoints(live, lane)
+            if all(checkpoints.get(number, 0) >= at for number, at in tail.checkpoints[lane].items()):
                 return
             if deadline is None:
                 deadline = time.monotonic() + LIVE_CATCHES_UP_S
@@ -260,7 +260,7 @@ class Rebuild:
     ) -> list[dict[int, int]]:
         """Close the old lanes, count up to where they stopped, and change the record.
 
-        live: the generation to close; followed: the same where its fences can be followed.
+        live: the generation to close; followed: the same where its checkpoints can be followed.
         Returns: for each lane, up to when its partitions were complete then, in ms.
         """
         if followed is not None:
@@ -292,12 +292,12 @@ class Rebuild:
             log.warning("the closing was not taken back here: workers do it", error=str(error))
 
     def _follow(self, live: Generation, new: Generation, tail: Tail) -> None:
-        """Count each lane up to its live fences, and take over how complete it is there."""
+        """Count each lane up to its live checkpoints, and take over how complete it is there."""
         with _unless_gone(live):
             for lane in range(new.lanes):
-                complete, fences = self._keys.completes(live, lane), self._keys.fences(live, lane)
-                tail.read_to(fences)
-                tail.count_to(lane, fences)
+                complete, checkpoints = self._keys.completes(live, lane), self._keys.checkpoints(live, lane)
+                tail.read_to(checkpoints)
+                tail.count_to(lane, checkpoints)
                 tail.carry(lane, complete)
 
     def _read_on(self, new: Generation, tail: Tail, carried: list[dict[int, int]]) -> bool:

@@ -1,8 +1,8 @@
 """Counting the topic into a generation without a consumer group: the engine of `rebuild`.
 
-The same reading, folding, script and fences as live counting. It begins at the generation's own fences, so
-one that was killed goes on, and two at once are harmless. Dead letters are written only of records that no
-worker is known to have passed: the others were written when those were counted first.
+The same reading, folding, script and checkpoints as live counting. It begins at the generation's own
+checkpoints, so one that was killed goes on, and two at once are harmless. Dead letters are written only of
+records that no worker is known to have passed: the others were written when those were counted first.
 """
 
 import time
@@ -17,14 +17,14 @@ from typing import Final, Self
 from aggregator.config import AggregatorSettings
 from aggregator.counters.apply import apply_moves
 from aggregator.counters.store import LaneCall, Store
-from aggregator.counters.throttle import GIVING_WAY, Caller, Pace
+from aggregator.counters.throttle import THROTTLED, Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Events, Partition, Span
 from aggregator.counting.facts import Reader
 from aggregator.counting.pack import pack
-from aggregator.counting.reading import Letter, read_batch
+from aggregator.counting.reading import DeadLetter, read_batch
 from aggregator.errors import KafkaUnavailableError, RolledBackError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
-from aggregator.log.dead_letters import DeadLetters
+from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
 
 AT_ONCE: Final = 40_000
@@ -36,7 +36,7 @@ WEIGHT_AT_ONCE: Final = 16 * 1024 * 1024
 IN_FLIGHT: Final = 2
 """So often as many are read and not applied yet: what bounds the memory."""
 
-BEGINS_MAX: Final = 10
+RESYNCS_MAX: Final = 10
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Read:
     """What is read and will be counted together."""
 
     backlog: Backlog = field(default_factory=Backlog)
-    letters: defaultdict[int, list[Letter]] = field(default_factory=lambda: defaultdict(list))
+    dead_letters: defaultdict[int, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
     records: int = 0
     weight: int = 0
 
@@ -54,26 +54,32 @@ def count_until(
     generation: Generation,
     stop: Mapping[int, int],
     *,
-    lettered: Mapping[int, int],
+    dead_lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
     pace: Pace,
-    turn: AbstractContextManager[object],
+    lock: AbstractContextManager[object],
 ) -> None:
     """Count partitions up to given offsets.
 
     generation: to count into. stop: the offset to end at, for each partition to count.
-    lettered: for each partition, the offset below which dead letters are written already.
-    progress: called with a partition and the offset up to which it is handed over.
+    dead_lettered: for each partition, the offset below which dead letters are written already.
+    progress: called with a partition and the offset up to which it is submitted.
     pace, turn: as in `turns`.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
     """
-    for attempt in range(1, BEGINS_MAX + 1):
+    for attempt in range(1, RESYNCS_MAX + 1):
         try:
             _count_once(
-                settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn
+                settings,
+                generation,
+                stop,
+                dead_lettered=dead_lettered,
+                progress=progress,
+                pace=pace,
+                lock=lock,
             )
         except RolledBackError:
-            if attempt == BEGINS_MAX:
+            if attempt == RESYNCS_MAX:
                 raise
         else:
             return
@@ -84,25 +90,25 @@ def _count_once(
     generation: Generation,
     stop: Mapping[int, int],
     *,
-    lettered: Mapping[int, int],
+    dead_lettered: Mapping[int, int],
     progress: Callable[[int, int], None],
     pace: Pace,
-    turn: AbstractContextManager[object],
+    lock: AbstractContextManager[object],
 ) -> None:
-    store, reader, letters = Store(settings), Reader(settings.rules), DeadLetters(settings)
-    caller = Caller(store, generation, pace, turn)
+    store, reader, dead_letters = Store(settings), Reader(settings.rules), DeadLetterWriter(settings)
+    caller = Caller(store, generation, pace, lock)
 
     def apply(read: _Read) -> None:
-        for number, refused in read.letters.items():
-            letters.write(number, [each for each in refused if each.offset >= lettered[number]])
+        for number, refused in read.dead_letters.items():
+            dead_letters.write(number, [each for each in refused if each.offset >= dead_lettered[number]])
         caller.count(read.backlog)
 
     store.open()
-    fences = store.fences(generation)
-    partitions = {number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in stop}
+    checkpoints = store.checkpoints(generation)
+    partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
     waiting: deque[Future[None]] = deque()
 
-    def hand_over(read: _Read) -> None:
+    def submit(read: _Read) -> None:
         waiting.append(thread.submit(apply, read))
         if len(waiting) > IN_FLIGHT:
             waiting.popleft().result()
@@ -120,13 +126,13 @@ def _count_once(
                 end = reading.end
                 position = rows[-1].offset + 1 if end is None else end
                 partitions[number].read(reading.by_lane, position, read.backlog)
-                read.letters[number] += reading.letters
+                read.dead_letters[number] += reading.dead_letters
                 read.records += reading.outcomes.total()
                 read.weight += reading.weight
                 if read.records >= AT_ONCE or read.weight >= WEIGHT_AT_ONCE:
-                    hand_over(read)
+                    submit(read)
                     read = _Read()
-        hand_over(read)
+        submit(read)
         for job in waiting:
             job.result()
     for number, partition in partitions.items():
@@ -140,30 +146,33 @@ class Tail:
     """The end of the topic, counted into a generation lane by lane and exactly as far as is asked.
 
     What is read and not asked for yet is held in memory; it is as much as comes in while it is used.
-    Partitions may be added to the topic meanwhile: they are taken in as soon as a live fence tells of them.
+    Partitions may be added to the topic meanwhile: they are taken in as soon as a live checkpoint tells of
+    them.
     """
 
     def __init__(
-        self, settings: AggregatorSettings, generation: Generation, lettered: Mapping[int, int]
+        self, settings: AggregatorSettings, generation: Generation, dead_lettered: Mapping[int, int]
     ) -> None:
-        """Begin at the generation's fences.
+        """Begin at the generation's checkpoints.
 
-        lettered: for each partition, the offset below which dead letters are written already.
+        dead_lettered: for each partition, the offset below which dead letters are written already.
         Raises: PostponedError of any kind.
         """
         self._generation = generation
         self._reader = Reader(settings.rules)
         self._store = Store(settings)
         self._store.open()
-        self._caller = Caller(self._store, generation, GIVING_WAY, None)
-        stored = self._store.fences(generation)
-        self.fences = [{number: lane.get(number, 0) for number in lettered} for lane in stored]
+        self._caller = Caller(self._store, generation, THROTTLED, None)
+        stored = self._store.checkpoints(generation)
+        self.checkpoints = [{number: lane.get(number, 0) for number in dead_lettered} for lane in stored]
         self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
-        self._letters = DeadLetters(settings)
-        self._lettered = dict(lettered)
-        self._refused: defaultdict[int, list[Letter]] = defaultdict(list)
+        self._dead_letters = DeadLetterWriter(settings)
+        self._dead_lettered = dict(dead_lettered)
+        self._refused: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._bulk = BulkReader(settings)
-        self._bulk.assign({number: min(lane[number] for lane in self.fences) for number in lettered})
+        self._bulk.assign(
+            {number: min(lane[number] for lane in self.checkpoints) for number in dead_lettered}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -177,11 +186,11 @@ class Tail:
     def read_to(self, offsets: Mapping[int, int]) -> None:
         """Read on until every partition is read up to an offset that its log has.
 
-        offsets: fences of live counting, which wrote the dead letters before it passed them.
+        offsets: checkpoints of live counting, which wrote the dead letters before it passed them.
         Raises: KafkaUnavailableError where nothing has come for a minute.
         """
         self._take_in(offsets)
-        self._are_lettered(offsets)
+        self._are_dead_lettered(offsets)
         missing, heard = None, time.monotonic()
         while left := sum(max(0, at - self._bulk.positions[number]) for number, at in offsets.items()):
             if left != missing:
@@ -195,8 +204,8 @@ class Tail:
         new = [number for number in offsets if number not in self._bulk.positions]
         if new:
             for number in new:
-                self._lettered[number] = 0
-                for lane in self.fences:
+                self._dead_lettered[number] = 0
+                for lane in self.checkpoints:
                     lane[number] = 0
             self._bulk.assign(self._bulk.positions | dict.fromkeys(new, 0))
 
@@ -208,16 +217,18 @@ class Tail:
             while end is not None:
                 reading = read_batch(self._reader, self._generation.lanes, unread)
                 end = reading.end
-                lettered = self._lettered[number]
-                self._refused[number] += [each for each in reading.letters if each.offset >= lettered]
+                dead_lettered = self._dead_lettered[number]
+                self._refused[number] += [
+                    each for each in reading.dead_letters if each.offset >= dead_lettered
+                ]
                 for lane, events in reading.by_lane.items():
-                    fence = self.fences[lane][number]
-                    self._pending[lane, number].extend(each for each in events if each[0] >= fence)
+                    checkpoint = self.checkpoints[lane][number]
+                    self._pending[lane, number].extend(each for each in events if each[0] >= checkpoint)
 
     def count_all(self) -> None:
         """Count all that is read, in every lane, once its dead letters are written."""
         for number, refused in self._refused.items():
-            self._letters.write(number, refused)
+            self._dead_letters.write(number, refused)
         self._refused.clear()
         for lane in range(self._generation.lanes):
             self.count_to(lane, dict(self._bulk.positions))
@@ -225,38 +236,38 @@ class Tail:
     def count_to(self, lane: int, offsets: Mapping[int, int]) -> None:
         """Count a lane up to these offsets, which are read already; one that is passed stays passed.
 
-        offsets: fences of live counting, which wrote the dead letters before it passed them.
+        offsets: checkpoints of live counting, which wrote the dead letters before it passed them.
         Raises: StoreUnavailableError, GoneError, RolledBackError.
         """
-        self._are_lettered(offsets)
+        self._are_dead_lettered(offsets)
         for number, end in offsets.items():
-            fence = self.fences[lane][number]
-            if end <= fence:
+            checkpoint = self.checkpoints[lane][number]
+            if end <= checkpoint:
                 continue
             pending = self._pending[lane, number]
             events = [each for each in pending if each[0] < end]
             del pending[: len(events)]
             backlog = Backlog()
             if events:
-                backlog.add(lane, Span(number, fence, end, events))
+                backlog.add(lane, Span(number, checkpoint, end, events))
             self._caller.count(backlog)
-            move = LaneCall(lane, pack([(number, end if events else fence, end, -1)])[0])
+            move = LaneCall(lane, pack([(number, end if events else checkpoint, end, -1)])[0])
             apply_moves(self._store, self._generation, [move])
-            self.fences[lane][number] = end
+            self.checkpoints[lane][number] = end
 
-    def _are_lettered(self, offsets: Mapping[int, int]) -> None:
-        """Forget the letters below these offsets: they are written."""
+    def _are_dead_lettered(self, offsets: Mapping[int, int]) -> None:
+        """Forget the dead letters below these offsets: they are written."""
         for number, end in offsets.items():
-            if end > self._lettered[number]:
-                self._lettered[number] = end
+            if end > self._dead_lettered[number]:
+                self._dead_lettered[number] = end
                 self._refused[number] = [each for each in self._refused[number] if each.offset >= end]
 
     def carry(self, lane: int, through_ms: Mapping[int, int]) -> None:
         """Take over up to when partitions are complete, by partition.
 
-        It must have been told of a fence that this lane has reached: then all that was complete there is
+        It must have been told of a checkpoint that this lane has reached: then all that was complete there is
         counted here. Raises: as `count_to`.
         """
-        fences = self.fences[lane]
-        moves = [(number, fences[number], fences[number], ms) for number, ms in through_ms.items()]
+        checkpoints = self.checkpoints[lane]
+        moves = [(number, checkpoints[number], checkpoints[number], ms) for number, ms in through_ms.items()]
         apply_moves(self._store, self._generation, [LaneCall(lane, pack(moves)[0])])

@@ -22,21 +22,21 @@ def count_shares(
     *,
     start: Mapping[int, int],
     stop: Mapping[int, int],
-    lettered: Mapping[int, int],
+    dead_lettered: Mapping[int, int],
     processes: int,
     pace: Pace,
     watch: Callable[[int], None],
 ) -> None:
-    """Count partitions from the generation's own fences up to `stop`.
+    """Count partitions from the generation's own checkpoints up to `stop`.
 
-    start: where the generation began, for the progress. lettered: for each partition, the offset below which
-    dead letters are written already. processes: at most so many. pace: of each. watch: called several
+    start: where the generation began, for the progress. dead_lettered: for each partition, the offset below
+    which dead letters are written already. processes: at most so many. pace: of each. watch: called several
     times a second with the number of records that are passed; what it raises ends the counting.
     Raises: RebuildRefusedError where a process failed, with its reason where it could tell one.
     """
     numbers = sorted(stop)
     context = multiprocessing.get_context("spawn")
-    turn = context.Lock()
+    lock = context.Lock()
     reached: Any = context.Array("q", [start[number] for number in numbers], lock=False)
     reasons = context.SimpleQueue()
     shares = [share for n in range(processes) if (share := numbers[n::processes])]
@@ -46,9 +46,9 @@ def count_shares(
             args=(settings, generation),
             kwargs={
                 "stop": {number: stop[number] for number in share},
-                "lettered": dict(lettered),
+                "dead_lettered": dict(dead_lettered),
                 "pace": pace,
-                "turn": turn,
+                "lock": lock,
                 "reached": reached,
                 "numbers": numbers,
                 "reasons": reasons,
@@ -80,9 +80,9 @@ def _count(
     generation: Generation,
     *,
     stop: Mapping[int, int],
-    lettered: Mapping[int, int],
+    dead_lettered: Mapping[int, int],
     pace: Pace,
-    turn: AbstractContextManager[object],
+    lock: AbstractContextManager[object],
     reached: Any,
     numbers: list[int],
     reasons: Any,
@@ -94,7 +94,9 @@ def _count(
         reached[place[number]] = offset
 
     try:
-        count_until(settings, generation, stop, lettered=lettered, progress=progress, pace=pace, turn=turn)
+        count_until(
+            settings, generation, stop, dead_lettered=dead_lettered, progress=progress, pace=pace, lock=lock
+        )
     except PostponedError as error:
         reasons.put(str(error))
         sys.exit(1)

@@ -5,7 +5,7 @@ was made anew. INFO, the record of the live generation and two questions to Kafk
 take seconds to be answered, or never be. So they stand in no thread that counts.
 """
 
-from aggregator.counters.generation import judge
+from aggregator.counters.generation import validate
 from aggregator.counters.store import Store
 from aggregator.counting.rules import Rules
 from aggregator.errors import (
@@ -37,14 +37,14 @@ class Checker:
 
         servers: the ids of the servers that are counted into. This connection may lead to others, after a
         failover or behind an address that moved; what those say is no verdict, and a reason to begin.
-        Raises: StoreUnfitError, GoneError, OtherRulesError, OtherLogError, OtherServerError,
+        Raises: StoreUnsupportedError, GoneError, OtherRulesError, OtherLogError, OtherServerError,
         TopicMissingError; NoVerdictError where Redis or Kafka gave no answer.
         """
         try:
             if self._store.check_or_open() != servers:
                 self._store.close()  # perhaps this connection is the one that knows an old place
                 raise OtherServerError("Redis is another server than the one that is counted into")
-            live = judge(self._store.live(), self._rules, self._cluster.log())
+            live = validate(self._store.live(), self._rules, self._cluster.log())
         except TopicMissingError:
             raise
         except (StoreUnavailableError, KafkaUnavailableError) as error:

@@ -1,7 +1,7 @@
 """What a worker has read and not yet given to the Redis thread.
 
-Law: it is handed over as a whole, dead letters first, so that no fence passes a record whose letter is not
-written; and it is metered once it is counted.
+Law: it is submitted as a whole, dead letters first, so that no checkpoint passes a record whose dead letter
+is not written; and it is metered once it is counted.
 """
 
 from collections import Counter, defaultdict
@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from aggregator import metrics
 from aggregator.counters.apply import Applied
 from aggregator.counting.checkpoints import Backlog
-from aggregator.counting.reading import Letter, Reading
+from aggregator.counting.reading import DeadLetter, Reading
 from aggregator.log.faust_transport import Batch
 
 
@@ -19,7 +19,7 @@ class Pending:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.backlog = Backlog()
-        self.letters: defaultdict[int, list[Letter]] = defaultdict(list)
+        self.dead_letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self.outcomes: Counter[str] = Counter()
         self.weight = 0
         """Of what was read, in bytes of memory."""
@@ -28,8 +28,8 @@ class Pending:
         """Take in what was read of a batch, whose events the backlog has; its end, or the part before."""
         if reading.end is None:
             self.batches.append(batch)
-        if reading.letters:
-            self.letters[batch.partition] += reading.letters
+        if reading.dead_letters:
+            self.dead_letters[batch.partition] += reading.dead_letters
         self.outcomes.update(reading.outcomes)
         self.weight += reading.weight
 
@@ -37,9 +37,9 @@ class Pending:
         """It is counted."""
         for outcome, number in self.outcomes.items():
             metrics.RECORDS.labels(outcome).inc(number)
-        for letters in self.letters.values():
-            for letter in letters:
-                metrics.DEAD_LETTERS.labels(letter.reason).inc()
+        for dead_letters in self.dead_letters.values():
+            for dead_letter in dead_letters:
+                metrics.DEAD_LETTERS.labels(dead_letter.reason).inc()
         metrics.FACTS.labels("new").inc(applied.new)
         metrics.FACTS.labels("repeated").inc(applied.repeated)
         metrics.REFOLDS.inc(applied.refolds)

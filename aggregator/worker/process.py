@@ -23,7 +23,7 @@ from aggregator.counters.store import Store
 from aggregator.counting.facts import Reader
 from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
-from aggregator.log.dead_letters import DeadLetters
+from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.log.faust_app import App, make_app
 from aggregator.log.faust_transport import Consumer
 from aggregator.probes import serve
@@ -133,7 +133,7 @@ class Program:
             applier=Applier(
                 rules=self._rules,
                 store=Store(self._settings),
-                letters=DeadLetters(self._settings),
+                dead_letters=DeadLetterWriter(self._settings),
                 cluster=self._cluster,
             ),
             checker=Checker(rules=self._rules, store=Store(self._settings), cluster=Cluster(self._settings)),
@@ -152,7 +152,7 @@ class Program:
         if not isinstance(consumer, Consumer):
             raise TypeError("Faust made another consumer than our transport's")
         worker.bind(consumer)
-        tasks = [asyncio.ensure_future(worker.keep_begun()), asyncio.ensure_future(worker.keep_ticking())]
+        tasks = [asyncio.ensure_future(worker.keep_synced()), asyncio.ensure_future(worker.keep_ticking())]
         started = asyncio.ensure_future(app.start())
         stopped = asyncio.ensure_future(app.wait_until_stopped())
         stopping = asyncio.ensure_future(self._stop.wait())

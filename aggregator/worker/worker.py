@@ -1,8 +1,8 @@
 """The worker: begin, batch, tick.
 
-Begin: drop what is in flight, read the fences of all lanes, seek each partition to its least one. It follows
-every assignment and every doubt: an error of any kind, a lost answer, a fence that stands where it should
-not. As the fences say exactly what is counted, beginning is always right and costs only time.
+Begin: drop what is in flight, read the checkpoints of all lanes, seek each partition to its least one. It
+follows every assignment and every doubt: an error of any kind, a lost answer, a checkpoint that stands where
+it should not. As the checkpoints say exactly what is counted, beginning is always right and costs only time.
 Batch: read it, a part at a time where much comes of it, and no further while too much waits to be counted.
 Whenever the Redis thread has nothing to do, all that was read meanwhile is folded and given
 to it, and the next ones are read while it counts: so calls grow with the backlog, and are small without one.
@@ -54,7 +54,7 @@ TICK_S: Final = 1.0
 CHECK_S: Final = 1.0
 """A tick waits no longer for a check; what is slower is heard by a later tick."""
 ABOVE_END_S: Final = 30.0
-"""A fence above the log's end is a lost log only after this: an end reads low just after a leader change."""
+"""A checkpoint above the log's end is a lost log only then: ends read low just after a leader change."""
 BEHIND_WARNING_MS: Final = 7 * DAY_MS
 STALLED_TICKS: Final = 3
 """Records are there, nothing is under way, and no batch has come for so many ticks: the last one was lost."""
@@ -78,7 +78,7 @@ class Probe(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A check under way: the tick that began it after it had asked, and the begin that it is about."""
+    """A check under way: the tick that began it after it had asked, and the resync that it is about."""
 
     tick: int
     epoch: int
@@ -131,14 +131,14 @@ class Worker:
         self._due = asyncio.Event()
         self._said: tuple[str, float] = ("", 0.0)
         self._warned_at = -REMINDER_S
-        self._begins: list[float] = []
+        self._resyncs: list[float] = []
         self.not_ready: str | None = "starting"
         """Why the worker is not ready; none where it counts, or has no partition to count."""
         self.leaving: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         """Set when the worker must leave the group: to its exit status, or none to wait outside."""
 
     def bind(self, consumer: Consumer) -> None:
-        """Meet the driver, which asks for the first begin.
+        """Meet the driver, which asks for the first resync.
 
         consumer: of the Faust app that delivers to this worker.
         """
@@ -146,14 +146,14 @@ class Worker:
 
     # What the driver calls
 
-    def begin_is_due(self, why: metrics.Why, detail: str = "") -> None:
-        """Drop what is in flight and begin at the fences, soon.
+    def resync_is_due(self, why: metrics.Why, detail: str = "") -> None:
+        """Drop what is in flight and begin at the checkpoints, soon.
 
         why: for the metric. detail: for the log.
         """
         if not self._due.is_set():
-            log.info("begin is due", why=why, detail=detail)
-            metrics.BEGINS.labels(why).inc()
+            log.info("resync is due", why=why, detail=detail)
+            metrics.RESYNCS.labels(why).inc()
         self._stop(detail or why)
         self._due.set()
 
@@ -176,7 +176,7 @@ class Worker:
 
     # Begin
 
-    async def keep_begun(self) -> None:
+    async def keep_synced(self) -> None:
         """Begin whenever it is due, until the worker leaves."""
         while not self.leaving.done():
             await self._due.wait()
@@ -194,8 +194,8 @@ class Worker:
     def _pause(self) -> float:
         """Begin at once, but not over and over: seconds to wait, more with each begin of the last 10 s."""
         now = time.monotonic()
-        self._begins = [*(at for at in self._begins if now - at < 10), now]
-        return 0.0 if len(self._begins) < 3 else min(2.0, 0.1 * 2 ** len(self._begins))
+        self._resyncs = [*(at for at in self._resyncs if now - at < 10), now]
+        return 0.0 if len(self._resyncs) < 3 else min(2.0, 0.1 * 2 ** len(self._resyncs))
 
     async def _begin(self) -> None:
         consumer = self._driver()
@@ -203,7 +203,7 @@ class Worker:
         epoch = consumer.epoch
         assigned = {tp.partition: tp for tp in consumer.assignment() if tp.topic == self._topic}
         self._lags.hold(assigned)  # before all that may fail: what is not counted is told too
-        generation, fences, servers = await self._in_thread(self._applier.look)
+        generation, checkpoints, servers = await self._in_thread(self._applier.look)
         self._servers = servers
         if not assigned:
             self._generation = generation
@@ -211,9 +211,9 @@ class Worker:
             return
         ranges = await consumer.log_ranges(assigned.values())
         partitions = {
-            number: Partition(number, [lane.get(number, 0) for lane in fences]) for number in assigned
+            number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in assigned
         }
-        self._check_log(fences, {tp.partition: both for tp, both in ranges.items()})
+        self._check_log(checkpoints, {tp.partition: both for tp, both in ranges.items()})
         await consumer.rewind({tp: partitions[number].position for number, tp in assigned.items()})
         if consumer.epoch == epoch:
             if self._log_read != (generation.cluster_id, generation.topic_id):
@@ -222,10 +222,10 @@ class Worker:
             self._generation, self._partitions = generation, partitions
             self._ready("counting", positions={p.partition: p.position for p in partitions.values()})
 
-    def _check_log(self, fences: list[dict[int, int]], ranges: dict[int, tuple[int, int]]) -> None:
-        """Raise where the log cannot go on from the fences."""
+    def _check_log(self, checkpoints: list[dict[int, int]], ranges: dict[int, tuple[int, int]]) -> None:
+        """Raise where the log cannot go on from the checkpoints."""
         for number, (start, end) in ranges.items():
-            least, most = (f([lane.get(number, 0) for lane in fences]) for f in (min, max))
+            least, most = (f([lane.get(number, 0) for lane in checkpoints]) for f in (min, max))
             if least < start:
                 raise OtherLogError(
                     f"partition {number} is counted up to offset {least} and its log starts at {start}:"
@@ -235,7 +235,9 @@ class Worker:
                 now = time.monotonic()
                 self._above_since = self._above_since or now
                 if now - self._above_since < ABOVE_END_S:
-                    raise KafkaUnavailableError(f"partition {number} ends at {end}, below the fence {most}")
+                    raise KafkaUnavailableError(
+                        f"partition {number} ends at {end}, below the checkpoint {most}"
+                    )
                 raise OtherLogError(
                     f"partition {number} is counted up to offset {most} and its log ends at {end}:"
                     " records that were counted are gone, run `python -m aggregator rebuild`"
@@ -249,16 +251,16 @@ class Worker:
 
         batch: as the driver delivered it.
         """
-        handed_over = False
+        submitted = False
         try:
-            handed_over = await self._take(batch)
+            submitted = await self._take(batch)
         except Exception as error:  # noqa: BLE001  # of any kind: Faust restarts an agent that raises after 5 s
             self._failed(error, batch.epoch)
         finally:
-            if not handed_over:
+            if not submitted:
                 self._driver().release(batch)
                 if batch.epoch == self._driver().epoch and not self.leaving.done():
-                    self.begin_is_due("agent", "a batch was not handed over")
+                    self.resync_is_due("agent", "a batch was not submitted")
         await self._room()
 
     async def _take(self, batch: Batch) -> bool:
@@ -267,7 +269,7 @@ class Worker:
         if batch.epoch != self._driver().epoch or partition is None or generation is None:
             return False
         if batch.after != partition.position:
-            self.begin_is_due("lost batch", f"at {partition.position}, batch begins after {batch.after}")
+            self.resync_is_due("lost batch", f"at {partition.position}, batch begins after {batch.after}")
             return False
         self._warn_if_behind(batch)
         records = unpacked(batch.packed)
@@ -282,7 +284,7 @@ class Worker:
             partition.read(reading.by_lane, end, self._pending.backlog)
             self._pending.add(batch, reading)
             if self._jobs == 0:
-                self._hand_over(generation)
+                self._submit(generation)
             if reading.end is None:
                 return True
             await self._room()
@@ -296,7 +298,7 @@ class Worker:
             self._counted.clear()
             await self._counted.wait()
 
-    def _hand_over(self, generation: Generation) -> None:
+    def _submit(self, generation: Generation) -> None:
         """Give the Redis thread all that was read since it was last given something."""
         pending, self._pending = self._pending, Pending()
         if not pending.outcomes:
@@ -305,7 +307,7 @@ class Worker:
         count = partial(
             self._applier.count,
             generation,
-            list(pending.letters.items()),
+            list(pending.dead_letters.items()),
             list(map(packed, pending.backlog.calls())),
         )
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._in_order, epoch, count)
@@ -325,9 +327,9 @@ class Worker:
             )
 
     def _in_order(self, epoch: int, function: Callable[[], _T]) -> _T | None:
-        """In the thread: do it, where the begin it belongs to still holds and all before it was done.
+        """In the thread: do it, where the resync it belongs to still holds and all before it was done.
 
-        After a failure no fence may move until the next begin, not even one that could: it might pass a
+        After a failure no checkpoint may move until the next resync, not even one that could: it might pass a
         record whose dead letter Kafka has not taken.
         Returns: none where it was not done.
         """
@@ -342,7 +344,7 @@ class Worker:
     def _applied(
         self, pending: Pending, epoch: int, since: float, job: "asyncio.Future[Applied | None]"
     ) -> None:
-        """On the loop: what became of what was handed over."""
+        """On the loop: what became of what was submitted."""
         self._jobs -= 1
         self._weight -= pending.weight
         self._counted.set()
@@ -357,7 +359,7 @@ class Worker:
             metrics.APPLY_SECONDS.observe(time.monotonic() - since)
             pending.meter(applied)
         if self._jobs == 0 and self._generation is not None:
-            self._hand_over(self._generation)
+            self._submit(self._generation)
 
     def _failed(self, error: BaseException, epoch: int) -> None:
         """A call did not come through: begin, once for all that fail with it."""
@@ -366,12 +368,12 @@ class Worker:
         if isinstance(error, RolledBackError):
             metrics.ROLLBACKS.inc()
             log.warning("Redis went back in time, reading further back", detail=str(error))
-            self.begin_is_due("gap", str(error))
+            self.resync_is_due("gap", str(error))
         elif isinstance(error, PostponedError):
-            self.begin_is_due("gone" if isinstance(error, GoneError) else "error", str(error))
+            self.resync_is_due("gone" if isinstance(error, GoneError) else "error", str(error))
         else:
             log.error("counting a batch failed", exc_info=error)
-            self.begin_is_due("error", repr(error))
+            self.resync_is_due("error", repr(error))
 
     # Tick
 
@@ -398,10 +400,10 @@ class Worker:
         for tp, (_, end) in ranges.items():
             position = self._partitions[tp.partition].position
             if end < position:
-                self.begin_is_due("log", f"partition {tp.partition} ends at {end}, below {position}")
+                self.resync_is_due("log", f"partition {tp.partition} ends at {end}, below {position}")
                 return
             if self._is_stalled(tp.partition, position, end):
-                self.begin_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
+                self.resync_is_due("stalled", f"partition {tp.partition} stands at {position}, below {end}")
                 return
             self._lags.unread(tp.partition, end - position)
         await self._vouch(generation, epoch)
@@ -412,7 +414,7 @@ class Worker:
             for tp, (_, end) in ranges.items()
         }
         positions = {tp: self._partitions[tp.partition].position for tp in ranges}
-        self._hand_over(generation)  # moves come after what was read before them
+        self._submit(generation)  # moves come after what was read before them
         moves = {
             lane: [self._partitions[number].move(lane, through) for number, through in throughs.items()]
             for lane in range(generation.lanes)
@@ -448,7 +450,7 @@ class Worker:
         self._check = None
         error = check.job.exception()
         if check.epoch != epoch:
-            return  # of what was counted before the last begin
+            return  # of what was counted before the last resync
         if isinstance(error, NoVerdictError):
             self._remind(str(error), "counting goes on, complete-through waits")
         elif error is not None:

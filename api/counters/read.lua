@@ -1,11 +1,11 @@
 -- All that one answer needs, read in one atomic step from one lane. Writes nothing.
 --
 -- The keys (all in the hash slot of the lane; the others are named from the lane's own key):
---   KEYS[1]               hash    the lane: `generation`; for each known partition `f<partition>` its fence and
+--   KEYS[1]               hash    the lane: `generation`; for each known partition `f<partition>` its checkpoint and
 --                                 `c<partition>` complete-through (ms), once it has one; `retired` for whom it
 --                                 was closed to counting, `successor` once the switch to that one was done
 --   KEYS[1]:d:TENANT      set     the days since 1970 that have counters
---   KEYS[1]:c:TENANT:DAY  hash    scope -> bag of counts
+--   KEYS[1]:c:TENANT:DAY  hash    scope -> packed counter of counts
 --   KEYS[1]:s:TENANT      set     the known sequences
 --   KEYS[1]:t:TENANT      set     the known templates
 --
@@ -15,8 +15,8 @@
 --       wanted too, or nothing, 9 the most fields that may be looked through for them.
 -- Returns nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may
 --       be right: until the switch to its successor its numbers are. The caller judges, from the record.
---       Else { `retired` or nil, whether there is a successor (0 or 1), known (0 or 1), { field of a partition, value, ... }, { day, bag, ... },
---              { day, { scope, bag, ... }, ... } or nil where the groups are too many }.
+--       Else { `retired` or nil, whether there is a successor (0 or 1), known (0 or 1), { field of a partition, value, ... }, { day, packed counter, ... },
+--              { day, { scope, packed counter, ... }, ... } or nil where the groups are too many }.
 
 local lane = KEYS[1]
 local generation, tenant, scope, kind, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -52,12 +52,12 @@ else
 end
 
 local counters = lane .. ':c:' .. tenant .. ':'
-local bags = {}
+local packed_counters = {}
 for _, day in ipairs(days) do
-  local bag = redis.call('HGET', counters .. day, scope)
-  if bag then
-    bags[#bags + 1] = day
-    bags[#bags + 1] = bag
+  local packed_counter = redis.call('HGET', counters .. day, scope)
+  if packed_counter then
+    packed_counters[#packed_counters + 1] = day
+    packed_counters[#packed_counters + 1] = packed_counter
   end
 end
 
@@ -85,4 +85,4 @@ if group ~= '' then
   end
 end
 
-return { head[2], head[3] and 1 or 0, known, partitions, bags, groups }
+return { head[2], head[3] and 1 or 0, known, partitions, packed_counters, groups }

@@ -141,7 +141,7 @@ def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:
 
 
 def _partitions(fields: list[bytes]) -> dict[int, int | None]:
-    """For each partition with a fence or a time, its time."""
+    """For each partition with a checkpoint or a time, its time."""
     times = {bytes(name): int(value) for name, value in _pairs(fields)}
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
 
@@ -151,7 +151,7 @@ def _counters(reply: list[Any]) -> Counters:
 
     Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
     """
-    known, fields, bags, by_day = reply
+    known, fields, packed_counters, by_day = reply
     if by_day is None:
         raise ApiError(
             RANGE_TOO_LARGE,
@@ -160,10 +160,13 @@ def _counters(reply: list[Any]) -> Counters:
         )
     groups: dict[str, dict[int, Cells]] = {}
     for day, scopes in _pairs(by_day):
-        for scope, bag in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_cells(bag)
+        for scope, packed_counter in _pairs(scopes):
+            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_cells(packed_counter)
     return Counters(
-        known == 1, {int(day): unpack_cells(bag) for day, bag in _pairs(bags)}, _partitions(fields), groups
+        known == 1,
+        {int(day): unpack_cells(packed_counter) for day, packed_counter in _pairs(packed_counters)},
+        _partitions(fields),
+        groups,
     )
 
 

@@ -1,7 +1,7 @@
 """What happens between a request and its answer.
 
-Every question is judged in one order, whatever it asks: can it be answered at all (503), who asks (401),
-how often (429), was it understood (400), is there such a thing (404). A question that was not understood
+Every query is judged in one order, whatever it asks: can it be answered at all (503), who asks (401),
+how often (429), was it understood (400), is there such a thing (404). A query that was not understood
 therefore still reads its lane: that the counters are gone is told before a wrong parameter is.
 """
 
@@ -23,7 +23,7 @@ from api.query.answers import group_totals, metrics_body
 from api.query.cursors import page_of
 from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from api.query.query import Question, read_page, read_question
+from api.query.query import Query, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
 Understood = TypeVar("Understood")
@@ -70,14 +70,14 @@ class Service:
 
     async def metrics(self, request: Request, key: str | None, scope: Scope) -> Response:
         """The numbers of a scope."""
-        asker = await self._asker(key)
+        caller = await self._caller(key)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == Scope.tenant() else SCOPE_PARAMETERS
-        asked = _understand(lambda: read_question(_query(request), known, now_ms))
-        days, group_by = (asked.days, asked.group_by) if isinstance(asked, Question) else (range(0), None)
+        asked = _understand(lambda: read_query(_query(request), known, now_ms))
+        days, group_by = (asked.days, asked.group_by) if isinstance(asked, Query) else (range(0), None)
         with self._metrics.redis_seconds.time():
             counters = await self._reader.counters(
-                asker.tenant, scope, days, group_by, lambda: self._count(request, asker)
+                caller.tenant, scope, days, group_by, lambda: self._count(request, caller)
             )
         if isinstance(asked, ApiError):
             raise asked
@@ -91,10 +91,10 @@ class Service:
 
     async def ids(self, request: Request, key: str | None, kind: str) -> Response:
         """A page of the known ids of a kind, `sequence` or `template`."""
-        asker = await self._asker(key)
+        caller = await self._caller(key)
         asked = _understand(lambda: read_page(_query(request), PAGE_PARAMETERS))
         with self._metrics.redis_seconds.time():
-            known = await self._reader.known_ids(asker.tenant, kind, lambda: self._count(request, asker))
+            known = await self._reader.known_ids(caller.tenant, kind, lambda: self._count(request, caller))
         if isinstance(asked, ApiError):
             raise asked
         ids, next_cursor = page_of(known.ids, asked.after, asked.limit)
@@ -108,7 +108,7 @@ class Service:
         keeps = polling.cache_control(now_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
 
-    async def _asker(self, key: str | None) -> ApiKeyRecord:
+    async def _caller(self, key: str | None) -> ApiKeyRecord:
         """Judge who asks. The request is counted later, when it is known that it can be answered at all.
 
         Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED.
@@ -133,8 +133,8 @@ class Service:
         self._keys.note_use(record.id, now_ms)
         return record
 
-    def _count(self, request: Request, asker: ApiKeyRecord) -> None:
-        request.state.headers = self._limit.count(asker.id)
+    def _count(self, request: Request, caller: ApiKeyRecord) -> None:
+        request.state.headers = self._limit.count(caller.id)
 
 
 def _query(request: Request) -> list[tuple[str, str]]:
@@ -143,7 +143,7 @@ def _query(request: Request) -> list[tuple[str, str]]:
 
 
 def _understand(read: Callable[[], Understood]) -> Understood | ApiError:
-    """What is asked, or what is wrong with the question (which is told later)."""
+    """What is asked, or what is wrong with the query (which is told later)."""
     try:
         return read()
     except ApiError as error:

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from api.query.freshness import Status, status_of
-from api.query.hours import BAGS_KEPT, NOTHING, Cells, Counts
+from api.query.hours import COUNTERS_KEPT, NOTHING, Cells, Counts
 from api.query.instants import format_instant
 from api.query.periods import DAY, HOUR
-from api.query.query import Question
+from api.query.query import Query
 from api.query.rates import change_of, rates_of
 from api.query.rollup import Days, Range, Series, add_up, total_of
 from api.query.zones import HOUR_MS, UTC
@@ -41,48 +41,48 @@ GroupTotals = Mapping[str, Sequence[int]]
 
 
 def metrics_body(
-    question: Question, days: Days, groups: GroupTotals | None, through_ms: int | None
+    query: Query, days: Days, groups: GroupTotals | None, through_ms: int | None
 ) -> dict[str, Any]:
     """The answer of a metrics route.
 
     days: the counters of its scope; groups: the totals of each group where they were asked for;
     through_ms: up to when everything is counted.
     """
-    if _are_kept(question):
-        totals, points = total_of(question.asked, days), _kept_points(question.asked, days)
+    if _are_kept(query):
+        totals, points = total_of(query.asked, days), _kept_points(query.asked, days)
     else:
-        series = add_up(question.asked, days)
-        totals, points = series.totals, _points(question, series, through_ms)
-    with_rates = "rates" in question.include
+        series = add_up(query.asked, days)
+        totals, points = series.totals, _points(query, series, through_ms)
+    with_rates = "rates" in query.include
     body: dict[str, Any] = {
-        "period": question.asked.period.name,
-        "from": format_instant(question.asked.from_ms),
-        "to": format_instant(question.asked.to_ms),
+        "period": query.asked.period.name,
+        "from": format_instant(query.asked.from_ms),
+        "to": format_instant(query.asked.to_ms),
         "complete_through": None if through_ms is None else format_instant(through_ms),
     }
-    if question.timezone is not None:
-        body["timezone"] = question.timezone
+    if query.timezone is not None:
+        body["timezone"] = query.timezone
     body["totals"] = _counts(totals)
     if with_rates:
         body["rates"] = rates_of(totals)
-    if question.previous is not None:
-        before = total_of(question.previous, days)
+    if query.previous is not None:
+        before = total_of(query.previous, days)
         body["previous"] = {
-            "from": format_instant(question.previous.from_ms),
-            "to": format_instant(question.previous.to_ms),
+            "from": format_instant(query.previous.from_ms),
+            "to": format_instant(query.previous.to_ms),
             "totals": _counts(before),
             **_rates(before, wanted=with_rates),
         }
         body["change"] = change_of(totals, before)
     if groups is not None:
-        body |= _groups(groups, totals, question.groups, with_rates=with_rates)
+        body |= _groups(groups, totals, query.groups, with_rates=with_rates)
     body["timeseries"] = points
     return body
 
 
-def group_totals(question: Question, groups: Mapping[str, Days]) -> dict[str, Counts]:
-    """The totals of each group in the range of the question."""
-    return {group: total_of(question.asked, days) for group, days in groups.items()}
+def group_totals(query: Query, groups: Mapping[str, Days]) -> dict[str, Counts]:
+    """The totals of each group in the range of the query."""
+    return {group: total_of(query.asked, days) for group, days in groups.items()}
 
 
 def _counts(counts: Sequence[int]) -> dict[str, int]:
@@ -93,22 +93,22 @@ def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
     return {"rates": rates_of(counts)} if wanted else {}
 
 
-def _points(question: Question, series: Series, through_ms: int | None) -> msgspec.Raw:
+def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw:
     points: list[Any] = [Point(format_instant(start), *counts) for start, counts in series.points]
-    if "rates" in question.include:
+    if "rates" in query.include:
         for point, (_, counts) in zip(points, series.points, strict=True):
             point.rates = rates_of(counts)
-    if "status" in question.include:
-        ends = [*(start for start, _ in series.points[1:]), question.asked.end_ms]
+    if "status" in query.include:
+        ends = [*(start for start, _ in series.points[1:]), query.asked.end_ms]
         for point, end in zip(points, ends, strict=True):
             point.status = status_of(end, through_ms)
     return msgspec.Raw(msgspec.json.encode(points))
 
 
-def _are_kept(question: Question) -> bool:
+def _are_kept(query: Query) -> bool:
     """Whether each point is of one day of UTC and says nothing but its counts."""
-    asked = question.asked
-    return not question.include and (asked.period is HOUR or (asked.period is DAY and asked.zone is UTC))
+    asked = query.asked
+    return not query.include and (asked.period is HOUR or (asked.period is DAY and asked.zone is UTC))
 
 
 def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
@@ -133,7 +133,7 @@ def _hours_of_day(day: int, cells: Cells, first: int, stop: int) -> bytes:
     return msgspec.json.encode(points)[1:-1]
 
 
-@lru_cache(maxsize=BAGS_KEPT)
+@lru_cache(maxsize=COUNTERS_KEPT)
 def _day(day: int, cells: Cells, first: int, stop: int) -> bytes:
     """The point of a day of which the hours from `first` up to `stop` (0 to 24) count."""
     return msgspec.json.encode(Point(format_instant(day * HOURS * HOUR_MS), *cells.sum(first, stop)))

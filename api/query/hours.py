@@ -1,7 +1,7 @@
 """What was counted of one scope on one day, hour by hour. Pure.
 
-Most of an answer's work would be to decode the days' bags, and a day that is past seldom changes. So what a
-bag says is kept by its bytes: it follows from nothing else, so it cannot be stale.
+Most of an answer's work would be to decode the days' packed counters, and a day that is past seldom changes.
+So what a packed counter says is kept by its bytes: it follows from nothing else, so it cannot be stale.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from schemas.counters import CELLS, HOURS, unpack_bag
+from schemas.counters import CELLS, HOURS, unpack_counter
 from schemas.kinds import KINDS
 
 Counts: TypeAlias = tuple[int, ...]
 """A number for each kind, in the order of KINDS."""
 
-BAGS_KEPT = 16_384
+COUNTERS_KEPT = 16_384
 """Some 45 years of days, or 45 scopes with a year each; 2 to 6 KB a day, the more the greater its numbers."""
 
 _KINDS = len(KINDS)
@@ -50,10 +50,10 @@ NOTHING = cells_of([0] * CELLS)
 """A day on which nothing was counted."""
 
 
-@lru_cache(maxsize=BAGS_KEPT)
-def unpack_cells(bag: bytes) -> Cells:
-    """The day that a bag holds. Raises: ValueError where it is damaged; no count is below zero."""
-    counts = unpack_bag(bag)
+@lru_cache(maxsize=COUNTERS_KEPT)
+def unpack_cells(packed_counter: bytes) -> Cells:
+    """The day that a packed counter holds. Raises: ValueError where it is damaged; no count is below zero."""
+    counts = unpack_counter(packed_counter)
     if min(counts) < 0:
         raise ValueError("damaged counter: below zero")
     return cells_of(counts)

@@ -1,4 +1,4 @@
-"""From the query string to a question that was understood. Pure; the clock comes in as a number."""
+"""From the query string to a query that was understood. Pure; the clock comes in as a number."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DEFAULT_PAGE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """What a metrics route is asked.
 
     asked: the range; include: what is wanted beside the page's fields; previous: the span before where it is
@@ -38,15 +38,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class PageQuestion:
+class PageQuery:
     """What a listing is asked: up to `limit` ids that come after `after` (none: from the first)."""
 
     limit: int
     after: str | None
 
 
-def read_question(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms: int) -> Question:
-    """Understand a question about numbers.
+def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms: int) -> Query:
+    """Understand a query about numbers.
 
     items: names and values in the order of the query string; known: the parameters of the route.
     Raises: ApiError, one of those with status 400.
@@ -74,13 +74,13 @@ def read_question(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_
         ) from None
     asked = parse_range(given.get("period"), given.get("from"), given.get("to"), now_ms, zone)
     previous = None if compare is None else range_before(asked)
-    return Question(asked, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
+    return Query(asked, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
 
 
-def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuestion:
-    """Understand a question for known ids. Raises: ApiError INVALID_PARAMETER."""
+def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuery:
+    """Understand a query for known ids. Raises: ApiError INVALID_PARAMETER."""
     given = read_parameters(items, known)
-    return PageQuestion(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))
+    return PageQuery(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))
 
 
 def _limit(given: dict[str, str], default: int) -> int:

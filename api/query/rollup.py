@@ -1,4 +1,4 @@
-"""From a question about a range to its points: align and add up. Pure; the clock comes in as a number.
+"""From a query about a range to its points: align and add up. Pure; the clock comes in as a number.
 
 The contract: an hour counts when `from` <= its start <= `to`. Points run from the period that holds
 `from` to the one that holds `to`, both included, even where no hour of it counts; a point is named by
@@ -34,7 +34,7 @@ ZEROS: Final[Counts] = (0,) * len(KINDS)
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A question that was understood.
+    """A query that was understood.
 
     from_ms and to_ms are both included; indices: the numbers of its periods; starts: the UTC hours at which
     the points start, in order (a day that a zone leaves out is none).

@@ -3,7 +3,7 @@
 Hours are counted in UTC, so the days of a zone can be told exactly where its clocks differ from UTC by whole
 hours; whether they do is a question of the time asked about (a zone may have changed its mind).
 
-The rules are those of the package `tzdata`, never of the machine: the same question has the same answer
+The rules are those of the package `tzdata`, never of the machine: the same query has the same answer
 everywhere, and names like `right/UTC`, that some machines know and others do not, are no names here.
 
 A local time that the clocks skip is read with the offset before the change, one that they show twice is the

@@ -55,9 +55,9 @@ class Webhook:
         Raises: Problem; ClientDisconnect where the client left before its body had come.
         """
         with self._bodies.body() as body:
-            return await self._judge(headers, await body.read(headers, receive))
+            return await self._validate(headers, await body.read(headers, receive))
 
-    async def _judge(self, headers: Mapping[str, str], body: bytearray) -> Taken:
+    async def _validate(self, headers: Mapping[str, str], body: bytearray) -> Taken:
         if headers.get("x-amz-sns-rawdelivery", "").strip().lower() == "true":
             raise Refused("raw_delivery", "Raw message delivery is not signed; switch it off.")
         envelope = messages.parse(body)

@@ -127,7 +127,7 @@ def listen(port: int, host: str = "0.0.0.0") -> socket.socket:  # noqa: S104 - a
 
 
 class Stop:
-    """The wish that the program ends: a signal's, or its own for a fault that only a new start mends."""
+    """The wish that the program ends: a signal's, or its own for a fault that only a new start fixes."""
 
     def __init__(self) -> None:
         """Nobody wishes so yet."""

@@ -8,7 +8,7 @@ from typing import Any
 from aggregator.counters.store import SCRIPT
 from aggregator.counting.facts import Facts
 from aggregator.counting.pack import pack
-from schemas.counters import lane_key, safe_id, unpack_bag
+from schemas.counters import lane_key, safe_id, unpack_counter
 from schemas.kinds import FIELDS
 
 Cells = Counter[tuple[str, bytes, int, int, str]]
@@ -39,7 +39,7 @@ class Lane:
         answer: list[object] = self.client.eval(SCRIPT, 1, self.key, self.generation, self.rules, argument)
         return answer
 
-    def fence(self, partition: int = 0) -> int:
+    def checkpoint(self, partition: int = 0) -> int:
         return int(self.client.hget(self.key, f"f{partition}") or 0)
 
     def cells(self, tenants: Iterable[str]) -> Cells:
@@ -49,8 +49,8 @@ class Lane:
             safe = safe_id(tenant)
             for member in self.client.smembers(f"{self.key}:d:{safe}"):
                 day = int(member)
-                for scope, bag in self.client.hgetall(f"{self.key}:c:{safe}:{day}").items():
-                    for cell, count in enumerate(unpack_bag(bag)):
+                for scope, packed_counter in self.client.hgetall(f"{self.key}:c:{safe}:{day}").items():
+                    for cell, count in enumerate(unpack_counter(packed_counter)):
                         if count:
                             hour, kind = divmod(cell, len(FIELDS))
                             found[tenant, scope, day, hour, FIELDS[kind]] = count

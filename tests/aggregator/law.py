@@ -130,7 +130,7 @@ def _json_object(value: bytes | None) -> dict[str, Any]:
         pairs = json.loads(
             text, object_pairs_hook=_Pairs, parse_constant=_no_json, parse_int=_zero, parse_float=_zero
         )
-        _judge(pairs)
+        _validate(pairs)
         found = json.loads(text, parse_int=_zero, parse_float=_zero)
     except (ValueError, RecursionError):
         raise _Out("unreadable") from None
@@ -143,7 +143,7 @@ class _Pairs(list[tuple[str, Any]]):
     """An object with every key that is written, also those written twice."""
 
 
-def _judge(value: Any) -> None:
+def _validate(value: Any) -> None:
     """No lone surrogates in any text or key, nothing deeper than the limit. Raises ValueError."""
     waiting = [(value, 1)]
     while waiting:

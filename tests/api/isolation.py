@@ -1,9 +1,9 @@
 """`python -m tests.api.isolation`: the long form of `test_isolation`, on the true program and by the wire.
 
-Hypothesis makes two tenants with names and ids out of each other; schemathesis makes questions from the
-API's own description. All of these questions are asked for every id of either, by both, as JSON and as CSV.
+Hypothesis makes two tenants with names and ids out of each other; schemathesis makes queries from the
+API's own description. All of these queries are asked for every id of either, by both, as JSON and as CSV.
 One tenant counts in ones and the other in millions, so a foreign cell shows in any count. It ends with
-status 1 at the first foreign cell, unknown answer or 5xx, and says which tenants and which question.
+status 1 at the first foreign cell, unknown answer or 5xx, and says which tenants and which query.
 """
 
 import argparse
@@ -43,16 +43,16 @@ from tests.api import schema_hooks as _formats  # noqa: F401  # schemathesis lea
 from tests.api.conftest import FixedKeys
 from tests.api.site import Site, until
 from tests.api.test_isolation import HOUR, MANY, SPAN, TWISTS, encoded, neighbours
-from tests.api.wire import Answer, Question, ask_all
+from tests.api.wire import Answer, Query, ask_all
 from tests.api.writer import Counted, Writer
 
 MEDIA_TYPES = ("application/json", "text/csv")
 KINDS = ("sequences", "templates")
 EXAMPLES_A_ROUND = 50
 PROGRAMS = 2
-"""APIs that share the questions: one uses a core and no more."""
+"""APIs that share the queries: one uses a core and no more."""
 DRAWN = 16
-"""How many questions of schemathesis's making an example has."""
+"""How many queries of schemathesis's making an example has."""
 
 PLAIN_TWISTS = 3
 """How many of the twists are tried on every id; all of them have made the other tenant's names."""
@@ -61,28 +61,28 @@ Neighbours = tuple[tuple[str, list[str]], tuple[str, list[str]]]
 
 
 class ForeignCellError(AssertionError):
-    """An answer holds what is not the asker's, or is none that may be given."""
+    """An answer holds what is not the caller's, or is none that may be given."""
 
 
 @dataclass(frozen=True)
-class Asker:
+class Caller:
     """One of the two tenants: its key, its ids, and what each of its counts is a multiple of."""
 
     key: str
     ids: frozenset[str]
     unit: int
 
-    def judge(self, question: Question, answer: Answer) -> None:
+    def validate(self, query: Query, answer: Answer) -> None:
         """Look at everything in an answer. Raises: ForeignCellError."""
         if answer.status >= 500 or answer.status not in (200, 400, 404):
-            raise ForeignCellError(f"{question} was answered by {answer.status}: {answer.body[:500]!r}")
+            raise ForeignCellError(f"{query} was answered by {answer.status}: {answer.body[:500]!r}")
         if answer.status != 200:
             return
         counts, ids = _told(answer)
         most = self.unit * len(self.ids)
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
         if foreign or not ids <= self.ids:
-            raise ForeignCellError(f"{question} told {foreign} and {ids - self.ids}")
+            raise ForeignCellError(f"{query} told {foreign} and {ids - self.ids}")
 
 
 def _told(answer: Answer) -> tuple[list[int], set[str]]:
@@ -129,24 +129,24 @@ class Attack:
                 Counted(HOUR, "sent", count, tenant=tenant, sequence=each, template=each) for each in ids
             )
         keys = self._new_keys((mine, theirs))
-        askers = [Asker(keys[0], frozenset(own), 1), Asker(keys[1], frozenset(other), MANY)]
+        callers = [Caller(keys[0], frozenset(own), 1), Caller(keys[1], frozenset(other), MANY)]
         targets = list(_targets({*own, *other, mine, theirs}, drawn))
-        for asker in askers:
-            questions = [Question(each, asker.key, accept) for each in targets for accept in MEDIA_TYPES]
-            self.runner.run(ask_all(self.ports, questions, self._judge(asker)))
-            self.asked += len(questions)
+        for caller in callers:
+            queries = [Query(each, caller.key, accept) for each in targets for accept in MEDIA_TYPES]
+            self.runner.run(ask_all(self.ports, queries, self._validate(caller)))
+            self.asked += len(queries)
 
-    def _judge(self, asker: Asker) -> Callable[[Question, Answer], None]:
-        def judge(question: Question, answer: Answer) -> None:
+    def _validate(self, caller: Caller) -> Callable[[Query, Answer], None]:
+        def validate(query: Query, answer: Answer) -> None:
             self.by_status[answer.status] = self.by_status.get(answer.status, 0) + 1
-            asker.judge(question, answer)
-            if question.target == f"/api/metrics?{SPAN}" and answer.content_type == "application/json":
+            caller.validate(query, answer)
+            if query.target == f"/api/metrics?{SPAN}" and answer.content_type == "application/json":
                 sent = msgspec.json.decode(answer.body)["totals"]["sent"]
-                if sent != asker.unit * len(asker.ids):
-                    raise ForeignCellError(f"{question} has {sent}, not its own numbers")
+                if sent != caller.unit * len(caller.ids):
+                    raise ForeignCellError(f"{query} has {sent}, not its own numbers")
                 self.found += 1
 
-        return judge
+        return validate
 
     def _new_keys(self, tenants: Sequence[str]) -> list[str]:
         """A key for each tenant, straight into the topic; returns once the APIs have them."""
@@ -176,9 +176,9 @@ def _offset_at(port: int) -> int:
 
 
 def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
-    """Paths and queries: each question of schemathesis's once as it is, and its parameters for every id.
+    """Paths and queries: each query of schemathesis's once as it is, and its parameters for every id.
 
-    ids: of both tenants. Of a question that breaks the schema only itself is asked: for any id it is refused.
+    ids: of both tenants. Of a query that breaks the schema only itself is asked: for any id it is refused.
     """
     queries: list[dict[str, str]] = [{}]
     for case in drawn:
@@ -209,7 +209,7 @@ def _spanned(path: str, queries: Iterable[dict[str, str]], known: Sequence[str])
     return [f"{path}?{query}" for query in dict.fromkeys(fits)]
 
 
-def questions_of_schema() -> st.SearchStrategy[Any]:
+def queries_of_schema() -> st.SearchStrategy[Any]:
     """What schemathesis makes of the API's description: what it allows, and what it does not."""
     app = create_app(ApiSettings(), keys=FixedKeys())
     schema = schemathesis.openapi.from_dict(app.openapi())
@@ -243,8 +243,8 @@ def attack(bootstrap: str, redis_url: str, directory: Path) -> Iterator[Attack]:
 
 
 def run(running: Attack, requests: int, first_seed: int) -> None:
-    """Ask at least so many questions. Raises: ForeignCellError."""
-    cases = st.lists(questions_of_schema(), min_size=DRAWN, max_size=DRAWN)
+    """Ask at least so many queries. Raises: ForeignCellError."""
+    cases = st.lists(queries_of_schema(), min_size=DRAWN, max_size=DRAWN)
     started, round_number = time.monotonic(), 0
     while running.asked < requests:
 
@@ -264,14 +264,14 @@ def run(running: Attack, requests: int, first_seed: int) -> None:
         one_round()
         round_number += 1
         told = ", ".join(f"{count:,} of {status}" for status, count in sorted(running.by_status.items()))
-        say(f"{running.asked:,} questions in {time.monotonic() - started:.0f} s: {told}")
+        say(f"{running.asked:,} queries in {time.monotonic() - started:.0f} s: {told}")
 
 
 def main() -> int:
     """Attack a program of its own; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.api.isolation", description="See above.")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="how many questions at least")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of tenants, ids and questions")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="how many queries at least")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of tenants, ids and queries")
     given_ = parser.parse_args()
     say(f"seed {given_.seed}")
     with (

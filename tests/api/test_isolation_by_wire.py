@@ -7,15 +7,15 @@ import msgspec
 import pytest
 
 from schemas.kinds import FIELDS
-from tests.api.isolation import Asker, ForeignCellError, attack, run
+from tests.api.isolation import Caller, ForeignCellError, attack, run
 from tests.api.test_isolation import MANY
-from tests.api.wire import Answer, Question
+from tests.api.wire import Answer, Query
 
 REQUESTS = 2_000
 ZEROS = dict.fromkeys(FIELDS, 0)
-ASKED = Question("/api/metrics", "k")
-SMALL = Asker("k", frozenset({"a", "b"}), 1)
-BIG = Asker("k", frozenset({"c"}), MANY)
+ASKED = Query("/api/metrics", "k")
+SMALL = Caller("k", frozenset({"a", "b"}), 1)
+BIG = Caller("k", frozenset({"c"}), MANY)
 
 
 def test_a_short_one(tmp_path: Path, kafka_bootstrap: str, redis_url: str) -> None:
@@ -37,13 +37,13 @@ def table(text: str) -> Answer:
 
 
 def test_its_own_numbers_are_nobody_else_s() -> None:
-    SMALL.judge(
+    SMALL.validate(
         ASKED, answer({"totals": {**ZEROS, "sent": 2}, "change": {"sent": 0.5}, "groups": [{"id": "a"}]})
     )
-    SMALL.judge(ASKED, table("row,id,sent\r\ngroup,a,1\r\nothers,,1\r\n"))
-    BIG.judge(ASKED, answer({"timeseries": [{**ZEROS, "sent": MANY}]}))
-    BIG.judge(ASKED, answer({"items": [{"id": "c"}]}))
-    BIG.judge(ASKED, answer({"code": "NOT_FOUND", "id": "z"}, 404))
+    SMALL.validate(ASKED, table("row,id,sent\r\ngroup,a,1\r\nothers,,1\r\n"))
+    BIG.validate(ASKED, answer({"timeseries": [{**ZEROS, "sent": MANY}]}))
+    BIG.validate(ASKED, answer({"items": [{"id": "c"}]}))
+    BIG.validate(ASKED, answer({"code": "NOT_FOUND", "id": "z"}, 404))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
         (BIG, answer({}, 401)),
     ],
 )
-def test_what_is_foreign_is_seen(asker: Asker, told: Answer) -> None:
+def test_what_is_foreign_is_seen(caller: Caller, told: Answer) -> None:
     """In totals, points, groups, listings and CSV; and an answer that nobody should get."""
     with pytest.raises(ForeignCellError):
-        asker.judge(ASKED, told)
+        caller.validate(ASKED, told)

@@ -1,4 +1,4 @@
-"""A bare HTTP/1.1 client for very many questions: some connections, each asking one after the other.
+"""A bare HTTP/1.1 client for very many queries: some connections, each asking one after the other.
 
 It knows just what our own server sends: a status line, headers with a `content-length`, a body. A request's
 target goes out byte for byte, which no ordinary client does.
@@ -13,7 +13,7 @@ CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """A GET. target: path and query as they go out; key: whose; accept: the wanted media type."""
 
     target: str
@@ -31,24 +31,24 @@ class Answer:
 
 
 async def ask_all(
-    ports: Sequence[int], questions: Sequence[Question], judge: Callable[[Question, Answer], None]
+    ports: Sequence[int], queries: Sequence[Query], validate: Callable[[Query, Answer], None]
 ) -> None:
-    """Ask servers on loopback, which share the questions, and give each answer to `judge`.
+    """Ask servers on loopback, which share the queries, and give each answer to `validate`.
 
-    The connections are opened for these questions alone: a server closes one that idles for some seconds.
-    What `judge` raises ends it.
+    The connections are opened for these queries alone: a server closes one that idles for some seconds.
+    What `validate` raises ends it.
     """
-    left = iter(questions)
+    left = iter(queries)
 
     async def worker(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
         try:
-            for question in left:
+            for query in left:
                 writer.write(
-                    f"GET {question.target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                    f"Authorization: Bearer {question.key}\r\nAccept: {question.accept}\r\n\r\n".encode()
+                    f"GET {query.target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    f"Authorization: Bearer {query.key}\r\nAccept: {query.accept}\r\n\r\n".encode()
                 )
-                judge(question, await _read(reader))
+                validate(query, await _read(reader))
         finally:
             writer.close()
             await writer.wait_closed()

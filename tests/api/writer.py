@@ -25,7 +25,7 @@ class Counted:
 
 
 def pack(cells: dict[int, int]) -> bytes:
-    """A bag with every kind of item: a count and a take-back beside each number."""
+    """A packed counter with every kind of item: a count and a take-back beside each number."""
     items = bytearray()
     for cell, count in cells.items():
         if count == 1:
@@ -73,7 +73,7 @@ class Writer:
 
     def write(self, facts: Iterable[Counted]) -> None:
         """Set the counters to those facts and no others."""
-        bags: dict[tuple[str, int, bytes], dict[int, int]] = {}
+        packed_counters: dict[tuple[str, int, bytes], dict[int, int]] = {}
         for fact in facts:
             lane, tenant = self.lane(fact.tenant), counters.safe_id(fact.tenant)
             if fact.sequence is not None:
@@ -84,9 +84,9 @@ class Writer:
             self.client.sadd(f"{lane}:d:{tenant}", day)
             cell = fact.hour.hour * len(FIELDS) + FIELDS.index(fact.field)
             for scope in scopes(fact):
-                cells = bags.setdefault((fact.tenant, day, scope), {})
+                cells = packed_counters.setdefault((fact.tenant, day, scope), {})
                 cells[cell] = cells.get(cell, 0) + fact.count
-        for (tenant, day, scope), cells in bags.items():
+        for (tenant, day, scope), cells in packed_counters.items():
             self.client.hset(self.day_key(day, tenant), scope, pack(cells))
 
 

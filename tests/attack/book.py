@@ -13,7 +13,7 @@ from tests.attack.measure import MIB
 from tests.chaos import view
 from tests.pipeline import oracle
 from tests.pipeline.log import Stored
-from tests.pipeline.place import Letter, letter_of, place_of, time_of
+from tests.pipeline.place import DeadLetter, dead_letter_of, place_of, time_of
 
 COPIES_MOST: Final = 3
 """A dead letter may come again where a worker began again, but not over and over."""
@@ -44,13 +44,15 @@ class Book:
         """Begin with nothing. topic: the events topic."""
         self._topic = topic
         self._told: list[oracle.Told] = []
-        self._letters: dict[bytes, Letter] = {}
+        self._dead_letters: dict[bytes, DeadLetter] = {}
 
     def note(self, stored: Stored) -> None:
         """A record that Kafka has."""
         told = oracle.Told("too_large") if _is_too_large(stored) else _told(stored.value, stored.time_ms)
         if told.outcome in {*oracle.DEAD, "too_large"}:
-            self._letters[place_of(self._topic, stored)] = letter_of(self._topic, stored, told.outcome)
+            self._dead_letters[place_of(self._topic, stored)] = dead_letter_of(
+                self._topic, stored, told.outcome
+            )
         else:
             self._told.append(told)
 
@@ -67,15 +69,15 @@ class Book:
         differs = view.difference(got, view.flat(self.count()))
         return [f"cells differ: {differs}"] if differs else []
 
-    def letters_differ(self, got: Iterable[Stored]) -> list[str]:
+    def dead_letters_differ(self, got: Iterable[Stored]) -> list[str]:
         """How dead letters differ from those that must be, in words."""
         copies: Counter[bytes] = Counter()
-        found: dict[bytes, Letter] = {}
+        found: dict[bytes, DeadLetter] = {}
         for record in got:
             key = record.key or b""
             copies[key] += 1
             found[key] = (record.value, record.headers)
-        want = self._letters
+        want = self._dead_letters
         faults = {
             "missing": want.keys() - found.keys(),
             "too many": found.keys() - want.keys(),

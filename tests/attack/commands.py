@@ -89,12 +89,12 @@ def _pointer_rolled_back(scene: Scene, tries: int) -> int:
 
 def _is_noticed(scene: Scene) -> bool:
     """Whether the API says 503, or counting goes on."""
-    question = (TENANT, "tenant", "")
+    query = (TENANT, "tenant", "")
     until = time.monotonic() + AGAIN_S
     while time.monotonic() < until:
-        status, _ = scene.place.ask(scene.api, question, period="day")
-        ends, fences = scene.place.ends(), scene.place.fences()
-        if status == 503 or (fences and all(lane == ends for lane in fences)):
+        status, _ = scene.place.ask(scene.api, query, period="day")
+        ends, checkpoints = scene.place.ends(), scene.place.checkpoints()
+        if status == 503 or (checkpoints and all(lane == ends for lane in checkpoints)):
             return True
         time.sleep(0.5)
     return False
@@ -223,7 +223,7 @@ ATTACKS: Final = (
     ),
     Attack(
         "the record of the live generation rolled back",
-        "503, not frozen numbers; `rebuild` mends it",
+        "503, not frozen numbers; `rebuild` fixes it",
         _pointer_rolled_back,
         2,
         limits=Limits(api_ms=3_000, webhook_ms=3_000, api_refused=True),

@@ -66,7 +66,7 @@ class Measured:
     wrong: list[str] = field(default_factory=list)
 
 
-def judge(seen: Measured, limits: Limits) -> list[str]:
+def validate(seen: Measured, limits: Limits) -> list[str]:
     """What broke, in words; nothing where the attack was held."""
     broke = list(seen.wrong)
     if seen.tries < 1:

@@ -179,7 +179,7 @@ _ODD: Final[tuple[bytes | None, ...]] = (
     event("not a number").replace(b'"Send"', b'"Send", "x": NaN'),
     event("infinite").replace(b'"Send"', b'"Send", "x": -Infinity'),
     event("half a letter").replace(b"someone", b"\\ud83d"),
-    event("half a letter \\ud83d").replace(b"\\\\ud83d", b"\\ud83d"),
+    event("half a dead letter \\ud83d").replace(b"\\\\ud83d", b"\\ud83d"),
     event("nul").replace(b"someone", b"some\\u0000one"),
     event("twice").replace(b'"eventType": "Send"', b'"eventType": 1, "eventType": "Send"'),
     event("cut off")[:-1],
@@ -233,7 +233,7 @@ def _odd_times(scene: Scene, tries: int) -> int:
 
 
 def _unreadable_while_redis_refuses(scene: Scene, tries: int) -> int:
-    """Fewer than the watch for floods minds, read again with each begin while Redis takes no writes."""
+    """Fewer than the watch for floods minds, read again with each resync while Redis takes no writes."""
     at = now_ms()
     scene.redis.config_set("maxmemory", 1)
     try:

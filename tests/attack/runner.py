@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.processes import say
 from tests.attack.attack import Attack
-from tests.attack.measure import judge
+from tests.attack.measure import validate
 from tests.attack.report import Row
 from tests.attack.scene import Scene, open_scene
 
@@ -54,7 +54,7 @@ class Runner:
             api_ms=seen.api_ms,
             webhook_ms=seen.webhook_ms,
             grown=max(seen.grown.values(), default=0),
-            broke=judge(seen, limits),
+            broke=validate(seen, limits),
         )
         if row.broke or attack.renew:
             self._close()

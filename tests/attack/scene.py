@@ -169,23 +169,25 @@ class Scene:
         return seen
 
     def settle(self, limit_s: float) -> bool:
-        """Wait until every fence stands at the topic's end as it is now. Returns: whether they do."""
+        """Wait until every checkpoint stands at the topic's end as it is now. Returns: whether they do."""
         ends = self.place.ends()
         until = time.monotonic() + limit_s
-        fences: list[list[int]] = []
+        checkpoints: list[list[int]] = []
         while time.monotonic() < until:
             if not self.worker.running:
                 self.wrong.append(f"the worker ended with status {self.worker.wait_until_ended()}")
                 self.stuck = True
                 return False
             try:
-                fences = self.place.fences()
+                checkpoints = self.place.checkpoints()
             except redis.RedisError:  # it is held up, or down
-                fences = []
-            if fences and all(f >= end for lane in fences for f, end in zip(lane, ends, strict=True)):
+                checkpoints = []
+            if checkpoints and all(
+                f >= end for lane in checkpoints for f, end in zip(lane, ends, strict=True)
+            ):
                 return True
             time.sleep(0.05)
-        least = [min(lane) for lane in zip(*fences, strict=True)]
+        least = [min(lane) for lane in zip(*checkpoints, strict=True)]
         told = self.worker.get("/readyz").text[:300]
         self.wrong.append(f"not counted after {limit_s:.0f} s: {least} of {ends}; the worker says {told}")
         self.stuck = True
@@ -202,13 +204,13 @@ class Scene:
         """Every cell, every dead letter, and one answer of the API."""
         self.wrong += self._book.cells_differ(view.all_cells(self.redis))
         if not self._purged:
-            letters = log.read(self.place.bootstrap, self.place.programs.dead_letter_topic)
-            self.wrong += self._book.letters_differ(letters)
+            dead_letters = log.read(self.place.bootstrap, self.place.programs.dead_letter_topic)
+            self.wrong += self._book.dead_letters_differ(dead_letters)
         scope = (honest.TENANT, "tenant", "")
         first, last = datetime.now(UTC) - 2 * DAY, datetime.now(UTC)
         want = self._book.count().body(scope, "day", first, last)["totals"]
-        question = {"period": "day", "from": oracle.iso(first), "to": oracle.iso(last)}
-        status, body = self.place.ask(self.api, scope, **question)
+        query = {"period": "day", "from": oracle.iso(first), "to": oracle.iso(last)}
+        status, body = self.place.ask(self.api, scope, **query)
         if status != honest.OK or {name: body["totals"].get(name) for name in want} != want:
             self.wrong.append(f"the API answers {status} {str(body)[:300]}, not {want}")
 

@@ -18,13 +18,13 @@ from tests.attack import webhook
 from tests.attack.__main__ import EVERY, chosen
 from tests.attack.batches import CODECS, Rec, Writer, batch
 from tests.attack.book import COPIES_MOST, Book
-from tests.attack.measure import MIB, Limits, Measured, Memory, ended, judge, slowest_call, watch_calls
+from tests.attack.measure import MIB, Limits, Measured, Memory, ended, slowest_call, validate, watch_calls
 from tests.attack.records import event, now_ms
 from tests.attack.report import Row, all_held, read, table, write
 from tests.chaos import view
 from tests.pipeline import log
 from tests.pipeline.log import Stored
-from tests.pipeline.place import letter_of
+from tests.pipeline.place import dead_letter_of
 from tests.services import create_topics
 
 FINE = Measured(tries=1)
@@ -35,8 +35,8 @@ REFUSED = Stored(0, 7, 1_000, b"k", b"unreadable")
 
 def test_what_is_within_all_limits_is_held() -> None:
     at_the_limits = Measured(tries=1, ping_ms=20, call_ms=10, api_ms=20, webhook_ms=30, grown={"api": MIB})
-    assert judge(FINE, LIMITS) == []
-    assert judge(at_the_limits, LIMITS) == []
+    assert validate(FINE, LIMITS) == []
+    assert validate(at_the_limits, LIMITS) == []
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_what_is_within_all_limits_is_held() -> None:
     ],
 )
 def test_each_measure_can_break_an_attack(change: dict[str, Any], word: str) -> None:
-    (told,) = judge(replace(FINE, **change), LIMITS)
+    (told,) = validate(replace(FINE, **change), LIMITS)
     assert word in told
 
 
 def test_the_api_may_refuse_where_the_attack_says_so() -> None:
-    assert judge(Measured(tries=1, api_refused=5), Limits(api_refused=True)) == []
+    assert validate(Measured(tries=1, api_refused=5), Limits(api_refused=True)) == []
 
 
 def _book() -> Book:
@@ -68,26 +68,26 @@ def _book() -> Book:
     return book
 
 
-def _letter() -> Stored:
-    value, headers = letter_of(TOPIC, REFUSED, "unreadable")
+def _dead_letter() -> Stored:
+    value, headers = dead_letter_of(TOPIC, REFUSED, "unreadable")
     return Stored(0, 0, 0, f"{TOPIC}:0:7".encode(), value, headers)
 
 
 def test_dead_letters_that_are_as_they_must_be() -> None:
-    assert _book().letters_differ([_letter()] * COPIES_MOST) == []
+    assert _book().dead_letters_differ([_dead_letter()] * COPIES_MOST) == []
 
 
 @pytest.mark.parametrize(
     ("letters", "word"),
     [
         ([], "missing"),
-        ([_letter(), replace(_letter(), key=b"events:0:8")], "too many"),
-        ([replace(_letter(), value=b"another")], "other than they must be"),
-        ([_letter()] * (COPIES_MOST + 1), "written 4 times"),
+        ([_dead_letter(), replace(_dead_letter(), key=b"events:0:8")], "too many"),
+        ([replace(_dead_letter(), value=b"another")], "other than they must be"),
+        ([_dead_letter()] * (COPIES_MOST + 1), "written 4 times"),
     ],
 )
-def test_each_fault_of_dead_letters_is_told(letters: list[Stored], word: str) -> None:
-    (told,) = _book().letters_differ(letters)
+def test_each_fault_of_dead_letters_is_told(dead_letters: list[Stored], word: str) -> None:
+    (told,) = _book().dead_letters_differ(dead_letters)
     assert word in told
 
 
@@ -99,9 +99,9 @@ def test_what_is_too_large_is_kept_in_part() -> None:
     book.note(Stored(0, 1, now_ms(), None, right, {"h": b"h" * 2 * MIB}))
     book.note(Stored(0, 2, now_ms(), None, right + b" " * MIB))
     assert not view.flat(book.count())
-    (told,) = book.letters_differ([])
+    (told,) = book.dead_letters_differ([])
     assert told.startswith("3 dead letters are missing")
-    value, headers = letter_of(TOPIC, Stored(0, 2, 5, b"k" * 2_000, b"x" * 100_000), "too_large")
+    value, headers = dead_letter_of(TOPIC, Stored(0, 2, 5, b"k" * 2_000, b"x" * 100_000), "too_large")
     assert (len(value or b""), headers["value-bytes"], len(headers["source-key"])) == (
         65_536,
         b"100000",

@@ -1,6 +1,6 @@
 """Does one customer hold up all others? Bursts of what costs Redis most, and how long a call takes at worst.
 
-Redis does nothing else while a script runs, so the longest call is what everybody's question may have to wait
+Redis does nothing else while a script runs, so the longest call is what everybody's query may have to wait
 for. What a call costs follows less from its facts than from the keys that they touch: a burst of new tenants,
 of new ids as long as they may be, or of days, touches new ones with each event. For each a stack of its own:
 a tenant that has nothing to do with it is counted and the worker stopped; the burst is written to one
@@ -27,7 +27,7 @@ from tests.benchmarks.check import check
 from tests.benchmarks.counting import Table
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import write
-from tests.benchmarks.reading import QUESTIONS, targets
+from tests.benchmarks.reading import QUERIES, targets
 from tests.benchmarks.runs import Bench, TooShortError
 from tests.benchmarks.vegeta import attack, find
 from tests.benchmarks.workload import DAY, SENT, START_MS, Happening, Mail, Shape, tenant_name
@@ -146,7 +146,7 @@ def _measure(bench: Bench, table: Table, burst: Burst, events: int, seed: int) -
         stage.catch_up([worker])
         api = stage.api()
         key = stage.programs.new_key(tenant_name(0))
-        month = targets(api.url, {0: key}, QUESTIONS[0], START_MS + 15 * DAY - 1)
+        month = targets(api.url, {0: key}, QUERIES[0], START_MS + 15 * DAY - 1)
         attack(month, rate=RATE, seconds=2)  # it has run before
         worker.stop()
         expected = deepcopy(topic.expected)

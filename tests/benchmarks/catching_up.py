@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.benchmarks.counting import Table
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.reading import ASKING, QUESTIONS, targets
+from tests.benchmarks.reading import ASKING, QUERIES, targets
 from tests.benchmarks.runs import Bench
 from tests.benchmarks.scene import Stage
 from tests.benchmarks.vegeta import Answers, Attack, Target, attack, find
@@ -33,7 +33,7 @@ def catching_up(bench: Bench) -> list[Figure]:
         stage.catch_up([worker])
         api = stage.api()
         keys = {tenant: stage.programs.new_key(tenant_name(tenant)) for tenant in range(ASKING)}
-        month = targets(api.url, keys, QUESTIONS[0], START_MS + 15 * DAY - 1)
+        month = targets(api.url, keys, QUERIES[0], START_MS + 15 * DAY - 1)
         attack(month, rate=RATE, seconds=2)  # it has run before
         worker.stop()
         for number in range(bench.rounds):
@@ -57,10 +57,10 @@ def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Answers:
 
     asked: `RATE` times a second.
     """
-    before = stage.fences()
+    before = stage.checkpoints()
     with Attack(asked, rate=RATE, seconds=MOST_SECONDS) as load:
         worker = stage.worker()
-        worker.wait_until(lambda: stage.fences() != before, "the first batch is counted")
+        worker.wait_until(lambda: stage.checkpoints() != before, "the first batch is counted")
         first_s = time.time()
         stage.catch_up([worker])
         last_s = time.time()

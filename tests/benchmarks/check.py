@@ -22,7 +22,7 @@ from schemas.counters import (
     safe_id,
     sequence_scope,
     template_scope,
-    unpack_bag,
+    unpack_counter,
 )
 from schemas.kinds import FIELDS
 from tests.benchmarks.workload import Counts, Expected, sequence_name, template_name, tenant_name
@@ -78,12 +78,12 @@ def _read(
     with client.pipeline(transaction=False) as pipe:
         for day in days:
             pipe.hgetall(f"{lane}:c:{safe}:{day}")
-        bags = pipe.execute()
+        packed_counters = pipe.execute()
     hours: dict[int, Counts] = {}
     totals: dict[bytes, Counts] = defaultdict(lambda: [0] * KINDS)
-    for day, of_day in zip(days, bags, strict=True):
-        for scope, bag in of_day.items():
-            cells = unpack_bag(bag)
+    for day, of_day in zip(days, packed_counters, strict=True):
+        for scope, packed_counter in of_day.items():
+            cells = unpack_counter(packed_counter)
             if scope == TENANT_SCOPE:
                 for hour in range(HOURS):
                     counts = cells[hour * KINDS : (hour + 1) * KINDS]

@@ -27,7 +27,7 @@ PIECE = 5_000
 class Held:
     """What a Valkey holds.
 
-    by_kind: bytes of keys, by the letter of the layout. total: how much `used_memory` grew.
+    by_kind: bytes of keys, by the dead letter of the layout. total: how much `used_memory` grew.
     """
 
     by_kind: Counter[str]
@@ -86,7 +86,7 @@ def _used(client: redis.Redis) -> int:
 
 
 def _sizes(client: redis.Redis) -> tuple[Counter[str], int]:
-    """Bytes of all keys by the letter that says what they hold, and the number of scope-days."""
+    """Bytes of all keys by the dead letter that says what they hold, and the number of scope-days."""
     by_kind: Counter[str] = Counter()
     scope_days = 0
     keys: list[bytes] = []
@@ -115,6 +115,6 @@ def _add_sizes(client: redis.Redis, keys: list[bytes], by_kind: Counter[str]) ->
 
 
 def _kind(key: bytes) -> str:
-    """The letter after the lane in a key of the layout, empty for a lane's own and the generation's."""
+    """The dead letter after the lane in a key of the layout, empty for a lane's own and the generation's."""
     parts = key.decode().partition("}:")[2].split(":")
     return parts[0]

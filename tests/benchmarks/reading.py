@@ -1,4 +1,4 @@
-"""The API under load: latency of the usual questions, throughput beside an empty route, latency by range.
+"""The API under load: latency of the usual queries, throughput beside an empty route, latency by range.
 
 A year of counters of five tenants, every hour with counts, is asked in an open model at 300 requests a
 second; throughput is what 16 connections get in a closed model, by turns from the API and from an empty
@@ -41,8 +41,8 @@ LIGHT_SECONDS: Final = 3
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question as the goals name it: by period, over so many days."""
+class Query:
+    """A query as the goals name it: by period, over so many days."""
 
     key: str
     what: str
@@ -50,27 +50,27 @@ class Question:
     days: int
 
 
-QUESTIONS: Final = (
-    Question("30-days", "30 days by day", "day", 30),
-    Question("year", "1 year by day", "day", 365),
-    Question("90-days-by-hour", "90 days by hour", "hour", 90),
+QUERIES: Final = (
+    Query("30-days", "30 days by day", "day", 30),
+    Query("year", "1 year by day", "day", 365),
+    Query("90-days-by-hour", "90 days by hour", "hour", 90),
 )
 RANGES: Final = tuple(
-    Question(f"range.{days}-days-by-{period}", f"{days} days by {period}", period, days)
+    Query(f"range.{days}-days-by-{period}", f"{days} days by {period}", period, days)
     for period, lengths in (("hour", (1, 10, 30, 90)), ("day", (1, 30, 90, 365)))
     for days in lengths
 )
 
 
-def targets(url: str, keys: dict[int, str], question: Question, last_ms: int) -> list[Target]:
-    """A question as several ask it: each tenant, for itself, a sequence and a template, on several days.
+def targets(url: str, keys: dict[int, str], query: Query, last_ms: int) -> list[Target]:
+    """A query as several ask it: each tenant, for itself, a sequence and a template, on several days.
 
     url: of the API. keys: API keys by tenant. last_ms: the end of the latest range.
     """
     made = []
     for back in range(5):
         to_ms = last_ms - back * DAY
-        span = {"from": _iso(to_ms - question.days * DAY + 1), "to": _iso(to_ms), "period": question.period}
+        span = {"from": _iso(to_ms - query.days * DAY + 1), "to": _iso(to_ms), "period": query.period}
         for tenant, key in keys.items():
             sequence, template = sequence_name((tenant + back) % 20), template_name((tenant + back) % 50)
             made += [
@@ -116,33 +116,33 @@ def reading(bench: Bench) -> list[Figure]:
         api, empty = stage.api(), stage.empty()
         keys = {tenant: stage.programs.new_key(tenant_name(tenant)) for tenant in range(ASKING)}
         last_ms = START_MS + 375 * DAY - 1
-        asked = {each.key: targets(api.url, keys, each, last_ms) for each in (*QUESTIONS, *RANGES)}
+        asked = {each.key: targets(api.url, keys, each, last_ms) for each in (*QUERIES, *RANGES)}
         nothing = [Target(f"{empty.url}/empty", {})]
         month = asked["30-days"]
         attack(month, rate=RATE, seconds=2)  # both have run before
         attack(nothing, rate=RATE, seconds=2)
         for number in range(bench.rounds):
             bench.say(f"the API, round {number + 1} of {bench.rounds}")
-            for question in QUESTIONS:
+            for query in QUERIES:
                 settle(api, keys[0])
-                answers = attack(asked[question.key], rate=RATE, seconds=SECONDS)
+                answers = attack(asked[query.key], rate=RATE, seconds=SECONDS)
                 for name, share in (("p50", 0.5), ("p99", 0.99)):
-                    key, what = f"api.{question.key}.{name}", f"{question.what}, {name} at {RATE}/s"
+                    key, what = f"api.{query.key}.{name}", f"{query.what}, {name} at {RATE}/s"
                     table.add(key, what, "ms", answers.percentile(share))
-                what = f"{question.what}, not answered with 200 at {RATE}/s"
-                table.add(f"api.{question.key}.refused", what, "share", answers.refused)
+                what = f"{query.what}, not answered with 200 at {RATE}/s"
+                table.add(f"api.{query.key}.refused", what, "share", answers.refused)
             settle(api, keys[0])
             of_empty = attack(nothing, seconds=THROUGHPUT_SECONDS, connections=CONNECTIONS).rate
             table.add("api.empty.rate", "an empty route", "requests/s", of_empty)
-            for question in QUESTIONS:
+            for query in QUERIES:
                 settle(api, keys[0])
-                closed = attack(asked[question.key], seconds=THROUGHPUT_SECONDS, connections=CONNECTIONS)
-                key, what = f"api.{question.key}", f"{question.what}, throughput"
+                closed = attack(asked[query.key], seconds=THROUGHPUT_SECONDS, connections=CONNECTIONS)
+                key, what = f"api.{query.key}", f"{query.what}, throughput"
                 table.add(f"{key}.rate", what, "requests/s", closed.rate)
                 table.add(f"{key}.throughput", f"{what} to an empty route's", "ratio", closed.rate / of_empty)
-            for question in RANGES:
+            for query in RANGES:
                 settle(api, keys[0])
-                answers = attack(asked[question.key], rate=LIGHT_RATE, seconds=LIGHT_SECONDS)
-                what = f"{question.what}, p50 at {LIGHT_RATE}/s"
-                table.add(f"api.{question.key}.p50", what, "ms", answers.percentile(0.5))
+                answers = attack(asked[query.key], rate=LIGHT_RATE, seconds=LIGHT_SECONDS)
+                what = f"{query.what}, p50 at {LIGHT_RATE}/s"
+                table.add(f"api.{query.key}.p50", what, "ms", answers.percentile(0.5))
     return table.figures()

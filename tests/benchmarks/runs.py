@@ -73,7 +73,7 @@ def live(scene: Scene, topic: Topic, workers: int) -> Counted:
         programs = [stage.worker() for _ in range(workers)]
         pids = [program.pid for program in programs]
         meter = _CpuMeter(stage, pids)
-        watched = watch(topic, stage.fences, lambda: _all_run(programs), meter.start)
+        watched = watch(topic, stage.checkpoints, lambda: _all_run(programs), meter.start)
         cpu_us = meter.stop(watched)
         check(stage.redis, topic.expected)
         joined_s = _joined_s(programs, watched)
@@ -93,7 +93,7 @@ def rebuild_and_verify(scene: Scene, topic: Topic, processes: int) -> tuple[Coun
         command = stage.programs.command("rebuild", "--json", "--processes", str(processes))
         try:
             meter = _CpuMeter(stage, [command.pid])
-            watched = watch(topic, stage.fences, lambda: _still_runs(command), meter.start)
+            watched = watch(topic, stage.checkpoints, lambda: _still_runs(command), meter.start)
             cpu_us = meter.stop(watched)
             wait_until(lambda: _is_live(stage), "the switch")
         finally:
@@ -131,7 +131,7 @@ def _joined_s(programs: list[Program], watched: Watched) -> float:
     for program in programs:
         assigned = [
             at
-            for line in program.said("begin is due")
+            for line in program.said("resync is due")
             if line["why"] == "assigned"
             and (at := datetime.fromisoformat(line["timestamp"]).timestamp()) < watched.end_s
         ]

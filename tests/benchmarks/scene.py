@@ -103,13 +103,13 @@ class Stage:
         upto = log.ends(self.bootstrap, self.topic.name)
 
         def counted() -> bool:
-            fences = self.fences()
-            return bool(fences) and all(lane == upto for lane in fences)
+            checkpoints = self.checkpoints()
+            return bool(checkpoints) and all(lane == upto for lane in checkpoints)
 
-        programs[0].wait_until(counted, f"every fence is at {upto}")
+        programs[0].wait_until(counted, f"every checkpoint is at {upto}")
 
-    def fences(self) -> list[list[int]]:
-        """For each lane of the live generation, or of the one that is being rebuilt, the fences."""
+    def checkpoints(self) -> list[list[int]]:
+        """For each lane of the live generation, or of the one that is being rebuilt, the checkpoints."""
         raw: Any = self.redis.get(RECORD_KEY)
         record = msgspec.json.decode(raw, type=Record) if raw else Record(())
         found = record.live or (record.next.generation if record.next else None)
@@ -120,7 +120,7 @@ class Stage:
         with self.redis.pipeline(transaction=False) as pipe:
             for lane in range(LANES):
                 pipe.hmget(lane_key(name, lane), wanted)
-            return [[int(fence or 0) for fence in lane] for lane in pipe.execute()]
+            return [[int(checkpoint or 0) for checkpoint in lane] for lane in pipe.execute()]
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -63,9 +63,9 @@ def write(client: redis.Redis, events: int) -> Expected:
             template_scope(template_name(mail.template)),
         ):
             key, cell = f"{lane}:c:{safe}:{day}", hour * len(FIELDS) + happening.kind
-            bag = client.hget(key, scope) or b"\0\0"
-            assert isinstance(bag, bytes)
-            client.hset(key, scope, bag + bytes([cell]) * much)
+            packed_counter = client.hget(key, scope) or b"\0\0"
+            assert isinstance(packed_counter, bytes)
+            client.hset(key, scope, packed_counter + bytes([cell]) * much)
     return expected
 
 
@@ -80,12 +80,12 @@ def test_right_numbers_pass_and_one_wrong_one_does_not(client: redis.Redis) -> N
         expected = write(client, 300)
         check(client, expected)
         key = next(iter(client.scan_iter(f"{{g:*}}:c:{tenant_name(0)}:*", count=10_000)))
-        for scope, bag in client.hgetall(key).items():
-            assert isinstance(bag, bytes)
-            client.hset(key, scope, bag + b"\5")
+        for scope, packed_counter in client.hgetall(key).items():
+            assert isinstance(packed_counter, bytes)
+            client.hset(key, scope, packed_counter + b"\5")
             with pytest.raises(WrongNumbersError):
                 check(client, expected)
-            client.hset(key, scope, bag)
+            client.hset(key, scope, packed_counter)
         check(client, expected)
 
 
@@ -102,7 +102,7 @@ def test_a_tenant_too_many_and_a_missing_generation_are_found(client: redis.Redi
 
 
 def test_an_event_is_counted_when_its_lane_has_passed_it() -> None:
-    """The least fence of the lanes that still have events ahead counts; idle lanes do not hold it up."""
+    """The least checkpoint of the lanes that still have events ahead counts; idle lanes do not hold it up."""
     lasts = {(0, 0): 90, (1, 0): 100, (0, 1): 50}
     ends = [100, 50]
     assert counted([], ends, lasts) == 0

@@ -1,9 +1,9 @@
-"""Watching a count from outside: how far the fences in Redis are, and when the last event was counted.
+"""Watching a count from outside: how far the checkpoints in Redis are, and when the last event was counted.
 
-An event is counted once the fence of its tenant's lane has passed it. A lane that holds no event near the end
-of a partition is moved there by the worker's tick alone, up to a second later; that second is no work. So the
-end of a count is the moment when every lane's fence has passed the last event that is the lane's, which the
-topic knows (`scene.Lasts`).
+An event is counted once the checkpoint of its tenant's lane has passed it. A lane that holds no event near
+the end of a partition is moved there by the worker's tick alone, up to a second later; that second is no
+work. So the end of a count is the moment when every lane's checkpoint has passed the last event that is the
+lane's, which the topic knows (`scene.Lasts`).
 """
 
 import time
@@ -53,19 +53,19 @@ class Watched:
         return self.samples[-1].counted - (before[-1] if before else 0)
 
 
-def counted(fences: list[list[int]], ends: list[int], lasts: Lasts) -> int:
+def counted(checkpoints: list[list[int]], ends: list[int], lasts: Lasts) -> int:
     """How many events are counted for certain: of each partition, what all its lanes have passed.
 
-    fences: of each lane, by partition; no lane: no generation yet.
+    checkpoints: of each lane, by partition; no lane: no generation yet.
     """
-    if not fences:
+    if not checkpoints:
         return 0
     total = 0
     for partition, end in enumerate(ends):
         behind = [
-            fences[lane][partition]
+            checkpoints[lane][partition]
             for (lane, of), last in lasts.items()
-            if of == partition and fences[lane][partition] < last
+            if of == partition and checkpoints[lane][partition] < last
         ]
         total += min(behind, default=end)
     return total
@@ -73,7 +73,7 @@ def counted(fences: list[list[int]], ends: list[int], lasts: Lasts) -> int:
 
 def watch(
     topic: Topic,
-    fences: Callable[[], list[list[int]]],
+    checkpoints: Callable[[], list[list[int]]],
     check: Callable[[], None],
     on_first: Callable[[], None],
 ) -> Watched:
@@ -89,7 +89,7 @@ def watch(
         if time.monotonic() > until:
             raise TimeoutError(f"{samples[-1].counted:,} of {sum(topic.ends):,} events after {LIMIT_S:.0f} s")
         check()
-        samples.append(Sample(time.time(), counted(fences(), topic.ends, topic.lasts)))
+        samples.append(Sample(time.time(), counted(checkpoints(), topic.ends, topic.lasts)))
         if samples[-1].counted and not (len(samples) > 1 and samples[-2].counted):
             on_first()
         time.sleep(POLL_S)

@@ -1,7 +1,7 @@
 """Where one fault is injected on purpose: a place of the pipeline tests with a proxy before its Valkey.
 
-What a case needs to know stands in the topic and in Redis. It waits for the fences to reach the topic's end,
-then compares every cell with a naive count of the topic.
+What a case needs to know stands in the topic and in Redis. It waits for the checkpoints to reach the topic's
+end, then compares every cell with a naive count of the topic.
 """
 
 import json
@@ -43,11 +43,13 @@ class Arena:
         return self.place.redis
 
     def wait_until_counted(self) -> None:
-        """Wait until every fence stands at the topic's end as it is now."""
+        """Wait until every checkpoint stands at the topic's end as it is now."""
         ends = self.place.ends()
         wait_until(
-            lambda: (fences := self.place.fences()) != [] and all(lane == ends for lane in fences),
-            f"every fence is at {ends}",
+            lambda: (
+                (checkpoints := self.place.checkpoints()) != [] and all(lane == ends for lane in checkpoints)
+            ),
+            f"every checkpoint is at {ends}",
             LIMIT_S,
         )
 
@@ -79,7 +81,7 @@ class Arena:
         assert not differs, differs
 
     def wait_until_exact(self, what: str) -> None:
-        """Wait until every cell is right for the topic as it is now, wherever the fences stand."""
+        """Wait until every cell is right for the topic as it is now, wherever the checkpoints stand."""
         want = self.want()
         wait_until(
             lambda: not view.difference(view.all_cells(self.redis), want),

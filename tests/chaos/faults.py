@@ -1,6 +1,6 @@
 """The table of faults: what breaks, how, and for how long.
 
-Each is a generator over the field of a run: it breaks something, yields how long (s), and then mends it.
+Each is a generator over the field of a run: it breaks something, yields how long (s), and then fixes it.
 Chance comes from the field's own seeded source.
 """
 
@@ -168,7 +168,7 @@ def redis_full(field: Field) -> Steps:
 
 
 def redis_evicts(field: Field) -> Steps:
-    """An evicting policy, set while it runs: noticed by the tick, refused until it is mended."""
+    """An evicting policy, set while it runs: noticed by the tick, refused until it is fixed."""
     field.redis.config_set("maxmemory-policy", "allkeys-lru")
     yield field.rng.uniform(2, 4)
     field.redis.config_set("maxmemory-policy", "noeviction")

@@ -27,7 +27,7 @@ Steps = Generator[float, None, None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to break something. inject: breaks it, yields how long to wait (s), goes on, mends it.
+    """A way to break something. inject: breaks it, yields how long to wait (s), goes on, fixes it.
 
     takes: what it needs for itself meanwhile (`redis`, `kafka`); a worker is taken by the fault itself.
     """

@@ -1,8 +1,9 @@
 """A chaos run: true servers, true workers, a steady source, faults from a seed, and at the end every cell.
 
 Law: the run knows what must be in Redis at any instant. Beside the faults, a lane is looked at now and then,
-its fences and cells in one step, and compared with what the ledger says was written below these fences. At
-the end every fence must stand at the end of its partition and every cell of every tenant must be right.
+its checkpoints and cells in one step, and compared with what the ledger says was written below these
+checkpoints. At the end every checkpoint must stand at the end of its partition and every cell of every tenant
+must be right.
 
 Children die with the thread that starts them, so all that starts one happens in the thread that calls `run`:
 a fault is a generator that says for how long it lasts and is then resumed.
@@ -51,7 +52,7 @@ class Run:
         self._began = time.monotonic()
 
     def run(self, seconds: float, faults: tuple[Fault, ...], pause_s: float) -> Report:
-        """Break things for a while, mend them, wait until all is counted, and compare.
+        """Break things for a while, fix them, wait until all is counted, and compare.
 
         seconds: how long faults are injected, and longer until each has come once. pause_s: between two of
         them, on average.
@@ -132,7 +133,7 @@ class Run:
         return any(each.fault.freezes_redis for each in self._field.active)
 
     def _look(self) -> None:
-        """Compare one lane, as it is now, with what was written below its fences."""
+        """Compare one lane, as it is now, with what was written below its checkpoints."""
         lane = self._rng.randrange(counters.LANES)
         try:
             keys = view.lanes(self._field.redis)
@@ -141,12 +142,12 @@ class Run:
             seen = view.see(self._field.redis, keys[lane])
         except redis.RedisError:  # it is down, frozen or full
             return
-        if any(fence > end for fence, end in zip(seen.fences, self._ledger.ends, strict=True)):
+        if any(checkpoint > end for checkpoint, end in zip(seen.checkpoints, self._ledger.ends, strict=True)):
             return  # Kafka's acknowledgement is still on its way
         self._looks += 1
-        differs = view.difference(seen.cells, self._ledger.below(lane, seen.fences))
+        differs = view.difference(seen.cells, self._ledger.below(lane, seen.checkpoints))
         if differs:
-            self._wrong(f"lane {lane} at {seen.fences}: {differs}")
+            self._wrong(f"lane {lane} at {seen.checkpoints}: {differs}")
 
     def _check_workers(self) -> None:
         for slot, worker in enumerate(self._field.workers):
@@ -158,8 +159,8 @@ class Run:
         field = self._field
         ends = field.ends()
         began = time.monotonic()
-        wait_until(lambda: view.is_counted(field.redis, ends), f"every fence is at {ends}", SETTLE_S)
-        self._say(f"all is counted after {time.monotonic() - began:.1f} s: fences at {ends}")
+        wait_until(lambda: view.is_counted(field.redis, ends), f"every checkpoint is at {ends}", SETTLE_S)
+        self._say(f"all is counted after {time.monotonic() - began:.1f} s: checkpoints at {ends}")
         bootstrap, programs = field.kafka.bootstrap, field.programs
         stored = log.read(bootstrap, programs.events_topic)
         missing = self._ledger.missing(stored)

@@ -1,7 +1,7 @@
 """What was written to the topic, and what follows from it: the other side of every comparison.
 
 Law: the ledger knows what Kafka has acknowledged, where, and what the naive oracle reads in it, and nothing
-of the aggregator. From that comes what a lane must hold *at any instant*: its fences say up to where.
+of the aggregator. From that comes what a lane must hold *at any instant*: its checkpoints say up to where.
 """
 
 import hashlib
@@ -45,11 +45,11 @@ class Ledger:
                 lane = view.lane_of(told.facts[0].tenant, self._lanes)
                 self._told[lane].append((partition, offset, told))
 
-    def below(self, lane: int, fences: Sequence[int]) -> view.Cells:
-        """What a lane with these fences must hold."""
+    def below(self, lane: int, checkpoints: Sequence[int]) -> view.Cells:
+        """What a lane with these checkpoints must hold."""
         with self._lock:
             entries = list(self._told[lane])
-        below = (told for partition, offset, told in entries if offset < fences[partition])
+        below = (told for partition, offset, told in entries if offset < checkpoints[partition])
         return view.flat(oracle.count_told(below))
 
     def missing(self, stored: Sequence[Stored]) -> int:

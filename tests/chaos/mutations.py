@@ -42,8 +42,8 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
-        "the fence check: a gap is not answered",
-        (Edit("aggregator/counters/apply.lua", "if fence < prev then return", "if false then return"),),
+        "the checkpoint check: a gap is not answered",
+        (Edit("aggregator/counters/apply.lua", "if checkpoint < prev then return", "if false then return"),),
         "test_targeted.py::test_a_rollback_that_no_connection_notices",
         "lost 300, double 0",
     ),
@@ -122,19 +122,19 @@ MUTATIONS = (
         "a wiped Redis holds",
     ),
     Mutation(
-        "a dead letter after the fence",
+        "a dead letter after the checkpoint",
         (
             Edit(
                 "aggregator/counters/apply.py",
-                "        for partition, of_partition in letters:\n"
-                "            self._letters.write(partition, of_partition)\n"
+                "        for partition, of_partition in dead_letters:\n"
+                "            self._dead_letters.write(partition, of_partition)\n"
                 "        return apply_calls(self._store, generation, calls)",
                 "        applied = apply_calls(self._store, generation, calls)\n"
-                "        for partition, of_partition in letters:\n"
-                "            self._letters.write(partition, of_partition)\n        return applied",
+                "        for partition, of_partition in dead_letters:\n"
+                "            self._dead_letters.write(partition, of_partition)\n        return applied",
             ),
         ),
-        "test_targeted.py::test_killed_between_a_dead_letter_and_its_fence[after]",
+        "test_targeted.py::test_killed_between_a_dead_letter_and_its_move[after]",
         "dead letters are missing",
     ),
     Mutation(
@@ -147,7 +147,7 @@ MUTATIONS = (
             ),
         ),
         "test_targeted.py::test_a_record_larger_than_any_may_be",
-        "still waiting after 15 s: every fence",
+        "still waiting after 15 s: every checkpoint",
     ),
     Mutation(
         "the earliest hour: what came first stays",
@@ -202,7 +202,7 @@ MUTATIONS = (
             ),
         ),
         "test_targeted.py::test_late_answers_to_checks_do_not_hold_up_counting[kafka]",
-        "every fence is at",
+        "every checkpoint is at",
     ),
     Mutation(
         "the tags that are remembered have no bound",
@@ -226,7 +226,7 @@ MUTATIONS = (
         "what a dead rebuild closed stays closed",
         (Edit("aggregator/counters/apply.py", "            self._store.open_again(generation)\n", ""),),
         "test_generations.py::test_killed_before_the_switch",
-        "every fence is at",
+        "every checkpoint is at",
     ),
     Mutation(
         "whichever generation is gone is taken for the live one",

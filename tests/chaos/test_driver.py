@@ -35,9 +35,11 @@ def send_in_pieces(arena: Arena, seed: int) -> None:
         arena.place.send(records[first : first + PIECE])
 
 
-def check_fences(arena: Arena) -> None:
+def check_checkpoints(arena: Arena) -> None:
     """All is counted without another record: what was lost last is found by the tick."""
-    wait_until(lambda: view.is_counted(arena.redis, arena.place.ends()), "every fence is at the end", LIMIT_S)
+    wait_until(
+        lambda: view.is_counted(arena.redis, arena.place.ends()), "every checkpoint is at the end", LIMIT_S
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -46,7 +48,7 @@ def test_one_fault_of_faust(arena: Arena, fault: str, record_property: Callable[
     worker = faulty(arena, 1, fault)
     worker.wait_until_ready()
     send_in_pieces(arena, 1)
-    check_fences(arena)
+    check_checkpoints(arena)
     arena.check()
     times = len(worker.said("disturbed"))
     record_property("times", times)
@@ -74,7 +76,7 @@ def test_all_faults_of_faust_and_rebalances(arena: Arena) -> None:
 
     for seed in range(5, 30):
         send_in_pieces(arena, seed)
-        check_fences(arena)
+        check_checkpoints(arena)
         if told() == set(FAULTS):
             break
     assert told() == set(FAULTS)

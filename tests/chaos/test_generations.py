@@ -58,13 +58,13 @@ def asked(arena: Arena, api: Program) -> Iterator[list[int]]:
             statuses.append(status(arena, api))
             done.wait(0.1)
 
-    asker = threading.Thread(target=ask)
-    asker.start()
+    caller = threading.Thread(target=ask)
+    caller.start()
     try:
         yield statuses
     finally:
         done.set()
-        asker.join()
+        caller.join()
 
 
 def with_api(arena: Arena) -> Program:

@@ -14,7 +14,7 @@ PAUSE_S = 2.5
 
 
 def test_every_number_after_every_fault(tmp_path: Path) -> None:
-    """Whatever breaks: no event is lost, none counted twice, and at any instant the fences say the truth."""
+    """Whatever breaks: no event is lost, none counts twice, and at any instant the checkpoints are true."""
     with open_run(tmp_path, seed=SEED, rate=RATE, workers=WORKERS) as run:
         result = run.run(SECONDS, FAULTS, PAUSE_S)
     assert result.exact, table([result])

@@ -50,7 +50,7 @@ def counting(arena: Arena, group: str | None = None) -> Program:
 
 
 def test_a_rollback_that_no_connection_notices(arena: Arena) -> None:
-    """Redis is what it was a while ago, under a live connection: the fences tell, and all is read again.
+    """Redis is what it was a while ago, under a live connection: the checkpoints tell, and all is read again.
 
     The group has committed the topic's end to Kafka by then, which must not decide where to begin.
     """
@@ -185,11 +185,12 @@ def test_wiped_while_workers_count(arena: Arena) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_between_a_dead_letter_and_its_fence(arena: Arena, when: str) -> None:
-    """A dead letter is in Kafka before the fences pass its record, whenever the worker dies.
+def test_killed_between_a_dead_letter_and_its_move(arena: Arena, when: str) -> None:
+    """A dead letter is in Kafka before the checkpoints pass its record, whenever the worker dies.
 
-    before: the letter is there and no fence is; it may come twice. after: every fence is there, and its
-    lane's events with it. There are tenants in all lanes, as reading begins at the least fence of all.
+    before: the dead letter is there and no checkpoint is; it may come twice. after: every checkpoint is
+    there, and its lane's events with it. There are tenants in all lanes, as reading begins at the least
+    checkpoint of all.
     """
     worker = counting(arena)
     assert worker.stop() == 0
@@ -197,23 +198,25 @@ def test_killed_between_a_dead_letter_and_its_fence(arena: Arena, when: str) -> 
     arena.place.send([poison(1), *good, poison(2)])
     doomed = arena.place.programs.worker()
 
-    def kill_when_every_fence_is_there() -> None:
-        wait_until(lambda: all(lane[0] for lane in arena.place.fences()), "every fence is there", LIMIT_S)
+    def kill_when_every_checkpoint_is_there() -> None:
+        wait_until(
+            lambda: all(lane[0] for lane in arena.place.checkpoints()), "every checkpoint is there", LIMIT_S
+        )
         doomed.kill()
 
     if when == "before":
         moment = arena.proxy.at_call(b"tenant%200", before=doomed.kill)
     else:
-        moment = arena.proxy.at_call(b"tenant%200", after=kill_when_every_fence_is_there)
+        moment = arena.proxy.at_call(b"tenant%200", after=kill_when_every_checkpoint_is_there)
     assert moment.wait(LIMIT_S)
     assert not doomed.running
     counting(arena, f"{arena.place.programs.group}-other")
     arena.check()
-    letters = arena.place.naive_dead_letters()
-    assert len(letters) == 2
-    missing = letters.keys() - arena.place.dead_letters().keys()
+    dead_letters = arena.place.naive_dead_letters()
+    assert len(dead_letters) == 2
+    missing = dead_letters.keys() - arena.place.dead_letters().keys()
     assert not missing, f"dead letters are missing: {missing}"
-    arena.place.check_dead_letters(letters)
+    arena.place.check_dead_letters(dead_letters)
 
 
 def test_the_answer_of_an_applied_call_is_lost(arena: Arena) -> None:
@@ -252,11 +255,11 @@ def test_redis_out_of_memory(arena: Arena) -> None:
     worker = counting(arena)
     sends_of_all(arena, 0)
     arena.wait_until_counted()
-    before = arena.place.fences()
+    before = arena.place.checkpoints()
     arena.redis.config_set("maxmemory", 1)
     sends_of_all(arena, 60)
     wait_until(lambda: worker.metric("aggregator_begins_total", why="error") >= 2, "it tries again", LIMIT_S)
-    assert arena.place.fences() == before
+    assert arena.place.checkpoints() == before
     arena.redis.config_set("maxmemory", 0)
     arena.check()
 
@@ -269,12 +272,12 @@ def test_redis_that_evicts(arena: Arena) -> None:
     worker = counting(arena)
     sends_of_all(arena, 0)
     arena.wait_until_counted()
-    before = arena.place.fences()
+    before = arena.place.checkpoints()
     arena.redis.config_set("maxmemory-policy", "allkeys-lru")
     arena.wait_until_waiting(worker, "allkeys-lru", "noeviction")
     sends_of_all(arena, 60)
     time.sleep(3)  # some begins long
-    assert arena.place.fences() == before
+    assert arena.place.checkpoints() == before
     arena.redis.config_set("maxmemory-policy", "noeviction")
     worker.wait_until_ready()
     arena.check()
@@ -301,7 +304,7 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
     arena.wait_until_counted()
     hold.write_text(late)
     wait_until(lambda: bool(worker.said("held")), "a check hangs", LIMIT_S)
-    begins = len(worker.said("begin is due"))
+    begins = len(worker.said("resync is due"))
     told = complete_throughs(arena)
     sends_of_all(arena, 60)
     arena.check()
@@ -309,7 +312,7 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
     assert complete_throughs(arena) == told, "nobody vouches for what was counted meanwhile"
     hold.unlink()
     wait_until(lambda: min(complete_throughs(arena)) > max(told), "complete-through goes on", LIMIT_S)
-    assert len(worker.said("begin is due")) == begins
+    assert len(worker.said("resync is due")) == begins
     assert worker.running
 
 
@@ -338,7 +341,7 @@ def test_a_record_larger_than_any_may_be(arena: Arena) -> None:
 # The topic is not what it was
 
 
-def test_topic_emptied_above_a_fence(arena: Arena) -> None:
+def test_topic_emptied_above_a_checkpoint(arena: Arena) -> None:
     """Redis is from before records that the topic no longer has: said, nothing applied, `rebuild` named."""
     worker = counting(arena)
     arena.place.send(sends("alder", range(50)))
@@ -354,7 +357,7 @@ def test_topic_emptied_above_a_fence(arena: Arena) -> None:
     arena.wait_until_waiting(worker, "starts at 80", "rebuild")
     arena.place.send(sends("alder", range(100, 120)))
     time.sleep(3)  # some begins long
-    assert [lane[0] for lane in arena.place.fences()] == [50] * len(arena.place.lanes())
+    assert [lane[0] for lane in arena.place.checkpoints()] == [50] * len(arena.place.lanes())
     assert "rebuild" in worker.said("counting waits")[-1]["why"]
 
 

@@ -1,4 +1,4 @@
-"""What Redis holds, seen from outside: every cell with its fences in one step, and copies to go back to.
+"""What Redis holds, seen from outside: every cell with its checkpoints in one step, and copies to go back to.
 
 Law: nothing here comes from the aggregator. The layout is the contract of `schemas.counters`; which lane a
 tenant lives in is worked out anew.
@@ -41,9 +41,9 @@ return all
 
 @dataclass(frozen=True)
 class Seen:
-    """A lane at one instant: the fence of each partition, and every count that is not 0."""
+    """A lane at one instant: the checkpoint of each partition, and every count that is not 0."""
 
-    fences: list[int]
+    checkpoints: list[int]
     cells: Cells
 
 
@@ -67,10 +67,10 @@ def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> S
     cells: Cells = Counter()
     for key, pairs in found:
         _, tenant, day = key.decode().removeprefix(lane).rsplit(":", 2)
-        for scope, bag in zip(pairs[::2], pairs[1::2], strict=True):
+        for scope, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
             kind = {b"t": "tenant", b"s": "sequence", b"p": "template"}[scope[:1]]
             where = (unquote(tenant), kind, scope[1:].decode())
-            for index, count in enumerate(counters.unpack_bag(bag)):
+            for index, count in enumerate(counters.unpack_counter(packed_counter)):
                 if count:
                     hour, field = divmod(index, len(FIELDS))
                     cells[where, EPOCH + timedelta(days=int(day), hours=hour), FIELDS[field]] = count
@@ -78,16 +78,18 @@ def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> S
 
 
 def is_counted(client: Any, ends: list[int]) -> bool:
-    """Whether there is a generation and all of its fences stand at the topic's ends."""
+    """Whether there is a generation and all of its checkpoints stand at the topic's ends."""
     keys = lanes(client)
-    return bool(keys) and all(see(client, lane, len(ends)).fences == ends for lane in keys)
+    return bool(keys) and all(see(client, lane, len(ends)).checkpoints == ends for lane in keys)
 
 
 def is_counted_up_to(client: Any, ends: list[int]) -> bool:
-    """Whether there is a generation and all of its fences stand at these offsets or further on."""
+    """Whether there is a generation and all of its checkpoints stand at these offsets or further on."""
     keys = lanes(client)
-    seen = [see(client, lane, len(ends)).fences for lane in keys]
-    return bool(keys) and all(fence >= end for each in seen for fence, end in zip(each, ends, strict=True))
+    seen = [see(client, lane, len(ends)).checkpoints for lane in keys]
+    return bool(keys) and all(
+        checkpoint >= end for each in seen for checkpoint, end in zip(each, ends, strict=True)
+    )
 
 
 def all_cells(client: Any) -> Cells:

@@ -39,9 +39,9 @@ READY = series("aggregator_ready", WORKER)
 LAG = series("aggregator_lag_seconds", WORKER, partition=1)
 THROUGH = series("api_complete_through_timestamp_seconds", API, partition=1)
 ROLLBACKS = series("aggregator_redis_rollbacks_total", WORKER)
-BEGINS = series("aggregator_begins_total", WORKER, why="lost batch")
+RESYNCS = series("aggregator_begins_total", WORKER, why="lost batch")
 ASSIGNED = series("aggregator_begins_total", WORKER, why="assigned")
-LETTERS = series("aggregator_dead_letters_total", WORKER, reason="no_tenant")
+DEAD_LETTERS = series("aggregator_dead_letters_total", WORKER, reason="no_tenant")
 LATE = series("aggregator_records_total", WORKER, outcome="late")
 COUNTED = series("aggregator_records_total", WORKER, outcome="counted")
 REFOLDS = series("aggregator_refolds_total", WORKER)
@@ -87,9 +87,9 @@ HEALTHY: World = {
         for number in numbers
     },
     ROLLBACKS: ALWAYS_0,
-    BEGINS: ALWAYS_0,
+    RESYNCS: ALWAYS_0,
     ASSIGNED: f"1 2x{SCRAPES}",
-    LETTERS: ALWAYS_0,
+    DEAD_LETTERS: ALWAYS_0,
     LATE: ALWAYS_0,
     COUNTED: f"0+1500x{SCRAPES}",
     REFOLDS: ALWAYS_0,
@@ -173,10 +173,10 @@ FAULTS: Mapping[str, Case] = {
     ),
     "RedisWentBack: before the first scrape": at_once("RedisWentBack", {ROLLBACKS: ALWAYS_1}),
     "RedisWentBack: later": later("RedisWentBack", {ROLLBACKS: step(1)}),
-    "BeginsOverAndOver: before the first scrape": at_once("BeginsOverAndOver", {BEGINS: f"25x{SCRAPES}"}),
-    "BeginsOverAndOver: later": later("BeginsOverAndOver", {BEGINS: step(25)}),
-    "DeadLetters: before the first scrape": at_once("DeadLetters", {LETTERS: f"3x{SCRAPES}"}),
-    "DeadLetters: later": later("DeadLetters", {LETTERS: step(1)}),
+    "ResyncsOverAndOver: before the first scrape": at_once("BeginsOverAndOver", {RESYNCS: f"25x{SCRAPES}"}),
+    "ResyncsOverAndOver: later": later("BeginsOverAndOver", {RESYNCS: step(25)}),
+    "DeadLetters: before the first scrape": at_once("DeadLetterWriter", {DEAD_LETTERS: f"3x{SCRAPES}"}),
+    "DeadLetters: later": later("DeadLetterWriter", {DEAD_LETTERS: step(1)}),
     "LateOrStale: before the first scrape": at_once(
         "LateOrStale", {LATE: f"40x{SCRAPES}", COUNTED: f"60x{SCRAPES}"}
     ),
@@ -265,9 +265,9 @@ RESTARTED: World = {
     series("aggregator_ready", OTHER): f"0 1x239 0x1 1 0x1 1x{SCRAPES}",
     THROUGH: f"_ 14+15x239 3600x2 3640+15x{SCRAPES}",
     ROLLBACKS: began_anew("3", "0", 2),
-    BEGINS: began_anew("12", "0", 2),
+    RESYNCS: began_anew("12", "0", 2),
     ASSIGNED: began_anew("2", "3", 2),
-    LETTERS: began_anew("5", "0", 2),
+    DEAD_LETTERS: began_anew("5", "0", 2),
     LATE: began_anew("10", "0", 2),
     COUNTED: began_anew("9000+1500", "0+1500", 2),
     REFOLDS: began_anew("900", "90", 2),
@@ -286,8 +286,8 @@ RESTARTED: World = {
 SCARRED: World = {
     **processes(f"{LONG_AGO}x{SCRAPES}"),
     ROLLBACKS: f"9x{SCRAPES}",
-    BEGINS: f"300x{SCRAPES}",
-    LETTERS: f"9x{SCRAPES}",
+    RESYNCS: f"300x{SCRAPES}",
+    DEAD_LETTERS: f"9x{SCRAPES}",
     LATE: f"1000000x{SCRAPES}",
     REFOLDS: f"90000x{SCRAPES}",
     WITHOUT_KAFKA: f"9x{SCRAPES}",

@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from aggregator.config import AuditSettings
-from aggregator.counting.facts import Passed, Refusal
+from aggregator.counting.facts import Refusal, Skipped
 from aggregator.metrics import AUDIT
 from api.metrics import ApiMetrics
 from deploy.stack import CHECKOUT, PORTS
@@ -99,7 +99,7 @@ def test_every_known_label_is_born_at_zero() -> None:
     }
     for refusal in Refusal:
         assert ("aggregator_dead_letters_total", refusal) in born
-    for outcome in ("counted", *Refusal, *Passed):
+    for outcome in ("counted", *Refusal, *Skipped):
         assert ("aggregator_records_total", outcome) in born
     for why in ("gap", "error", "gone", "lost batch", "stalled", "agent", "log", "assigned"):
         assert ("aggregator_begins_total", why) in born

@@ -128,10 +128,10 @@ async def _asked(url: str, keys: list[str], per_s: int, done: Any) -> list[Asked
     offset = started - time.monotonic()
 
     async def ask(session: aiohttp.ClientSession, due: float) -> None:
-        question = urlencode({"period": rng.choice(PERIODS)})
+        query = urlencode({"period": rng.choice(PERIODS)})
         headers = {"Authorization": f"Bearer {rng.choice(keys)}"}
         try:
-            async with session.get(f"{url}/api/metrics?{question}", headers=headers) as answer:
+            async with session.get(f"{url}/api/metrics?{query}", headers=headers) as answer:
                 await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError):

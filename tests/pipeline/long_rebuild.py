@@ -56,8 +56,8 @@ def read_so_far(place: Place) -> int:
     making = place.record().next
     if making is None:
         return 0
-    fences = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
-    return sum(int(at) for field, at in fences.items() if field[:1] == b"f")
+    checkpoints = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
+    return sum(int(at) for field, at in checkpoints.items() if field[:1] == b"f")
 
 
 def rebuild_killed_once(place: Place, number: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def run(place: Place, number: int, quiet_s: float, asks_per_s: int, sends_per_s:
     for each in first:
         place.send(events.records(*each))
     say(f"{number:,} events are in the topic")
-    wait_until(lambda: fences_reach(place, place.ends()), "the worker has counted them", LONG_S)
+    wait_until(lambda: checkpoints_reach(place, place.ends()), "the worker has counted them", LONG_S)
     place.make_keys(events.TENANTS)
     say("counted; before")
     with beside(
@@ -116,9 +116,11 @@ def run(place: Place, number: int, quiet_s: float, asks_per_s: int, sends_per_s:
     return judged(place, [*first, *others.sent], phases, report)
 
 
-def fences_reach(place: Place, ends: list[int]) -> bool:
-    fences = place.fences()
-    return bool(fences) and all(at >= end for lane in fences for at, end in zip(lane, ends, strict=True))
+def checkpoints_reach(place: Place, ends: list[int]) -> bool:
+    checkpoints = place.checkpoints()
+    return bool(checkpoints) and all(
+        at >= end for lane in checkpoints for at, end in zip(lane, ends, strict=True)
+    )
 
 
 def judged(place: Place, sent: list[Sent], phases: dict[str, list[Asked]], report: dict[str, Any]) -> int:
@@ -128,7 +130,7 @@ def judged(place: Place, sent: list[Sent], phases: dict[str, list[Asked]], repor
     statuses = sorted({each.status for each in every})
     say(f"{len(every):,} answers in all, statuses {statuses}")
 
-    wait_until(lambda: fences_reach(place, place.ends()), "the rest is counted", LONG_S)
+    wait_until(lambda: checkpoints_reach(place, place.ends()), "the rest is counted", LONG_S)
     want = naive_count(made(sent))
     wrong, cells = compare(place, want)
     say(f"{sum(place.ends()):,} records, {cells:,} cells against the independent count: {wrong} differ")
@@ -168,10 +170,10 @@ def stored_by_hour(place: Place, tenant: str) -> dict[tuple[str, str, datetime, 
     lanes = place.lanes()
     lane, safe = lanes[counters.lane_of(tenant, len(lanes))], counters.safe_id(tenant)
     days = [int(day) for day in place.redis.smembers(f"{lane}:d:{safe}")]
-    bags: Any = ((day, place.redis.hgetall(f"{lane}:c:{safe}:{day}")) for day in days)
+    packed_counters: Any = ((day, place.redis.hgetall(f"{lane}:c:{safe}:{day}")) for day in days)
     return {
         (cell.scope, cell.id, time_of(cell.hour), cell.field): number
-        for cell, number in stored_cells(tenant, bags).items()
+        for cell, number in stored_cells(tenant, packed_counters).items()
         if cell.hour is not None
     }
 

@@ -22,7 +22,7 @@ from tests.pipeline import log, oracle
 from tests.pipeline.log import Outgoing, Stored
 from tests.pipeline.programs import Program, Programs
 
-Letter = tuple[bytes | None, dict[str, bytes]]
+DeadLetter = tuple[bytes | None, dict[str, bytes]]
 """A dead letter's value and headers."""
 
 HOUR = timedelta(hours=1)
@@ -44,7 +44,7 @@ def place_of(source: str, record: Stored) -> bytes:
     return f"{source}:{record.partition}:{record.offset}".encode()
 
 
-def letter_of(source: str, record: Stored, reason: str) -> Letter:
+def dead_letter_of(source: str, record: Stored, reason: str) -> DeadLetter:
     """What the dead letter of a record of the events topic `source` holds."""
     headers = {
         topics.REASON: reason.encode(),
@@ -78,16 +78,16 @@ class Place:
     def events(self) -> list[Stored]:
         return log.read(self.bootstrap, self.programs.events_topic)
 
-    def dead_letters(self) -> dict[bytes, Letter]:
+    def dead_letters(self) -> dict[bytes, DeadLetter]:
         """The dead letters by key; a key that stands there more than once says the same each time."""
-        found: dict[bytes, Letter] = {}
+        found: dict[bytes, DeadLetter] = {}
         for record in log.read(self.bootstrap, self.programs.dead_letter_topic):
             assert record.key is not None
-            letter = (record.value, record.headers)
-            assert found.setdefault(record.key, letter) == letter
+            dead_letter = (record.value, record.headers)
+            assert found.setdefault(record.key, dead_letter) == dead_letter
         return found
 
-    def naive_dead_letters(self, stored: Iterable[Stored] | None = None) -> dict[bytes, Letter]:
+    def naive_dead_letters(self, stored: Iterable[Stored] | None = None) -> dict[bytes, DeadLetter]:
         """The dead letters that the events topic must have brought about, as the oracle reads it.
 
         stored: its records, where they are read already.
@@ -96,10 +96,10 @@ class Place:
         for record in self.events() if stored is None else stored:
             reason = oracle.read(record.value, time_of(record.time_ms)).outcome
             if reason in oracle.DEAD:
-                want[place_of(source, record)] = letter_of(source, record, reason)
+                want[place_of(source, record)] = dead_letter_of(source, record, reason)
         return want
 
-    def check_dead_letters(self, want: dict[bytes, Letter]) -> None:
+    def check_dead_letters(self, want: dict[bytes, DeadLetter]) -> None:
         """Compare all dead letters with those that must be there: none is missing, altered or too much."""
         got = self.dead_letters()
         assert sorted(want.keys() - got.keys()) == []
@@ -125,20 +125,22 @@ class Place:
             return []
         return [counters.lane_key(live.name, lane) for lane in range(live.lanes)]
 
-    def fences(self) -> list[list[int]]:
-        """For each lane, the fence of each partition."""
+    def checkpoints(self) -> list[list[int]]:
+        """For each lane, the checkpoint of each partition."""
         wanted = [f"f{number}" for number in range(topics.EVENTS.partitions)]
-        return [[int(fence or 0) for fence in self.redis.hmget(lane, wanted)] for lane in self.lanes()]
+        return [
+            [int(checkpoint or 0) for checkpoint in self.redis.hmget(lane, wanted)] for lane in self.lanes()
+        ]
 
     def wait_until_counted(self, worker: Program) -> None:
         """Wait until every lane is counted to the topic's end as it is now."""
         ends = self.ends()
 
         def counted() -> bool:
-            fences = self.fences()
-            return bool(fences) and all(lane == ends for lane in fences)
+            checkpoints = self.checkpoints()
+            return bool(checkpoints) and all(lane == ends for lane in checkpoints)
 
-        worker.wait_until(counted, f"every fence is at {ends}")
+        worker.wait_until(counted, f"every checkpoint is at {ends}")
 
     def make_keys(self, tenants: Iterable[str]) -> None:
         """An API key for each tenant, two at a time."""
@@ -181,9 +183,9 @@ class Place:
     ) -> None:
         first, last = span
         expected = want.body(scope, period, first, last)
-        question = {"period": period, "from": oracle.iso(first), "to": oracle.iso(last)}
-        status, body = self.ask(api, scope, **question)
-        assert status == 200, (scope, question, body)
+        query = {"period": period, "from": oracle.iso(first), "to": oracle.iso(last)}
+        status, body = self.ask(api, scope, **query)
+        assert status == 200, (scope, query, body)
         if {name: body[name] for name in expected} != expected:  # answers may say more than the page does
             raise AssertionError(f"{scope} by {period}: {_differences(body, expected)}")
 

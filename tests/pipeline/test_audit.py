@@ -60,8 +60,8 @@ def held(place: Place) -> dict[bytes, object]:
     return {key: place.redis.dump(key) for key in place.redis.scan_iter(count=10_000)}
 
 
-def bags_of(place: Place, tenant: str) -> tuple[int, str]:
-    """The last day of a tenant that has counters, and the key of its bags."""
+def packed_counters_of(place: Place, tenant: str) -> tuple[int, str]:
+    """The last day of a tenant that has counters, and the key of its packed counters."""
     lane, safe = place.lanes()[counters.lane_of(tenant, len(place.lanes()))], counters.safe_id(tenant)
     day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
     return day, f"{lane}:c:{safe}:{day}"
@@ -85,13 +85,13 @@ def test_no_false_alarm_beside_live_traffic(place: Place) -> None:
 
 
 def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
-    """One count too many: exactly that cell is metered and named, again and again, and nothing is mended."""
+    """One count too many: exactly that cell is metered and named, again and again, and nothing is fixed."""
     tenant = events.TENANTS[2]
     counted(place, 32, 3_000).stop()
-    day, bags = bags_of(place, tenant)
-    bag = place.redis.hget(bags, "t")
-    assert isinstance(bag, bytes)
-    place.redis.hset(bags, "t", bag + bytes([5 * 6 + 3]))
+    day, packed_counters = packed_counters_of(place, tenant)
+    packed_counter = place.redis.hget(packed_counters, "t")
+    assert isinstance(packed_counter, bytes)
+    place.redis.hset(packed_counters, "t", packed_counter + bytes([5 * 6 + 3]))
     before = held(place)
     auditor = place.programs.audit()
     auditor.wait_until(lambda: auditor.metric("audit_mismatch_total") >= 2, "it finds the cell twice")
@@ -105,11 +105,11 @@ def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
 
 
 def test_lost_and_damaged_counters_are_seen(place: Place) -> None:
-    """A scope that Redis lost shows as counts of the log alone; a bag that cannot be read is named too."""
+    """A scope that Redis lost shows as counts of the log alone; one that cannot be read is named too."""
     lost, broken = events.TENANTS[0], events.TENANTS[1]
     counted(place, 33, 3_000).stop()
-    place.redis.hdel(bags_of(place, lost)[1], "t")
-    place.redis.hset(bags_of(place, broken)[1], "t", b"\x00\x00\xff")
+    place.redis.hdel(packed_counters_of(place, lost)[1], "t")
+    place.redis.hset(packed_counters_of(place, broken)[1], "t", b"\x00\x00\xff")
     auditor = place.programs.audit()
     auditor.wait_until(lambda: bool(auditor.said("audit: a cell differs")), "it finds what is lost")
     auditor.wait_until(lambda: bool(auditor.said("audit: counters are damaged")), "it finds the damage")

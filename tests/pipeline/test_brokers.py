@@ -28,7 +28,7 @@ from tests.services import LIMIT_S
 TENANTS = 5
 PIECE = 5_000
 BY_WEBHOOK = 800
-ASKERS = 8
+CALLERS = 8
 """Each takes one of three brokers for the controller: some take the one that is killed."""
 
 
@@ -62,10 +62,10 @@ def check(place: Place, worker: Program, api: Program) -> None:
     place.check(api, want, ("day",))
 
 
-def answered(asker: Cluster) -> bool:
+def answered(caller: Cluster) -> bool:
     """Whether Kafka says which log this is; who asks knows one of the brokers as the controller."""
     try:
-        return bool(asker.log())
+        return bool(caller.log())
     except KafkaUnavailableError:
         return False
 
@@ -88,8 +88,8 @@ def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, 
     doomed = cluster.leader_of(topic, 0)
     assert doomed is not None
     settings = EventsSettings(kafka_bootstrap_servers=cluster.bootstrap, events_topic=topic)
-    askers = [Cluster(settings) for _ in range(ASKERS)]
-    assert all(map(answered, askers))
+    callers = [Cluster(settings) for _ in range(CALLERS)]
+    assert all(map(answered, callers))
 
     def post() -> None:
         asyncio.run(webhook.post(f"{ingest.url}/webhooks/sns", signer, messages, again=True))
@@ -101,8 +101,8 @@ def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, 
     place.send(records(44))
     wait_until(lambda: cluster.leader_of(topic, 0) not in {None, doomed}, "another broker leads")
     posting.join()
-    with ThreadPoolExecutor(ASKERS) as threads:
-        wait_until(lambda: all(threads.map(answered, askers)), "whoever asked before is answered again")
+    with ThreadPoolExecutor(CALLERS) as threads:
+        wait_until(lambda: all(threads.map(answered, callers)), "whoever asked before is answered again")
     check(place, worker, api)
 
     doomed.start(Waiting(limit_s=LIMIT_S))

@@ -1,7 +1,7 @@
 """A Redis Cluster of three primaries and three replicas, with failovers in mid-stream: exact as one Redis is.
 
 A replica that takes over by force lacks what was not sent to it yet: Redis goes back in time for a third of
-the lanes, and the fences of those tell.
+the lanes, and the checkpoints of those tell.
 """
 
 import json

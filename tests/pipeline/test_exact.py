@@ -129,8 +129,8 @@ def test_dead_letters_are_what_cannot_be_counted_and_nothing_else(scene: Scene) 
     scene.place.check_dead_letters(want)
 
 
-def test_a_worker_of_another_group_begins_at_the_fences(scene: Scene) -> None:
-    """A worker with another CONSUMER_GROUP on the same Redis begins at the fences and changes nothing."""
+def test_a_worker_of_another_group_begins_at_the_checkpoints(scene: Scene) -> None:
+    """A worker of another CONSUMER_GROUP on the same Redis begins at the checkpoints and changes nothing."""
     scene.place.wait_until_counted(scene.worker)
     ends = scene.place.ends()
     other = scene.place.programs.worker(f"{scene.place.programs.group}-other")
@@ -144,8 +144,8 @@ def test_a_worker_of_another_group_begins_at_the_fences(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("which", ["every lane", "the biggest tenant's lane"])
-def test_fences_set_back_by_hand_while_the_worker_runs(scene: Scene, which: str) -> None:
-    """A worker notices by its next tick that fences went back, reads again and counts nothing twice."""
+def test_checkpoints_set_back_by_hand_while_the_worker_runs(scene: Scene, which: str) -> None:
+    """A worker notices by its next tick that checkpoints went back, reads again and counts nothing twice."""
     scene.place.wait_until_counted(scene.worker)
     before = scene.worker.metric("aggregator_redis_rollbacks_total")
     new = scene.worker.metric("aggregator_facts_total", what="new")
@@ -158,8 +158,8 @@ def test_fences_set_back_by_hand_while_the_worker_runs(scene: Scene, which: str)
     assert scene.worker.metric("aggregator_facts_total", what="new") == new
 
 
-def test_fences_set_back_by_hand_while_no_worker_runs(scene: Scene) -> None:
-    """A worker that finds its fences at 0 reads from the start and counts nothing twice."""
+def test_checkpoints_set_back_by_hand_while_no_worker_runs(scene: Scene) -> None:
+    """A worker that finds its checkpoints at 0 reads from the start and counts nothing twice."""
     scene.place.wait_until_counted(scene.worker)
     assert scene.worker.stop() == 0
     set_back(scene.place, scene.place.lanes())
@@ -180,7 +180,7 @@ def test_every_record_a_second_time(scene: Scene) -> None:
 
 
 def set_back(place: Place, lanes: list[str]) -> None:
-    """Every fence of these lanes to 0, at once: in turns by a 0 and by no field, which means 0 too."""
+    """Every checkpoint of these lanes to 0, at once: in turns by a 0 and by no field, which means 0 too."""
     with place.redis.pipeline(transaction=True) as pipeline:
         for number, lane in enumerate(lanes):
             fields = [f"f{partition}" for partition in range(topics.EVENTS.partitions)]

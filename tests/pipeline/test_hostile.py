@@ -19,7 +19,7 @@ from tests.wire import CODECS, GZIP, LZ4, PLAIN, SNAPPY, ZSTD, Raw
 
 ABOVE_USUAL = 256 * MIB
 MANY = 320
-"""Letters of a MiB that one batch of some kilobytes makes: more than any reader may hold."""
+"""Dead letters of a MiB that one batch of some kilobytes makes: more than any reader may hold."""
 
 
 Told = tuple[str, int, bytes | None]
@@ -91,7 +91,7 @@ def hostile(time_ms: int) -> Iterator[Batch]:
     yield batch(ZSTD, [Raw(without_tenant(VALUE_MAX_BYTES, time_ms))] * MANY, "no_tenant")
 
 
-def letters_of(source: str, sent: list[Batch]) -> dict[bytes, Told]:
+def dead_letters_of(source: str, sent: list[Batch]) -> dict[bytes, Told]:
     """What the dead letters must say, by key, where the first partition holds nothing but this."""
     told = [record for batch in sent for record in batch.records]
     return {
@@ -101,22 +101,22 @@ def letters_of(source: str, sent: list[Batch]) -> dict[bytes, Told]:
     }
 
 
-def letters_in(place: Place) -> tuple[dict[bytes, Told], int]:
+def dead_letters_in(place: Place) -> tuple[dict[bytes, Told], int]:
     """What the dead letters say, by key, and how many records say it."""
     found: dict[bytes, Told] = {}
     number = 0
-    for letter in log.each(place.bootstrap, place.programs.dead_letter_topic):
+    for dead_letter in log.each(place.bootstrap, place.programs.dead_letter_topic):
         number += 1
-        reason = letter.headers[topics.REASON].decode()
-        value_bytes = len(letter.value or b"")
-        assert (topics.VALUE_BYTES in letter.headers) == (reason == "too_large")
+        reason = dead_letter.headers[topics.REASON].decode()
+        value_bytes = len(dead_letter.value or b"")
+        assert (topics.VALUE_BYTES in dead_letter.headers) == (reason == "too_large")
         if reason == "too_large":
-            whole = int(letter.headers[topics.VALUE_BYTES])
+            whole = int(dead_letter.headers[topics.VALUE_BYTES])
             assert value_bytes == min(whole, CUT_VALUE_BYTES)
             value_bytes = whole
-        assert letter.key is not None
-        told = (reason, value_bytes, letter.headers.get(topics.SOURCE_KEY))
-        assert found.setdefault(letter.key, told) == told
+        assert dead_letter.key is not None
+        told = (reason, value_bytes, dead_letter.headers.get(topics.SOURCE_KEY))
+        assert found.setdefault(dead_letter.key, told) == told
     return found, number
 
 
@@ -138,14 +138,14 @@ def test_every_reader_comes_to_the_same_outcome(place: Place) -> None:
     assert wire.send(place.bootstrap, place.programs.events_topic, 0, data) == [0] * len(sent)
     place.wait_until_counted(worker)
     assert peak_bytes(worker.pid) - usual["worker"] < ABOVE_USUAL
-    want = letters_of(place.programs.events_topic, sent)
-    found, number = letters_in(place)
+    want = dead_letters_of(place.programs.events_topic, sent)
+    found, number = dead_letters_in(place)
     assert found == want
     assert number == len(want), "each is written once"
 
     for command in ("verify", "rebuild"):
         assert most_of(place, command) - usual[command] < ABOVE_USUAL
-    assert letters_in(place)[1] == number, "a rebuild writes none that a worker has written"
+    assert dead_letters_in(place)[1] == number, "a rebuild writes none that a worker has written"
     audit = place.programs.audit()
     audit.wait_until(lambda: audit.metric("audit_last_done_timestamp_seconds") > 0, "an audit is done")
     assert audit.metric("audit_compared_total") > 0
@@ -154,7 +154,7 @@ def test_every_reader_comes_to_the_same_outcome(place: Place) -> None:
 
     place.redis.flushall()
     assert most_of(place, "rebuild") - usual["rebuild"] < ABOVE_USUAL
-    assert letters_in(place) == (want, 2 * number), "it writes those that no live generation vouches for"
+    assert dead_letters_in(place) == (want, 2 * number), "it writes those that no live generation vouches for"
     place.wait_until_counted(worker)
     place.make_keys(["acme"])
     total = len(good) + sum(reason == "counted" for batch in sent for reason, _, _ in batch.records)

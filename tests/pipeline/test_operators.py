@@ -76,8 +76,8 @@ def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
             making = place.record().next
             if making is None:
                 return False
-            fences = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
-            return sum(int(at) for field, at in fences.items() if field[:1] == b"f") > RECORDS // 4
+            checkpoints = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
+            return sum(int(at) for field, at in checkpoints.items() if field[:1] == b"f") > RECORDS // 4
 
         wait_until(half_way, "the rebuild is in the middle")
         os.killpg(killed.pid, signal.SIGKILL)
@@ -115,11 +115,11 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
     lane = place.lanes()[counters.lane_of(tenant, len(place.lanes()))]
     safe = counters.safe_id(tenant)
     day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
-    bags = f"{lane}:c:{safe}:{day}"
+    packed_counters = f"{lane}:c:{safe}:{day}"
     one_more_click_at_5 = bytes([5 * 6 + 3])
-    bag = place.redis.hget(bags, "t")
-    assert isinstance(bag, bytes)
-    place.redis.hset(bags, "t", bag + one_more_click_at_5)
+    packed_counter = place.redis.hget(packed_counters, "t")
+    assert isinstance(packed_counter, bytes)
+    place.redis.hset(packed_counters, "t", packed_counter + one_more_click_at_5)
     with traffic(place, api, sent):
         code, out = place.programs.run("verify", "--json")
         (difference,) = json.loads(out)["differences"]
@@ -136,7 +136,7 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
         assert (code, report["cells_differing"], report["examples"][0]["field"]) == (0, 1, "clicked")
         assert (report["kept"], report["dropped_keys"]) == (report["previous"], 0), "the wrong one is kept"
         assert place.programs.run("verify", "--sample", "100")[0] == 0
-    assert place.redis.exists(bags)
+    assert place.redis.exists(packed_counters)
     code, out = place.programs.run("generations", "drop", report["previous"], "--json")
     assert (code, json.loads(out)["dropped"]) == (0, [report["previous"]])
     assert not list(place.redis.scan_iter(match=f"{lane}*", count=10_000))
@@ -202,12 +202,12 @@ def test_a_changed_rule_is_a_rebuild_with_the_new_settings(place: Place) -> None
     old, api = place.programs.worker(), place.programs.api()
     place.wait_until_counted(old)
     code, out = place.programs.run("dead-letters", "list", "--json")
-    letters = {each["reason"]: each for each in json.loads(out)["reasons"]}
-    assert (code, {reason: each["letters"] for reason, each in letters.items()}) == (
+    dead_letters = {each["reason"]: each for each in json.loads(out)["reasons"]}
+    assert (code, {reason: each["letters"] for reason, each in dead_letters.items()}) == (
         0,
         {"no_tenant": 1, "unreadable": 1},
     )
-    (key,) = letters["no_tenant"]["samples"]
+    (key,) = dead_letters["no_tenant"]["samples"]
     assert json.loads(place.programs.run("dead-letters", "show", key)[1]) == untagged
 
     new = place.programs.worker(DEFAULT_TENANT="house")
@@ -216,8 +216,8 @@ def test_a_changed_rule_is_a_rebuild_with_the_new_settings(place: Place) -> None
     new.wait_until_ready()
     old.wait_until_unready_because("rules")
     place.make_keys(["house"])
-    question = {"period": "day", "from": "2026-01-05", "to": "2026-01-05"}
-    status, body = place.ask(api, ("house", "tenant", ""), **question)
+    query = {"period": "day", "from": "2026-01-05", "to": "2026-01-05"}
+    status, body = place.ask(api, ("house", "tenant", ""), **query)
     assert (status, body["totals"]["opened"]) == (200, 1)
 
     redrive = ("dead-letters", "redrive", "--reason", "no_tenant")
@@ -226,7 +226,7 @@ def test_a_changed_rule_is_a_rebuild_with_the_new_settings(place: Place) -> None
         assert place.programs.run(*redrive, "--old")[0] == 0
     place.wait_until_counted(new)
     assert sum(place.ends()) == 4
-    assert place.ask(api, ("house", "tenant", ""), **question)[1]["totals"]["opened"] == 1
+    assert place.ask(api, ("house", "tenant", ""), **query)[1]["totals"]["opened"] == 1
     assert place.programs.run("dead-letters", "purge")[0] == 2
     assert place.programs.run("dead-letters", "purge", "--yes")[0] == 0
     assert json.loads(place.programs.run("dead-letters", "list", "--json")[1]) == {"reasons": []}

@@ -96,10 +96,10 @@ def test_odd_records(place: Place, tmp_path: Path) -> None:
         api, oracle.Count({s: h for s, h in numbers.hours.items() if s[0] != ANCIENT}), ("hour", "day")
     )
 
-    letters = place.naive_dead_letters()
-    reasons = Counter(headers[topics.REASON].decode() for _, headers in letters.values())
+    dead_letters = place.naive_dead_letters()
+    reasons = Counter(headers[topics.REASON].decode() for _, headers in dead_letters.values())
     assert reasons == {outcome: number for outcome, number in want.items() if outcome in oracle.DEAD}
-    place.check_dead_letters(letters)
+    place.check_dead_letters(dead_letters)
 
 
 def outcomes(worker: Program) -> Counter[str]:
@@ -121,7 +121,7 @@ def test_a_flood_of_unreadable_records_ends_the_worker(place: Place) -> None:
         (word,) = worker.said("leaving the consumer group")
         assert "could not be read" in word["why"]
         assert worker.said("counting")[-1]["positions"]["0"] == 0
-        assert [lane[0] for lane in place.fences()] == [0] * len(place.lanes())
+        assert [lane[0] for lane in place.checkpoints()] == [0] * len(place.lanes())
     assert place.dead_letters() == {}
 
 

@@ -1,7 +1,7 @@
 """Crashes: a worker may end or stand still at any moment, and the numbers are those of a naive count.
 
-Where a worker is hit in mid-stream, the fences show that it has begun with the records that lie ready and
-that it has not come to their end.
+Where a worker is hit in mid-stream, the checkpoints show that it has begun with the records that lie ready
+and that it has not come to their end.
 """
 
 import time
@@ -17,14 +17,14 @@ PIECE = 20_000
 
 def wait_until_in_the_middle(place: Place, worker: Program) -> None:
     """Return as soon as some of what lies ready is counted; there is much more to come."""
-    before = place.fences()
-    worker.wait_until(lambda: place.fences() != before, "it begins to count")
+    before = place.checkpoints()
+    worker.wait_until(lambda: place.checkpoints() != before, "it begins to count")
 
 
 def is_in_the_middle(place: Place) -> bool:
     """Whether a lane has still to come to the topic's end."""
     ends = place.ends()
-    return any(lane != ends for lane in place.fences())
+    return any(lane != ends for lane in place.checkpoints())
 
 
 def test_killed_in_mid_stream(place: Place) -> None:

@@ -1,6 +1,6 @@
 """Everything with the doors shut: each program with a user of its own, who may do what it needs and no more.
 
-What may pass (a password, a certificate, a right: somebody mends it) is waited for by what runs for ever, and
+What may pass (a password, a certificate, a right: somebody fixes it) is waited for by what runs for ever, and
 the reason is told; a command ends with status 1 and says it in a line. Nothing shows a password.
 """
 
@@ -39,7 +39,7 @@ from tests.pipeline.secured import (
 from tests.pipeline.test_exact import says_the_same_at_any_time
 
 TENANTS = 3
-EVENTS, LETTERS = "ses-events", "ses-events-dlq"
+EVENTS, DEAD_LETTER_TOPIC = "ses-events", "ses-events-dlq"
 GROUP = "aggregator"
 
 
@@ -172,7 +172,7 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
     records.append(Outgoing(b"m", json.dumps(untagged).encode(), now_ms))
     signer = Signer.create(house.certificates)
     programs = Programs(house.servers.kafka.bootstrap, "", "ses-", house.directory)
-    programs.dead_letter_topic = LETTERS
+    programs.dead_letter_topic = DEAD_LETTER_TOPIC
     place = Place(house.servers.kafka.bootstrap, house.servers.redis, programs)
     with house.running(WORKER) as worker, house.running(API) as api, house.running(INGEST) as ingest:
         ingest.wait_until_ready()
@@ -186,9 +186,9 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
             place.keys[tenant] = made.out.strip()
         api.wait_until_ready()
         place.check(api, naive_count(records), ("hour", "month"))
-        letters = place.naive_dead_letters()
-        assert letters
-        place.check_dead_letters(letters)
+        dead_letters = place.naive_dead_letters()
+        assert dead_letters
+        place.check_dead_letters(dead_letters)
         check_keys(house, place, api)
 
         assert house.run(VERIFY).status == 0
@@ -200,7 +200,7 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         report = json.loads(rebuilt.out)
         assert (report["cells_differing"], report["not_compared"], report["workers_seen"]) == (0, None, True)
         place.check(api, naive_count(records), ("month",))
-        check_dead_letters(house, place, len(letters))
+        check_dead_letters(house, place, len(dead_letters))
 
 
 def check_keys(house: House, place: Place, api: Program) -> None:

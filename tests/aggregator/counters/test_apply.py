@@ -80,7 +80,7 @@ def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Fa
     expected = naive_count(events)
     assert lane.cells({each.scopes.tenant for each in events}) == expected
     assert new == sum(n for (_, scope, *_), n in expected.items() if scope == b"t"), "the metric of new facts"
-    assert lane.fence() == len(told)
+    assert lane.checkpoint() == len(told)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=shared)
@@ -91,8 +91,11 @@ def test_known_ids_are_those_that_a_fact_counted_for(client: Any, events: list[F
     lane.call([(0, 0, 1, -1)], events)
     for tenant in {each.scopes.tenant for each in events}:
         of = [each for each in events if each.scopes.tenant == tenant]
-        for letter, ids in (("s", {e.scopes.sequence for e in of}), ("t", {e.scopes.template for e in of})):
-            stored = client.smembers(f"{lane.key}:{letter}:{safe_id(tenant)}")
+        for dead_letter, ids in (
+            ("s", {e.scopes.sequence for e in of}),
+            ("t", {e.scopes.template for e in of}),
+        ):
+            stored = client.smembers(f"{lane.key}:{dead_letter}:{safe_id(tenant)}")
             assert {member.decode() for member in stored} == ids - {None}
     listed = client.smembers(f"{lane.key}:n")
     assert listed == {safe_id(each.scopes.tenant).encode() for each in events}
@@ -121,16 +124,16 @@ def test_a_lane_that_is_not_there_is_gone(client: Any, lane: Lane) -> None:
     assert lane.keys() == stranger.keys() == []
 
 
-def test_a_fence_below_prev_is_a_gap_and_nothing_is_written(lane: Lane) -> None:
+def test_a_checkpoint_below_prev_is_a_gap_and_nothing_is_written(lane: Lane) -> None:
     """Redis went back in time: the answer says where it stands, with events and without."""
     lane.call([(3, 0, 5, -1)], [send("m")])
     before = lane.cells(["one"])
     assert lane.call([(3, 7, 9, -1)], [send("n")]) == [b"GAP", 3, 5]
     assert lane.call([(0, 0, 1, 99), (3, 7, 9, 99)]) == [b"GAP", 3, 5]
-    assert (lane.fence(3), lane.fence(0), lane.cells(["one"])) == (5, 0, before)
+    assert (lane.checkpoint(3), lane.checkpoint(0), lane.cells(["one"])) == (5, 0, before)
 
 
-def test_a_fence_above_prev_asks_to_fold_again(lane: Lane) -> None:
+def test_a_checkpoint_above_prev_asks_to_fold_again(lane: Lane) -> None:
     """Somebody counted a part of the batch; applying the rest gives each event once."""
     lane.call([(0, 0, 5, -1)], [send("m")])
     assert lane.call([(0, 3, 9, -1)], [send("m"), send("n")]) == [b"FOLD", 0, 5]
@@ -139,7 +142,7 @@ def test_a_fence_above_prev_asks_to_fold_again(lane: Lane) -> None:
 
 
 def test_moves_never_go_back(lane: Lane) -> None:
-    """A fence and a complete-through only grow, several in one call."""
+    """A checkpoint and a complete-through only grow, several in one call."""
     assert lane.call([(0, 0, 8, 1000), (1, 0, 2, -1)]) == [b"OK", 0]
     assert lane.call([(0, 4, 6, 900), (1, 1, 3, 5)]) == [b"OK", 0]
     stored = lane.client.hgetall(lane.key)
@@ -153,7 +156,7 @@ def test_a_call_that_cannot_be_done_writes_nothing(lane: Lane) -> None:
     lane.client.set(damaged, "not a hash")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         lane.call([(0, 0, 5, -1)], [send("m"), send("n", tenant="two")])
-    assert lane.fence() == 0
+    assert lane.checkpoint() == 0
     assert lane.keys() == [damaged.encode()]
 
 
@@ -164,7 +167,7 @@ def test_out_of_memory_is_all_or_nothing(valkey_factory: Callable[[], Valkey]) -
         full.config_set("maxmemory", "1")
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             lane.call([(0, 0, 2, -1)], [send("m"), send("n")])
-        assert (lane.fence(), lane.keys()) == (0, [])
+        assert (lane.checkpoint(), lane.keys()) == (0, [])
         full.config_set("maxmemory", "0")
         assert lane.call([(0, 0, 2, -1)], [send("m"), send("n")]) == [b"OK", 0]
         assert lane.cells(["one"]) == naive_count([send("m"), send("n")])
@@ -230,7 +233,7 @@ def test_thousands_of_scopes_and_recipients_in_one_call(lane: Lane) -> None:
 
 
 def test_counts_of_any_size_are_packed_and_read_back(lane: Lane) -> None:
-    """Bags hold one count, some, more than a byte and more than two bytes of them in one cell."""
+    """Packed counters hold one count, some, more than a byte and more than two bytes of them in one cell."""
     expected = 0
     for at, size in enumerate((1, 3, 250, 3, 70_000, 1)):
         many = Facts(Scopes("one", None, None), DAY, 7, f"m{at}", 1, tuple(str(n) for n in range(size)))

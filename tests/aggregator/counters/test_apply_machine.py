@@ -1,4 +1,4 @@
-"""The protocol as a state machine: whatever happens in whatever order, the fences say what is counted.
+"""The protocol as a state machine: whatever happens in whatever order, the checkpoints say what is counted.
 
 Workers are modelled by the product's own parts (reading, `Partition`, the calls, the script on a real
 Valkey). What a thread and a network do to them is what Hypothesis chooses: batches wait in flight, workers
@@ -90,27 +90,29 @@ class ModelWorker:
         self.partitions, self.backlog, self.flight = {}, Backlog(), []
 
     def begin(self) -> None:
-        """Begin at the fences; where a lane is gone, at nothing."""
+        """Begin at the checkpoints; where a lane is gone, at nothing."""
         self.forget()
         try:
-            fences = self._store.fences(self._generation)
+            checkpoints = self._store.checkpoints(self._generation)
         except GoneError:
             return
-        self.partitions = {p: Partition(p, [lane.get(p, 0) for lane in fences]) for p in range(PARTITIONS)}
+        self.partitions = {
+            p: Partition(p, [lane.get(p, 0) for lane in checkpoints]) for p in range(PARTITIONS)
+        }
 
     def read(self, partition: Partition, rows: list[Record]) -> None:
         """Take in a batch, which joins those that were read before."""
         by_lane = read_batch(self._reader, LANES, iter(rows)).by_lane
         partition.read(by_lane, rows[-1].offset + 1, self.backlog)
 
-    def hand_over(self) -> None:
+    def submit(self) -> None:
         """What was read becomes calls, small ones, which wait behind the others."""
         self.flight.append([packed(call) for call in self.backlog.calls(FACTS_A_CALL)])
         self.backlog = Backlog()
 
     def tick(self) -> None:
         """Move all lanes along; the calls wait behind the others."""
-        self.hand_over()
+        self.submit()
         moves = [[each.move(lane, -1) for each in self.partitions.values()] for lane in range(LANES)]
         self.flight.append([LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
 
@@ -202,14 +204,14 @@ class Machine(RuleBasedStateMachine):
         self.produce(new, partition)
         self.read(worker, partition, len(self.log[partition]))
         model = self.workers[worker]
-        model.hand_over()
+        model.submit()
         while model.flight:
             model.call()
 
     @rule(worker=workers)
-    def hand_over(self, worker: int) -> None:
-        """All that was read and not handed over becomes calls, of several batches and partitions."""
-        self.workers[worker].hand_over()
+    def submit(self, worker: int) -> None:
+        """All that was read and not submitted becomes calls, of several batches and partitions."""
+        self.workers[worker].submit()
 
     @rule(worker=workers)
     def tick(self, worker: int) -> None:
@@ -253,8 +255,8 @@ class Machine(RuleBasedStateMachine):
     # The laws
 
     @invariant()
-    def a_lane_holds_what_its_fences_say(self) -> None:
-        """Every event below the fence is counted, none at or above."""
+    def a_lane_holds_what_its_checkpoints_say(self) -> None:
+        """Every event below the checkpoint is counted, none at or above."""
         if not self.workers:
             return
         keys = view.lanes(self.client)
@@ -262,9 +264,11 @@ class Machine(RuleBasedStateMachine):
             assert self.client.keys() == []
         for lane, key in enumerate(keys):
             seen = view.see(self.client, key, PARTITIONS)
-            assert all(fence <= end for fence, end in zip(seen.fences, self.ledger.ends, strict=True))
-            differs = view.difference(seen.cells, self.ledger.below(lane, seen.fences))
-            assert not differs, (lane, seen.fences, differs)
+            assert all(
+                checkpoint <= end for checkpoint, end in zip(seen.checkpoints, self.ledger.ends, strict=True)
+            )
+            differs = view.difference(seen.cells, self.ledger.below(lane, seen.checkpoints))
+            assert not differs, (lane, seen.checkpoints, differs)
 
     def teardown(self) -> None:
         """However it stands: a worker that begins and reads on comes to the end with every number right."""
@@ -275,7 +279,7 @@ class Machine(RuleBasedStateMachine):
                 while worker.flight:
                     worker.call()
             self._read_to_the_end(self.workers[0])
-            self.a_lane_holds_what_its_fences_say()
+            self.a_lane_holds_what_its_checkpoints_say()
             assert view.is_counted(self.client, self.ledger.ends)
         for worker in self.workers:
             worker.close()
@@ -291,7 +295,7 @@ class Machine(RuleBasedStateMachine):
             worker.call()
 
 
-def test_fences_and_cells_agree_whatever_happens() -> None:
+def test_checkpoints_and_cells_agree_whatever_happens() -> None:
     with services.valkey_server() as valkey, redis.Redis.from_url(valkey.url) as client:
         run_state_machine_as_test(
             lambda: Machine(valkey.url, client),  # type: ignore[arg-type]  # it takes any factory

@@ -8,7 +8,7 @@ import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.generation import find_or_make_first, judge
+from aggregator.counters.generation import find_or_make_first, validate
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.pack import pack
 from aggregator.counting.rules import Rules
@@ -19,7 +19,7 @@ from aggregator.errors import (
     OtherLogError,
     OtherRulesError,
     StoreUnavailableError,
-    StoreUnfitError,
+    StoreUnsupportedError,
 )
 from aggregator.log.admin import Cluster, Log
 from deploy.valkey import Valkey
@@ -94,18 +94,18 @@ def test_only_the_generation_of_these_rules_and_this_log_is_counted_into(
 ) -> None:
     """A worker counts into a generation of its own rules, layout, cluster and topic, and no other."""
     with pytest.raises(error):
-        judge(live, RULES, LOG)
-    assert judge(generation(), RULES, LOG) == generation()
+        validate(live, RULES, LOG)
+    assert validate(generation(), RULES, LOG) == generation()
 
 
 def test_the_first_generation_is_made_once(settings: AggregatorSettings, store: Store) -> None:
     """An empty Redis and a new group: the first worker makes it, the second finds it; all lanes are there."""
     first = find(settings, store)
     assert find(settings, store) == first
-    assert store.fences(first) == [{}] * first.lanes
+    assert store.checkpoints(first) == [{}] * first.lanes
     assert store.create(generation(name="late")) is False
     with pytest.raises(GoneError):
-        store.fences(generation(name="late"))
+        store.checkpoints(generation(name="late"))
 
 
 def test_no_generation_is_made_where_one_may_have_been(settings: AggregatorSettings, store: Store) -> None:
@@ -131,18 +131,18 @@ def test_a_topic_that_is_not_there_is_waited_for(settings: AggregatorSettings, s
 
 
 def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSettings) -> None:
-    """Fences are read from whole generations only; and no hash is gone, never zero."""
+    """Checkpoints are read from whole generations only; and no hash is gone, never zero."""
     assert store.create(generation())
     answers = store.apply(generation(), [LaneCall(lane, pack([(0, 0, lane + 3, -1)])[0]) for lane in (0, 1)])
     assert [answer.status for answer in answers] == ["OK", "OK"]
-    assert store.fences(generation()) == [{0: 3}, {0: 4}]
+    assert store.checkpoints(generation()) == [{0: 3}, {0: 4}]
     with redis.Redis.from_url(settings.redis_url) as client:
         client.hset(lane_key("g", 0), "retired", "h:1")
         with pytest.raises(ClosedError):
-            store.fences(generation())
+            store.checkpoints(generation())
         client.delete(lane_key("g", 0))
         with pytest.raises(GoneError):
-            store.fences(generation())
+            store.checkpoints(generation())
 
 
 def test_an_unreadable_record_is_no_missing_one(store: Store, settings: AggregatorSettings) -> None:
@@ -157,7 +157,7 @@ def test_a_redis_that_evicts_keys_is_refused(settings: AggregatorSettings) -> No
     """An evicted counter would be a wrong number, so such a server is not counted into."""
     with redis.Redis.from_url(settings.redis_url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-    with pytest.raises(StoreUnfitError, match="noeviction"):
+    with pytest.raises(StoreUnsupportedError, match="noeviction"):
         Store(settings).open()
 
 

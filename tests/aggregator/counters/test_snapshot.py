@@ -15,7 +15,7 @@ from schemas.shared.settings import RedisSettings
 from tests.aggregator.lanes import Lane
 
 DAYS = {"one": [3, 20, 100], "two": [], "three": [7], "four": [5, 6]}
-BAGS = 3
+COUNTERS = 3
 _names = count()
 
 
@@ -28,7 +28,7 @@ def keys(redis_url: str) -> Iterator[Keyspace]:
 
 @pytest.fixture
 def held(redis_url: str) -> Generation:
-    """A lane of four tenants, each of whose days has three bags."""
+    """A lane of four tenants, each of whose days has three packed counters."""
     with redis.Redis.from_url(redis_url) as client:
         lane = Lane(client, f"snapshot-{next(_names)}")
         client.hset(lane.key, mapping={"f0": 12, "f3": 7, "c0": 5})
@@ -37,7 +37,7 @@ def held(redis_url: str) -> Generation:
             client.sadd(f"{lane.key}:s:{tenant}", f"sequence of {tenant}")
             for day in days:
                 client.sadd(f"{lane.key}:d:{tenant}", day)
-                client.hset(f"{lane.key}:c:{tenant}:{day}", mapping=bags(day))
+                client.hset(f"{lane.key}:c:{tenant}:{day}", mapping=packed_counters(day))
     return Generation(
         name=lane.generation,
         lanes=1,
@@ -50,8 +50,8 @@ def held(redis_url: str) -> Generation:
     )
 
 
-def bags(day: int) -> dict[bytes, bytes]:
-    return dict.fromkeys((b"t", b"sx", b"py"), b"bag of %d" % day)
+def packed_counters(day: int) -> dict[bytes, bytes]:
+    return dict.fromkeys((b"t", b"sx", b"py"), b"packed counter of %d" % day)
 
 
 def days_of(snapshot: Snapshot) -> list[list[int]]:
@@ -59,12 +59,12 @@ def days_of(snapshot: Snapshot) -> list[list[int]]:
 
 
 def test_the_whole_of_some_tenants(keys: Keyspace, held: Generation) -> None:
-    """In the order asked for, days in order of time, with what is known and with the fences."""
+    """In the order asked for, days in order of time, with what is known and with the checkpoints."""
     found = keys.snapshot(held, 0, ["three", "one", "two", "nobody"])
-    assert found.fences == {0: 12, 3: 7}
+    assert found.checkpoints == {0: 12, 3: 7}
     assert found.stopped is None
     assert days_of(found) == [[7], [3, 20, 100], [], []]
-    assert found.held[1].days == [(day, bags(day)) for day in DAYS["one"]]
+    assert found.held[1].days == [(day, packed_counters(day)) for day in DAYS["one"]]
     known = [each.known["sequence"] for each in found.held]
     assert known == [[b"sequence of three"], [b"sequence of one"], [b"sequence of two"], []]
 
@@ -79,14 +79,16 @@ def test_pages_together_are_the_whole(
     told: dict[str, list[int]] = {tenant: [] for tenant in tenants}
     known: list[bytes] = []
     whole = 0
-    pages = keys.pages(held, 0, tenants, tenants_a_page=tenants_a_page, bags_a_page=most, turn=nullcontext)
+    pages = keys.pages(
+        held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, lock=nullcontext
+    )
     for page in islice(pages, 20):
         again = keys.snapshot(held, 0, page.tenants, first=page.first, last=page.last)
         assert again.held == page.snapshot.held  # the same range without a limit, as of another generation
         for name, each in zip(page.tenants, page.snapshot.held, strict=True):
             told[name] += [day for day, _ in each.days]
             known += each.known["sequence"]
-        assert sum(len(each.days) for each in page.snapshot.held) <= -(-most // BAGS)
+        assert sum(len(each.days) for each in page.snapshot.held) <= -(-most // COUNTERS)
         whole += page.whole
     assert next(pages, None) is None
     assert whole == len(tenants)

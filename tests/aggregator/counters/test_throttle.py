@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aggregator.counters.throttle import ALONE, FACTS_A_CALL_MAX, FACTS_A_CALL_MIN, GIVING_WAY, give_way
+from aggregator.counters.throttle import ALONE, FACTS_A_CALL_MAX, FACTS_A_CALL_MIN, THROTTLED, lower_priority
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from aggregator.counters.throttle import ALONE, FACTS_A_CALL_MAX, FACTS_A_CALL_M
 )
 def test_calls_hold_what_there_is_time_for(facts: int, took_s: float, expected: int) -> None:
     """As much longer or shorter as the last ones were, within bounds."""
-    assert GIVING_WAY.call_s == 0.002
-    assert GIVING_WAY.facts_next(facts, took_s) == expected
+    assert THROTTLED.call_s == 0.002
+    assert THROTTLED.facts_next(facts, took_s) == expected
 
 
 def test_alone_a_call_takes_what_it_takes() -> None:
@@ -34,7 +34,7 @@ def test_half_of_the_processors_when_idle() -> None:
     before = os.sched_getaffinity(0)
 
     def given_way() -> tuple[set[int], int]:
-        give_way()
+        lower_priority()
         return os.sched_getaffinity(0), os.sched_getscheduler(0)
 
     with ThreadPoolExecutor(1) as pool:

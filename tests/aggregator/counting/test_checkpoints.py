@@ -67,14 +67,14 @@ sizes = st.one_of(
 
 
 Log = tuple[list[int], list[tuple[dict[int, Events], int]], list[int]]
-"""Fences to begin at, batches (events by lane, end) from the least of them on, which a tick follows."""
+"""Checkpoints to begin at, batches (events by lane, end) from the least of them on, which a tick follows."""
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> Log:
     """A partition's log, as it is read."""
-    fences = draw(st.lists(st.integers(0, 12), min_size=LANES, max_size=LANES))
-    at, batches = min(fences), []
+    checkpoints = draw(st.lists(st.integers(0, 12), min_size=LANES, max_size=LANES))
+    at, batches = min(checkpoints), []
     for _ in range(draw(st.integers(0, 5))):
         end = at + draw(st.integers(1, 8))
         by_lane: dict[int, Events] = {}
@@ -86,7 +86,7 @@ def logs(draw: st.DrawFn) -> Log:
                 by_lane.setdefault(lane, []).append((offset, facts(offset, draw(sizes), scopes, day, hour)))
         batches.append((by_lane, end))
         at = end
-    return fences, batches, draw(st.lists(st.integers(0, 5), max_size=3))
+    return checkpoints, batches, draw(st.lists(st.integers(0, 5), max_size=3))
 
 
 Step = Call | tuple[int, int]
@@ -95,8 +95,8 @@ Step = Call | tuple[int, int]
 
 def replay(log: Log, facts_a_call: int = FACTS_A_CALL) -> tuple[Partition, dict[int, list[Step]]]:
     """Read the batches; ticks in between hand over all that was read. Each lane's steps, in order."""
-    fences, batches, ticks = log
-    partition, backlog = Partition(NUMBER, fences), Backlog()
+    checkpoints, batches, ticks = log
+    partition, backlog = Partition(NUMBER, checkpoints), Backlog()
     steps: dict[int, list[Step]] = {lane: [] for lane in range(LANES)}
     for index, (by_lane, end) in enumerate(batches):
         partition.read({lane: list(events) for lane, events in by_lane.items()}, end, backlog)
@@ -130,7 +130,7 @@ def calls(steps: dict[int, list[Step]]) -> list[Call]:
 
 @given(logs())
 def test_the_steps_of_a_lane_are_without_gap_or_overlap(log: Log) -> None:
-    """Each begins where the one before ended, the first at the lane's fence, and none goes down."""
+    """Each begins where the one before ended, the first at the lane's checkpoint, and none goes down."""
     partition, steps = replay(log)
     for lane, of_lane in steps.items():
         spans = [(log[0][lane], log[0][lane]), *map(bounds, of_lane)]
@@ -144,15 +144,15 @@ def test_the_steps_of_a_lane_are_without_gap_or_overlap(log: Log) -> None:
 
 
 @given(logs(), st.sampled_from([1, 2, FACTS_A_CALL]))
-def test_each_event_at_or_above_its_lanes_fence_is_in_one_call(log: Log, facts_a_call: int) -> None:
-    """None is lost, split, repeated or reordered, and none below the fence is counted again."""
-    fences, batches, _ = log
+def test_each_event_at_or_above_its_lanes_checkpoint_is_in_one_call(log: Log, facts_a_call: int) -> None:
+    """None is lost, split, repeated or reordered, and none below the checkpoint is counted again."""
+    checkpoints, batches, _ = log
     partition, steps = replay(log, facts_a_call)
-    assert partition.position == (batches[-1][1] if batches else min(fences))
+    assert partition.position == (batches[-1][1] if batches else min(checkpoints))
     for lane, of_lane in steps.items():
         called = [event for step in of_lane if isinstance(step, Call) for event in span(step).events]
         read = [event for by_lane, _ in batches for event in by_lane.get(lane, [])]
-        assert called == [event for event in read if event[0] >= fences[lane]]
+        assert called == [event for event in read if event[0] >= checkpoints[lane]]
     for call in calls(steps):
         assert span(call).events, "only moves are empty"
         assert all(span(call).prev <= offset < span(call).end for offset, _ in span(call).events)
@@ -170,18 +170,18 @@ def test_a_call_costs_no_more_than_it_may_unless_one_event_does(log: Log, most: 
 
 
 @given(logs(), st.integers(0, 60))
-def test_what_is_left_of_a_call_is_what_lies_at_or_above_the_fence(log: Log, fence: int) -> None:
+def test_what_is_left_of_a_call_is_what_lies_at_or_above_the_checkpoint(log: Log, checkpoint: int) -> None:
     """A lane found further on takes the rest from there, whole events; nothing where it is past the end."""
     for call in calls(replay(log)[1]):
         whole = span(call)
-        rest = call.from_fence(NUMBER, max(fence, whole.prev))
-        if fence >= whole.end:
+        rest = call.from_checkpoint(NUMBER, max(checkpoint, whole.prev))
+        if checkpoint >= whole.end:
             assert rest is None
         else:
             assert rest is not None
             left = span(rest)
-            assert (rest.lane, left.end, left.prev) == (call.lane, whole.end, max(fence, whole.prev))
-            assert left.events == [event for event in whole.events if event[0] >= fence]
+            assert (rest.lane, left.end, left.prev) == (call.lane, whole.end, max(checkpoint, whole.prev))
+            assert left.events == [event for event in whole.events if event[0] >= checkpoint]
 
 
 @given(st.lists(logs(), min_size=2, max_size=4), st.sampled_from([1, 4, 100, FACTS_A_CALL]))
@@ -189,11 +189,11 @@ def test_partitions_are_counted_together(several: list[Log], most: int) -> None:
     """A lane's calls hold spans of the partitions, in order; together they are what each has alone."""
     backlog = Backlog()
     alone: dict[tuple[int, int], list[int]] = {}
-    for number, (fences, batches, _) in enumerate(several):
-        partition = Partition(number, fences)
+    for number, (checkpoints, batches, _) in enumerate(several):
+        partition = Partition(number, checkpoints)
         for by_lane, end in batches:
             for lane, events in by_lane.items():
-                alone.setdefault((lane, number), []).extend(o for o, _ in events if o >= fences[lane])
+                alone.setdefault((lane, number), []).extend(o for o, _ in events if o >= checkpoints[lane])
             partition.read({lane: list(events) for lane, events in by_lane.items()}, end, backlog)
     together: dict[tuple[int, int], list[int]] = {}
     stands: dict[tuple[int, int], int] = {}
@@ -210,12 +210,12 @@ def test_partitions_are_counted_together(several: list[Log], most: int) -> None:
 
 
 def test_a_call_without_one_partition_keeps_the_others() -> None:
-    """A fence that stands further on in one partition takes nothing from the others."""
+    """A checkpoint that stands further on in one partition takes nothing from the others."""
     one, other = Span(0, 2, 9, [(2, facts(2, 1))]), Span(1, 4, 7, [(5, facts(5, 1))])
     call = Call(3, [one, other])
-    assert call.from_fence(0, 9) == Call(3, [other])
-    assert call.from_fence(1, 6) == Call(3, [one, Span(1, 6, 7, [])])
-    assert Call(3, [one]).from_fence(0, 9) is None
+    assert call.from_checkpoint(0, 9) == Call(3, [other])
+    assert call.from_checkpoint(1, 6) == Call(3, [one, Span(1, 6, 7, [])])
+    assert Call(3, [one]).from_checkpoint(0, 9) is None
 
 
 def test_thousands_of_small_events_are_cut_into_even_calls() -> None:
@@ -261,7 +261,7 @@ def test_partitions_share_a_call_alike() -> None:
     assert shares[1] == [150, 150]
 
 
-def test_reading_begins_at_the_least_fence() -> None:
+def test_reading_begins_at_the_least_checkpoint() -> None:
     """The lane that is furthest behind decides; the others wait until the reading has come to them."""
     partition = Partition(0, [7, 3, 5])
     assert partition.position == 3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import LONG, identity, pack
-from schemas.counters import CELLS, safe_id, unpack_bag
+from schemas.counters import CELLS, safe_id, unpack_counter
 from schemas.kinds import KINDS
 from tests.aggregator.lanes import naive_count
 
@@ -63,7 +63,7 @@ def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Fac
         for day, scopes, tails in counts:
             assert len(set(scopes)) == len(scopes) == len(tails)
             for scope, tail in zip(scopes, tails, strict=True):
-                for cell, count in enumerate(unpack_bag(b"\x00\x00" + tail)):
+                for cell, count in enumerate(unpack_counter(b"\x00\x00" + tail)):
                     hour, kind = divmod(cell, kinds)
                     key = (unquote(name.decode()), scope, day, hour, KINDS[kind].field)
                     counted[key] += count
@@ -89,17 +89,17 @@ def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Fact
         found: dict[tuple[Any, ...], dict[int, int]] = {}
         for day, *columns in blocks:
             assert list(columns[0]) == sorted(columns[0]), "by rising spread"
-            for spread, entry_id, text, plane, pair in zip(*columns, strict=True):
+            for bucket_hash, entry_id, text, key_group, pair in zip(*columns, strict=True):
                 sequence = sequences[pair // 65_536 - 1].decode() if pair // 65_536 else None
                 template = templates[pair % 65_536 - 1].decode() if pair % 65_536 else None
-                known = (day, entry_id, spread)
+                known = (day, entry_id, bucket_hash)
                 assert known not in found, "an id stands in one place of a day"
-                assert scopes_of[known] == (sequence, template, plane == 2)
+                assert scopes_of[known] == (sequence, template, key_group == 2)
                 state = int(text)
                 assert state <= 2**53
                 found[known] = {
                     kind: state // divisor % size - 1
-                    for kind, divisor, size in digits[plane - 1]
+                    for kind, divisor, size in digits[key_group - 1]
                     if state // divisor % size
                 }
         assert len(blocks) == len({block[0] for block in blocks}), "a day stands once"
@@ -126,7 +126,7 @@ def test_neither_order_nor_duplicates_change_what_a_call_says(events: list[Facts
         argument, number = pack([MOVE], of)
         _, (_, _, parts) = unpacked(argument)
         counts = {
-            (name, day, scope): unpack_bag(b"\x00\x00" + tail)
+            (name, day, scope): unpack_counter(b"\x00\x00" + tail)
             for name, _, _, _, each in parts
             for day, scopes, tails in each
             for scope, tail in zip(scopes, tails, strict=True)
@@ -151,12 +151,12 @@ def test_many_counts_of_one_cell_are_said_in_few_bytes(number: int) -> None:
     _, (_, _, ((*_, counts),)) = unpacked(pack([MOVE], [many])[0])
     ((day, scopes, (tail,)),) = counts
     assert (day, scopes) == (20_000, [b"t"])
-    assert sum(unpack_bag(b"\x00\x00" + tail)) == number
+    assert sum(unpack_counter(b"\x00\x00" + tail)) == number
     assert len(tail) < 8
 
 
 def test_a_call_without_events_only_moves() -> None:
-    """Ticks move many fences at once; a call that is left without events still moves its own."""
+    """Ticks move many checkpoints at once; a call that is left without events still moves its own."""
     moves = [(0, 1, 2, -1), (7, 0, 0, 5)]
     assert unpacked(pack(moves)[0]) == [[list(move) for move in moves], False]
     assert pack(moves)[1] == 0
@@ -218,20 +218,20 @@ def test_an_identity_is_the_same_however_long_the_message_id_is(size: int) -> No
             assert identity(*mail, recipient) == identity_by_formula(*mail, recipient)
 
 
-def test_an_identity_is_small_and_spread_evenly() -> None:
+def test_an_identity_is_small_and_bucket_hash_evenly() -> None:
     """6 bytes that are stored, 32 bits that choose a bucket: all bytes vary, no bucket is crowded."""
     known = [identity(f"0100018{n}-000000", "s", "t", "ada@example.com") for n in range(4096)]
-    assert all(len(stored) == 6 and 0 <= spread < 2**32 for stored, spread in known)
+    assert all(len(stored) == 6 and 0 <= bucket_hash < 2**32 for stored, bucket_hash in known)
     assert len({stored for stored, _ in known}) == len(known)
     for position in range(6):
         assert len({stored[position] for stored, _ in known}) > 200
     for buckets in (8, 16, 20):
-        sizes = Counter(spread % buckets for _, spread in known)
+        sizes = Counter(bucket_hash % buckets for _, bucket_hash in known)
         assert len(sizes) == buckets
         assert max(sizes.values()) < 1.5 * 4096 / buckets
 
 
-# Keys and bags
+# Keys and packed counters
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -260,13 +260,13 @@ def test_a_tenant_in_a_key_is_spelled_as_the_layout_says() -> None:
         b"\x00\x00\xff\x90",
     ],
 )
-def test_a_damaged_bag_is_no_count(bag: bytes) -> None:
-    """A bag that ends within an item, or names a cell that there is none of, is told, not guessed at."""
+def test_a_damaged_packed_counter_is_no_count(packed_counter: bytes) -> None:
+    """What ends within an item, or names a cell that there is none of, is reported and not guessed at."""
     with pytest.raises(ValueError, match="damaged"):
-        unpack_bag(bag)
+        unpack_counter(packed_counter)
 
 
 @pytest.mark.parametrize("mark", range(CELLS, 253))
 def test_a_mark_that_says_nothing_is_damage(mark: int) -> None:
     with pytest.raises(ValueError, match="damaged"):
-        unpack_bag(b"\x00\x00" + bytes((mark, 0, 0, 0, 0, 0)))
+        unpack_counter(b"\x00\x00" + bytes((mark, 0, 0, 0, 0, 0)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.counting.facts import Passed, Reader, Refusal
+from aggregator.counting.facts import Reader, Refusal, Skipped
 from aggregator.counting.reading import FLOOD_WINDOW, WEIGHT_A_READING, FloodWatch, Record, read_batch
 from aggregator.counting.rules import Rules
 from schemas.counters import lane_of
@@ -54,13 +54,18 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Drawn], lan
         assert {lane_of(facts.scopes.tenant, lanes) for _, facts in of_lane} == {lane}
         assert all(before < after for (before, _), (after, _) in pairwise(of_lane))
 
-    letters = [(letter.offset, stated(letter.value, letter.timestamp)) for letter in reading.letters]
-    assert [(letter.offset, str(letter.reason)) for letter in reading.letters] == letters
-    for letter in reading.letters:
-        record = by_offset[letter.offset]
-        assert letter[:4] == (record.offset, record.timestamp, record.key, record.value), "bytes and all"
-    assert len(letters) == sum(reading.outcomes[reason] for reason in Refusal)
-    assert not events.keys() & {offset for offset, _ in letters}
+    dead_letters = [
+        (dead_letter.offset, stated(dead_letter.value, dead_letter.timestamp))
+        for dead_letter in reading.dead_letters
+    ]
+    assert [
+        (dead_letter.offset, str(dead_letter.reason)) for dead_letter in reading.dead_letters
+    ] == dead_letters
+    for dead_letter in reading.dead_letters:
+        record = by_offset[dead_letter.offset]
+        assert dead_letter[:4] == (record.offset, record.timestamp, record.key, record.value), "bytes and all"
+    assert len(dead_letters) == sum(reading.outcomes[reason] for reason in Refusal)
+    assert not events.keys() & {offset for offset, _ in dead_letters}
 
 
 @settings(max_examples=50, deadline=None)
@@ -71,7 +76,7 @@ def test_how_records_are_batched_does_not_matter(batch: list[Drawn], data: st.Da
     whole = read_batch(READER, 4, iter(batch))
     first, second = (read_batch(READER, 4, iter(part)) for part in (batch[:cut], batch[cut:]))
     assert first.outcomes + second.outcomes == +whole.outcomes
-    assert first.letters + second.letters == whole.letters
+    assert first.dead_letters + second.dead_letters == whole.dead_letters
     lanes = first.by_lane.keys() | second.by_lane.keys()
     assert whole.by_lane == {
         lane: first.by_lane.get(lane, []) + second.by_lane.get(lane, []) for lane in lanes
@@ -80,7 +85,7 @@ def test_how_records_are_batched_does_not_matter(batch: list[Drawn], data: st.Da
 
 def test_no_two_outcomes_have_one_name() -> None:
     """Metrics and headers tell outcomes apart by name."""
-    names = [*map(str, Refusal), *map(str, Passed), "counted"]
+    names = [*map(str, Refusal), *map(str, Skipped), "counted"]
     assert len(set(names)) == len(names)
 
 
@@ -88,27 +93,27 @@ def test_no_two_outcomes_have_one_name() -> None:
 
 
 def test_a_reading_ends_before_it_is_too_heavy() -> None:
-    """Of many records, letters or events, a part is read at a time, and nothing is left out."""
+    """Of many records, dead letters or events, a part is read at a time, and nothing is left out."""
     mail = {"timestamp": "2026-01-05T10:00:00Z", "messageId": "m" * 100_000, "tags": {"tenant": ["a"]}}
     event = json.dumps({"eventType": "Send", "mail": mail | {"destination": ["a@x"]}}).encode()
     for value, each_weighs in ((b"{" * 100_000, 100_000), (event, 100_000), (b"{}" + b" " * 200_000, 0)):
         records = iter([Record(offset, 1_767_607_200_000, None, value) for offset in range(1_000)])
-        at = letters = events = 0
+        at = dead_letters = events = 0
         parts = []
         end: int | None = 0
         while end is not None:
             reading = read_batch(READER, 4, records)
             end = reading.end
-            letters += len(reading.letters)
+            dead_letters += len(reading.dead_letters)
             events += reading.outcomes["counted"]
-            assert reading.weight >= each_weighs * (len(reading.letters) + reading.outcomes["counted"])
+            assert reading.weight >= each_weighs * (len(reading.dead_letters) + reading.outcomes["counted"])
             assert reading.weight < WEIGHT_A_READING + 2 * 200_000
             parts.append(reading.outcomes.total())
             at += reading.outcomes.total()
             assert end in (None, at)
         assert at == 1_000
         assert len(parts) > 2
-        assert letters + events == (1_000 if each_weighs else 0)
+        assert dead_letters + events == (1_000 if each_weighs else 0)
 
 
 # The flood
@@ -191,7 +196,7 @@ def test_a_flood_that_good_records_complete_is_one() -> None:
 
 
 def test_what_is_read_again_is_no_flood() -> None:
-    """Ten unreadable records stay ten, however many begins read them again; each partition has its own."""
+    """Ten unreadable records stay ten, however many resyncs read them again; each partition has its own."""
     watch = FloodWatch()
     for _ in range(200):
         assert not watch.is_flood(0, 0, 10, range(10))

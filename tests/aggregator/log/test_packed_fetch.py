@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.counting.facts import Reader, Refusal
-from aggregator.counting.reading import KafkaRecord, Letter, outcome_of, read_batch
+from aggregator.counting.reading import DeadLetter, KafkaRecord, outcome_of, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.log.packed_fetch import (
     WHOLE_MAX,
@@ -181,7 +181,7 @@ def sizes(raw: Raw) -> tuple[int, int]:
     st.integers(0, 10**12),
 )
 def test_any_records_in_any_codec(drawn: list[Any], codec: int, base: int) -> None:
-    """A record that is not too large is as aiokafka reads it; one that is has its letter, cut."""
+    """A record that is not too large is as aiokafka reads it; one that is has its dead letter, cut."""
     records = [Raw(stretched(value), stretched(key), more) for value, key, more in drawn]
     data = batch_of(records, codec, base)
     theirs = list(MemoryRecords(data).next_batch() or ())
@@ -195,9 +195,9 @@ def test_any_records_in_any_codec(drawn: list[Any], codec: int, base: int) -> No
             assert told([mine]) == told([other])
             assert list(getattr(mine, "headers", ())) == other.headers
             continue
-        (letter,) = read_batch(READER, 1, iter([mine])).letters
+        (dead_letter,) = read_batch(READER, 1, iter([mine])).dead_letters
         cut_key, cut_value = (raw.key or b"")[:CUT_KEY_BYTES], (raw.value or b"")[:CUT_VALUE_BYTES]
-        assert letter == Letter(
+        assert dead_letter == DeadLetter(
             mine.offset,
             NOW,
             None if raw.key is None else cut_key,
@@ -243,7 +243,7 @@ def test_a_header_whose_name_is_no_utf8_is_no_matter() -> None:
 def test_a_damaged_batch_is_unreadable_as_a_whole(
     records: list[Raw], codec: int, large: bool, data: st.DataObject
 ) -> None:
-    """Bytes cut off, changed or too many: a record for each offset, or for each a letter."""
+    """Bytes cut off, changed or too many: a record for each offset, or for each a dead letter."""
     if large:
         records = [*records, Raw(b"\0" * (VALUE_MAX_BYTES + 9))]
     count = len(records)
@@ -260,7 +260,7 @@ def test_a_damaged_batch_is_unreadable_as_a_whole(
         count += 1
     found = list(PackedBatch(wire.sealed(payload, codec=codec, count=count, last_ms=NOW, base=70)))
     assert [each.offset for each in found] == list(range(70, 70 + count))
-    lost = [each for each in found if each == Letter(each.offset, NOW, None, None, Refusal.UNREADABLE)]
+    lost = [each for each in found if each == DeadLetter(each.offset, NOW, None, None, Refusal.UNREADABLE)]
     assert lost in ([], found)
     if damage == "count" or (damage == "cut" and codec == PLAIN):
         assert lost
@@ -272,7 +272,9 @@ def test_a_batch_far_larger_than_memory_may_be(codec: int) -> None:
     size = 24 * 1024 * 1024 if codec == SNAPPY else 256 * 1024 * 1024
     data = wire.huge(size, codec=codec, time_ms=NOW)
     before = peak_of(lambda: None)
-    assert list(PackedBatch(data)) == [Letter(0, NOW, None, bytes(CUT_VALUE_BYTES), Refusal.TOO_LARGE, size)]
+    assert list(PackedBatch(data)) == [
+        DeadLetter(0, NOW, None, bytes(CUT_VALUE_BYTES), Refusal.TOO_LARGE, size)
+    ]
     assert peak_of(lambda: list(PackedBatch(data))) - before < 64 * 1024 * 1024
 
 

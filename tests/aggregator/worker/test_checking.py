@@ -9,7 +9,7 @@ import redis
 
 from aggregator.counters.store import Store
 from aggregator.counting.rules import Rules
-from aggregator.errors import NoVerdictError, OtherServerError, StoreUnfitError
+from aggregator.errors import NoVerdictError, OtherServerError, StoreUnsupportedError
 from aggregator.log.admin import Log
 from aggregator.worker.checking import Checker
 from deploy.valkey import Valkey
@@ -44,7 +44,7 @@ def test_what_another_server_says_is_no_verdict(valkey_factory: Callable[[], Val
         wrong.check(generation, servers)
     with redis.Redis.from_url(counted.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        with pytest.raises(StoreUnfitError):
+        with pytest.raises(StoreUnsupportedError):
             right.check(generation, servers)
     counted.kill()
     for _ in range(2):

@@ -73,7 +73,7 @@ def test_the_documented_javascript_runs_as_it_stands(running: Running) -> None:
 
 
 def test_a_client_gives_what_the_api_gives(running: Running, ask: Caller) -> None:
-    """Every field of every answer, whatever was asked for, and ids of any letters."""
+    """Every field of every answer, whatever was asked for, and ids of any dead letters."""
     plain = {"compare": "previous", "timezone": "Europe/Berlin", **RANGE}
     everything = {"include": ["rates", "status"], **plain}
     as_text = {"include": "rates,status", **plain}

@@ -64,7 +64,9 @@ def refuses(run: Run, job: Callable[[Reader], Awaitable[Counters]] = tenant_coun
     return str(refusal.value)
 
 
-def test_one_read_gives_days_fences_of_time_and_whether_the_id_is_known(writer: Writer, read: Run) -> None:
+def test_one_read_gives_days_checkpoints_of_time_and_whether_the_id_is_known(
+    writer: Writer, read: Run
+) -> None:
     """Only days in the range come back, only `c` fields are complete-through, a tenant is always known."""
     days = [datetime(2025, 9, day, 7, tzinfo=UTC) for day in (1, 3, 5, 30)]
     writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
@@ -236,10 +238,10 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
 @pytest.mark.parametrize(
     "bag", [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"]
 )
-def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, bag: bytes) -> None:
-    """A bag that ends within an item, names no cell or counts below zero."""
+def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, packed_counter: bytes) -> None:
+    """A packed counter that ends within an item, names no cell or counts below zero."""
     writer.write([Counted(HOUR, "sent", 5)])
-    writer.client.hset(writer.day_key(DAY), counters.TENANT_SCOPE, bag)
+    writer.client.hset(writer.day_key(DAY), counters.TENANT_SCOPE, packed_counter)
     assert "damaged" in refuses(read)
 
 

@@ -138,7 +138,7 @@ def test_mails_without_a_group_are_among_the_others(writer: Writer, door: Door) 
 
 
 def test_too_many_groups_are_refused(writer: Writer, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question that would hold up Redis is told to ask for less; the same range without groups is fine."""
+    """A query that would hold up Redis is told to ask for less; the same range without groups is fine."""
     writer.write([Counted(HOUR, "sent", sequence=f"s{number}") for number in range(5)])
     assert len(ask(door, group_by="sequence")["groups"]) == 5
     monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 5)

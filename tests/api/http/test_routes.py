@@ -1,4 +1,4 @@
-"""The routes on a real Redis: what a client sees, field by field, and in which order a question is judged."""
+"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -48,15 +48,15 @@ def ask(door: Door, path: str = "/api/metrics", key: str | None = None, **parame
 
 
 def test_the_page_s_example(writer: Writer, door: Door) -> None:
-    """The page's own question has the page's own shape: 15 points, and no field more or less."""
+    """The page's own query has the page's own shape: 15 points, and no field more or less."""
     writer.write([Counted(HOUR, "sent", 850), Counted(HOUR, "opened", 1), Counted(HOUR, "bounced", 18)])
-    question = {"period": "day", "from": "2025-09-01T00:00:00.000Z", "to": "2025-09-15T23:59:59.999Z"}
-    response = ask(door, **question)
+    query = {"period": "day", "from": "2025-09-01T00:00:00.000Z", "to": "2025-09-15T23:59:59.999Z"}
+    response = ask(door, **query)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     body = response.json()
     assert list(body) == ["period", "from", "to", "complete_through", "totals", "timeseries"]
-    assert {name: body[name] for name in question} == question
+    assert {name: body[name] for name in query} == query
     counts = {"sent": 850, "delivered": 0, "opened": 1, "clicked": 0, "bounced": 18, "complained": 0}
     assert list(body["totals"].items()) == list(counts.items())
     assert len(body["timeseries"]) == 15
@@ -73,7 +73,7 @@ def test_the_page_s_example(writer: Writer, door: Door) -> None:
         ("/api/metrics/templates/welcome-email?period=month&from=2025-06-01T00:00:00.000Z", 4),
     ],
 )
-def test_the_page_s_other_questions(writer: Writer, door: Door, path: str, points: int) -> None:
+def test_the_page_s_other_queries(writer: Writer, door: Door, path: str, points: int) -> None:
     """Each of its addresses, as it stands there, is answered in the documented shape."""
     writer.write([Counted(HOUR, "sent", 2, sequence="onboarding", template="welcome-email")])
     body = door.get(path).json()

@@ -15,7 +15,7 @@ from tests.services import LIMIT_S, create_topics
 
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
 EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "100")
-"""How many questions for each route; more make the test longer."""
+"""How many queries for each route; more make the test longer."""
 
 
 def test_the_program_is_what_it_says(tmp_path: Path, redis_db: str, kafka_bootstrap: str) -> None:

@@ -35,7 +35,7 @@ def told(table: KeyTable, key: NewKey, tenant: str = "acme", revoked_ms: int | N
 
 @given(entropy, entropy)
 def test_a_key_is_one_word_with_a_public_id(first: bytes, second: bytes) -> None:
-    """Prefix, id, secret and checksum in letters and digits alone; other entropy is another key."""
+    """Prefix, id, secret and checksum in dead letters and digits alone; other entropy is another key."""
     key = new_key(first)
     assert len(key.text) == KEY_LENGTH == 65
     assert key.text.startswith("sesm_" + key.id)

@@ -121,9 +121,9 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.site.port}"
 
-    def ask(self, question: str) -> Any:
+    def ask(self, query: str) -> Any:
         """The API's own answer, without any page."""
-        return self.site.get(question, self.key).json()
+        return self.site.get(query, self.key).json()
 
 
 @pytest.fixture(scope="package")

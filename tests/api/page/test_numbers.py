@@ -72,7 +72,7 @@ def coloured(tab: Tab, chart: str, key: str) -> int:
 
 
 def test_what_is_counted_meanwhile_comes_by_itself(running: Running, tabs: Tabs) -> None:
-    """Nobody reloads: the next question brings it, and says it has the last answer already."""
+    """Nobody reloads: the next query brings it, and says it has the last answer already."""
     tab = enter(tabs.open(), running.key)
     before = totals(tab)
     running.pipeline.add(

@@ -138,7 +138,7 @@ def test_the_policy_is_in_force(tabs: Tabs) -> None:
 
 
 def test_the_documentation_in_a_browser(running: Running, tabs: Tabs) -> None:
-    """`/docs` keeps to its own policy, shows every route, and a question tried there is answered."""
+    """`/docs` keeps to its own policy, shows every route, and a query tried there is answered."""
     tab = tabs.open("/docs", viewport={"width": 1280, "height": 1000})
     routes = tab.page.locator(".opblock")
     expect(routes).to_have_count(5)

@@ -19,7 +19,7 @@ window.hide = (hidden) => {
 
 
 def arrived(page: Page, ask: str = "/api/metrics") -> Request:
-    """The next question to the API."""
+    """The next query to the API."""
     with page.expect_request(lambda request: ask in request.url) as awaited:
         pass
     return awaited.value

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.query.answers import metrics_body
 from api.query.parameters import TENANT_PARAMETERS
-from api.query.query import read_question
+from api.query.query import read_query
 from schemas.kinds import FIELDS
 from tests.api import model
 from tests.api.query.test_rollup import NOW_MS, by_day
@@ -27,10 +27,10 @@ def answer(
     period: str, first: datetime, last: datetime, counted: model.Counted, **more: str
 ) -> dict[str, Any]:
     given = {"period": period, "from": model.text(first), "to": model.text(last), **more}
-    question = read_question(given.items(), TENANT_PARAMETERS, NOW_MS)
-    days = {day: cells for day, cells in by_day(counted).items() if day in question.days}
+    query = read_query(given.items(), TENANT_PARAMETERS, NOW_MS)
+    days = {day: cells for day, cells in by_day(counted).items() if day in query.days}
     body: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(metrics_body(question, days, None, THROUGH_MS))
+        msgspec.json.encode(metrics_body(query, days, None, THROUGH_MS))
     )
     return body
 
@@ -40,7 +40,7 @@ def answer(
 def test_plain_points_equal_those_with_more(
     period: str, one: int, other: int, offsets: dict[tuple[int, str], int]
 ) -> None:
-    """A question without more has the points of one with statuses, but for those, and of a naive count."""
+    """A query without more has the points of one with statuses, but for those, and of a naive count."""
     first, last = (FIRST + timedelta(minutes=each) for each in sorted((one, other)))
     counted = {(FIRST + hour * model.HOUR, field): count for (hour, field), count in offsets.items()}
     for more in ({}, {"compare": "previous"}, {"timezone": "UTC"}):

@@ -1,11 +1,11 @@
-"""What a bag holds is its hours and their sum, however often it is asked for."""
+"""What a packed counter holds is its hours and their sum, however often it is asked for."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.query.hours import Cells, cells_of, unpack_cells
-from schemas.counters import CELLS, HOURS, MINUS, unpack_bag
+from schemas.counters import CELLS, HOURS, MINUS, unpack_counter
 from schemas.kinds import KINDS
 from tests.api.writer import pack
 
@@ -20,11 +20,11 @@ def plain(cells: Cells, first: int, stop: int) -> list[tuple[int, ...]]:
 
 
 @given(days)
-def test_a_bag_is_its_cells_the_second_time_too(day: dict[int, int]) -> None:
-    """What was kept of a bag is what the bag says."""
-    bag = pack(day)
-    first, again = unpack_cells(bag), unpack_cells(bytes(bytearray(bag)))
-    plain = cells_of(unpack_bag(bag))
+def test_a_packed_counter_is_its_cells_the_second_time_too(day: dict[int, int]) -> None:
+    """What was kept of a packed counter is what the packed counter says."""
+    packed_counter = pack(day)
+    first, again = unpack_cells(packed_counter), unpack_cells(bytes(bytearray(packed_counter)))
+    plain = cells_of(unpack_counter(packed_counter))
     assert first.counts == again.counts == plain.counts
     assert first.total == again.total == plain.total
     assert {cell: count for cell, count in enumerate(again.counts) if count} == day
@@ -41,7 +41,7 @@ def test_hours_and_sums_are_those_of_a_walk_over_the_cells(day: dict[int, int], 
     assert cells.total == cells.sum(0, HOURS)
 
 
-def test_a_damaged_bag_is_damaged_each_time() -> None:
+def test_a_damaged_packed_counter_is_damaged_each_time() -> None:
     """No error is kept as an answer."""
     for _ in range(2):
         with pytest.raises(ValueError, match="below zero"):

@@ -26,7 +26,7 @@ period_names = st.sampled_from(["hour", "day", "week", "month"])
 
 
 @st.composite
-def questions(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[datetime, str], int]]:
+def queries(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[datetime, str], int]]:
     first = draw(moments)
     last = first + draw(spans)
     last = last.replace(microsecond=last.microsecond // 1000 * 1000)
@@ -62,22 +62,22 @@ def ask(period: str, first: datetime, last: datetime, counted: model.Counted) ->
 
 
 @settings(deadline=None)
-@given(questions())
+@given(queries())
 def test_points_equal_a_naive_count(
-    question: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
+    query: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
 ) -> None:
     """Every point, in its order, with its timestamp, is what a walk over the hours gives."""
-    period, first, last, counted = question
+    period, first, last, counted = query
     assert shown(ask(period, first, last, counted)) == model.answer(period, first, last, counted)
 
 
 @settings(deadline=None)
-@given(questions())
+@given(queries())
 def test_totals_do_not_depend_on_the_period(
-    question: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
+    query: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
 ) -> None:
     """The sum of the points is the totals, and hours, days, weeks and months have the same totals."""
-    _, first, last, counted = question
+    _, first, last, counted = query
     answers = [ask(period, first, last, counted) for period in PERIODS]
     for series in answers:
         assert series.totals == tuple(map(sum, zip(*(c for _, c in series.points), strict=True)))
@@ -85,12 +85,12 @@ def test_totals_do_not_depend_on_the_period(
 
 
 @settings(deadline=None)
-@given(questions())
+@given(queries())
 def test_hours_add_up_to_every_longer_period(
-    question: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
+    query: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
 ) -> None:
     """The hours of a day, week or month sum to its point."""
-    period, first, last, counted = question
+    period, first, last, counted = query
     longer: dict[str, list[int]] = {}
     for start, counts in ask("hour", first, last, counted).points:
         moment = EPOCH + timedelta(milliseconds=start)
@@ -212,7 +212,7 @@ def answer_or_refusal(period: str, from_: str | None, to: str | None) -> Range |
 
 @given(period_names, st.none() | instants, st.none() | instants)
 @settings(deadline=None, max_examples=300)
-def test_every_question_has_an_answer_or_a_refusal(period: str, from_: str | None, to: str | None) -> None:
+def test_every_query_has_an_answer_or_a_refusal(period: str, from_: str | None, to: str | None) -> None:
     """From the year 1 to 9999, nothing but ApiError is raised, and no answer has more points than allowed."""
     asked = answer_or_refusal(period, from_, to)
     if isinstance(asked, ApiError):

@@ -3,7 +3,7 @@
 Not guaranteed: tables are written ahead of the commit, so a crash can count again what a changelog lost, or
 lose what the table had taken. Counts are keyed by cell while the stream is keyed by message: right with one
 worker only; more would need a second topic keyed by tenant (`group_by`), another pass through Kafka for each
-event, so this figure flatters Faust. Redis gets sums, so a Redis that goes back in time is mended only
+event, so this figure flatters Faust. Redis gets sums, so a Redis that goes back in time is fixed only
 where a cell is touched again. The hour is that of the report which came first. All state is in memory and in
 changelog topics, for ever.
 """

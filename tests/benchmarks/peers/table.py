@@ -34,7 +34,7 @@ _FIRST: Final = "the hour is that of the first report, not the earliest"
 _SEEN: Final = f"a crash between SADD and HINCRBY loses counts; a Redis that goes back stays there; {_FIRST}"
 _TABLES: Final = f"right with one worker only; a crash may lose or repeat what a table took; {_FIRST}"
 _SINK: Final = f"a crash between sink and commit counts twice; a Redis that goes back stays there; {_FIRST}"
-_TRANSACTIONS: Final = f"exactly once within Kafka; only later sums mend a Redis that went back; {_FIRST}"
+_TRANSACTIONS: Final = f"exactly once within Kafka; only later sums fix a Redis that went back; {_FIRST}"
 _NOTHING: Final = "reads and does nothing"
 
 
