@@ -22,10 +22,12 @@ the same minutes 0.63. But the API waits for whole calls, and a worker that catc
 other: with 3,000 it was no faster, and the API's p99 was then 20 times its idle one instead of 8 times.
 """
 
-COST_A_FACT: Final = 4
+COST_A_FACT: Final = 2.5
 """A call that may hold so many facts may cost so many times as much, in the unit of `Load`.
 
-Ordinary traffic stays below it and is cut by facts alone; what touches new keys with each fact is cut by it.
+That is some 5 ms of Redis, twice as much at worst, whatever is counted. Some 600 events of ordinary traffic
+are in it; of what touches new keys with each fact, 50 to 100. With 4 the mean call of a burst took 5 to 8 ms,
+and the longest was above 20 ms where Redis had to wait for a processor too.
 """
 
 KEYS_COST: Final = 30
