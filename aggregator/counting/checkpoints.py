@@ -23,10 +23,11 @@ other: with 3,000 it was no faster, and the API's p99 was then 20 times its idle
 """
 
 COST_A_FACT: Final = 4
-"""A call that may hold so many facts may cost so many times as much, in the unit of `Load`: some 5 ms of Redis.
+"""A call that may hold so many facts may cost so many times as much, in the unit of `Load`.
 
-Ordinary traffic stays below it and is cut by facts alone; what touches new keys with each fact is cut by it.
-With 2.5 the calls of ordinary traffic became smaller too, and a fact cost Redis more.
+That is some 3 to 5 ms of Redis. Ordinary traffic stays below it and is cut by facts alone; what touches new
+keys with each fact is cut by it. With 2.5 the calls of ordinary traffic became smaller too, and a fact cost
+Redis more.
 """
 
 KEYS_COST: Final = 50
@@ -35,14 +36,14 @@ KEYS_COST: Final = 50
 Measured: such a fact takes Redis some 60 us; one whose tenant and days were touched before, 1 to 3.
 """
 
-TENANT_COST: Final = 15
+TENANT_COST: Final = 30
 """Of a tenant, beside its days: it may be new to the lane, and its sequences and templates to it."""
 
 SCOPE_COST: Final = 1
 """Of a sequence or template among them: a field more to read and write."""
 
 SHORT: Final = 64
-STEP: Final = 12
+STEP: Final = 6
 """Each `STEP` characters of an id above `SHORT` cost one more: a hash with long fields is no compact one."""
 
 Events = list[tuple[int, Facts]]

@@ -246,7 +246,7 @@ def test_calls_are_short_where_each_fact_touches_keys_of_its_own() -> None:
     }
     for name, events in bursts.items():
         most = max(len(call.facts) for call in backlog_of(events).calls())
-        assert FACTS_A_CALL / 20 < most < FACTS_A_CALL / 5, name
+        assert FACTS_A_CALL / 25 < most < FACTS_A_CALL / 5, name
     plain = [facts(n, 1, Scopes(f"t{n % 12}", f"s{n % 20}", f"p{n % 50}")) for n in range(3000)]
     assert max(len(call.facts) for call in backlog_of(plain).calls()) == FACTS_A_CALL, "ordinary traffic"
 
