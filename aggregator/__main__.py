@@ -78,6 +78,11 @@ async def _run(settings: AggregatorSettings) -> int:
     return await Program(settings).run()
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Enter here: `ses-metrics-aggregator` and `python -m aggregator`, which `--help` tells apart."""
     with wrong_settings_in_a_line():
-        cli(prog_name="python -m aggregator")
+        cli()
+
+
+if __name__ == "__main__":
+    run()

@@ -20,11 +20,11 @@ from typing import Literal
 
 from confluent_kafka.admin import AdminClient
 
-from deploy import topics
 from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
 from deploy.processes import Waiting, free_port
 from deploy.valkey import Valkey
+from schemas.shared import create_topics as topics
 from schemas.topics import TopicConfig
 
 LIMIT_S = 180.0

@@ -62,6 +62,7 @@ def _key_groups() -> tuple[_KeyGroup, _KeyGroup]:
 DIGITS: Final = _key_groups()
 _DIGIT_OF: Final = {index: (divisor, size) for key_group in DIGITS for index, divisor, size in key_group}
 _PACKER: Final = msgpack.Packer(use_bin_type=False, autoreset=True)
+"""Writes bytes as strings: Redis's cmsgpack knows no `bin`, and msgspec writes bytes as nothing else."""
 
 
 @lru_cache(maxsize=65_536)
