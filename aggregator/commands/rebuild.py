@@ -12,7 +12,8 @@ from aggregator.commands.arguments import Json, instant, offsets
 from aggregator.commands.output import err, errors_in_a_line, out, print_json, row, table
 from aggregator.config import AggregatorSettings
 from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
-from aggregator.rebuild.rebuild import Rebuild, Report
+from aggregator.rebuild.rebuild import Rebuild
+from aggregator.rebuild.report import Report
 from schemas.shared import logs
 
 LINE_EVERY_S: Final = 5.0
