@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from aggregator.counters.connection import connect, infos, translated
+from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
-from aggregator.counters.registry import Registry, gone
+from aggregator.counters.registry import Registry
 from schemas.counters import Generation, lane_key
 from schemas.shared.settings import RedisSettings
 

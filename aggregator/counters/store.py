@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from aggregator.counters import lifecycle
 from aggregator.counters.connection import Client, connect, infos, translated
-from aggregator.counters.registry import Registry, gone
+from aggregator.counters.lanes import gone
+from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
 from schemas.counters import Generation, Record, lane_key
 from schemas.shared.settings import RedisSettings
@@ -118,7 +119,7 @@ class Store:
         Returns: whether it is the live one now; if not, its lanes are removed again.
         Raises: StoreUnavailableError.
         """
-        self._registry.make_lanes(generation, {})
+        self._registry.lanes.make(generation, {})
         try:
             self._registry.change(lambda record: lifecycle.first(record, generation))
         except RefusedError:

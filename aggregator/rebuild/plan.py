@@ -131,7 +131,7 @@ class Planner:
             return "the live generation counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
-            if any(each.attempt for each in self._keys.registry.closed(live)):
+            if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
                 return "the live generation is closed to counting: Redis lost the switch to its successor"
         except GoneError:
             return "the live generation is not there as a whole: Redis was wiped"

@@ -122,7 +122,7 @@ class Rebuild:
         self._registry.change(
             lambda record: lifecycle.begun(record, new, beyond_zero(start)), token=lease.token
         )
-        self._registry.make_lanes(new, beyond_zero(start))
+        self._registry.lanes.make(new, beyond_zero(start))
 
     def _bulk(
         self, new: Generation, plan: Plan, pace: Pace, dead_lettered: Mapping[int, int], lease: Lease

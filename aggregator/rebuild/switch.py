@@ -57,7 +57,7 @@ class Switch:
         self._registry.change(lambda record: lifecycle.closing(record, new.name, token), token=token)
         try:
             if live is not None:
-                self._registry.close(live, attempt)
+                self._registry.lanes.close(live, attempt)
             if followed is not None:
                 follow(self._keys, followed, tail)
             self._carried = [self._keys.completes(new, lane) for lane in range(new.lanes)]
@@ -66,7 +66,7 @@ class Switch:
             self._open_again(attempt)
             raise
         if live is not None:
-            self._registry.succeed(live, attempt, new)
+            self._registry.lanes.succeed(live, attempt, new)
         self._registry.forget_former()
 
     def _open_again(self, attempt: str) -> None:
@@ -75,7 +75,7 @@ class Switch:
         try:
             self._registry.take_back(token, token=token)
             if self._live is not None:
-                self._registry.open(self._live, attempt)
+                self._registry.lanes.open(self._live, attempt)
         except (PostponedError, RefusedError) as error:
             log.warning("the closing was not taken back here: workers do it", error=str(error))
 

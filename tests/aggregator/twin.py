@@ -5,7 +5,7 @@ The laws of the generations are run against this twin, quickly, and against a re
 
 from typing import Any
 
-from aggregator.counters import registry
+from aggregator.counters import lanes, registry
 
 
 def _raw(value: Any) -> bytes:
@@ -48,7 +48,7 @@ class Twin:
         keys, arguments = rest[:numkeys], [_raw(each) for each in rest[numkeys:]]
         if script == registry.RECORD_SCRIPT:
             return self._record(keys, *arguments)
-        assert script == registry.LANE_SCRIPT
+        assert script == lanes.LANE_SCRIPT
         return self._lane(keys[0], *arguments)
 
     def _record(self, keys: tuple[str, ...], was: bytes, wanted: bytes, token: bytes, unheld: bytes) -> bytes:

@@ -81,7 +81,7 @@ class Rebuild:
             return
         with suppress(RefusedError):
             self.registry.take_back(self.token, token=self.token)
-            self.registry.open(self.closing, closed_for(self.new, self.token))
+            self.registry.lanes.open(self.closing, closed_for(self.new, self.token))
 
     def _change(self, step: Callable[[Record], Record]) -> None:
         self.registry.change(step, token=self.token)
@@ -101,7 +101,7 @@ class Rebuild:
         self.new = new.name
         self._change(lambda record: lifecycle.begun(record, new, {}))
         yield "begun"
-        self.registry.make_lanes(new, {})
+        self.registry.lanes.make(new, {})
         yield "lanes"
         self._change(lambda record: lifecycle.comparing(record, new.name))
         yield "comparing"
@@ -112,13 +112,13 @@ class Rebuild:
         self.closing = live
         yield "closing"
         for lane in range(LANES):
-            self.registry.close_lane(live, lane, attempt)
+            self.registry.lanes.close_lane(live, lane, attempt)
             yield f"closed {lane}"
         self._change(lambda record: lifecycle.switched(record, new.name, self.token))
         self.switched = True
         yield "switched"
         for lane in range(LANES):
-            self.registry.succeed_lane(live, lane, attempt, new)
+            self.registry.lanes.succeed_lane(live, lane, attempt, new)
             yield f"succeeded {lane}"
 
 
@@ -141,7 +141,7 @@ class Machine(RuleBasedStateMachine):
         for number in range(200):
             for lane in range(LANES):
                 self.client.delete(f"{{g{number}:{lane}}}")
-        self.registry.make_lanes(first, {})
+        self.registry.lanes.make(first, {})
         self.registry.change(lambda record: lifecycle.first(record, first))
         self.history = [self.client.get(RECORD_KEY)]
         self.went_back = False
@@ -268,7 +268,7 @@ class Machine(RuleBasedStateMachine):
             assert self.went_back
             return
         self.remember()
-        assert [each.attempt for each in self.registry.closed(live)] == [None] * LANES
+        assert [each.attempt for each in self.registry.lanes.closed(live)] == [None] * LANES
         assert self.registry.read().record.live == live
 
     @invariant()
@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
             return
         for each in self.registry.read().record.members:
             if each.state is State.RETIRED:
-                assert all(lane.attempt for lane in self.registry.closed(each.generation))
+                assert all(lane.attempt for lane in self.registry.lanes.closed(each.generation))
 
 
 def run(client: Any, examples: int) -> None:
