@@ -20,13 +20,13 @@ from aggregator.counting.facts import Reader, Refusal
 from aggregator.counting.reading import DeadLetter, KafkaRecord, outcome_of, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.log.packed_fetch import (
-    WHOLE_MAX,
     PackedBatch,
     PackedBatches,
     PackedRecords,
     RecordBatch,
     unpacked,
 )
+from aggregator.log.record_parser import WHOLE_MAX
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 from tests import wire
 from tests.memory import peak_bytes, reset_peak
