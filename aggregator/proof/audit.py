@@ -20,14 +20,15 @@ from typing import Final
 
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counting.cells import Cell, Difference, differences, earliest_record_ms, stored_cells
+from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.facts import Facts, Reader
 from aggregator.counting.reading import KafkaRecord, outcome_of
 from aggregator.counting.timestamps import DAY_MS
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from aggregator.proof.daycount import DayCount
+from aggregator.proof.day_recount import DayRecount
+from aggregator.proof.recount import earliest_record_ms
 from aggregator.proof.verify import Checkpoints, live_of, tenants_of
 from schemas.counters import Generation, lane_of, safe_id
 from schemas.kinds import STALE_MS
@@ -55,7 +56,7 @@ class Audit:
 class _Chosen:
     """A tenant's day: its count so far, up to where to count, and what Redis has counted up to there."""
 
-    count: DayCount
+    count: DayRecount
     checkpoints: Checkpoints
     stored: dict[Cell, int]
 
@@ -111,7 +112,7 @@ class Auditor:
                 except ValueError:
                     found.damaged.append((tenant, day))
                     continue
-                count = stack.enter_context(closing(DayCount(tenant, day)))
+                count = stack.enter_context(closing(DayRecount(tenant, day)))
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
 

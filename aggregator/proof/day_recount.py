@@ -36,7 +36,7 @@ def _what(hour: int, kind: int, sequence: str | None, template: str | None) -> _
     return hour, kind, sequence, template
 
 
-class DayCount:
+class DayRecount:
     """Counts the events of one tenant for one day. To be closed."""
 
     def __init__(self, tenant: str, day: int) -> None:
