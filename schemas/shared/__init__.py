@@ -4,4 +4,5 @@ Lives here: settings and TLS, the shape of log lines, the HTTP server and how it
 and what is said of errors of Kafka and Redis.
 Does not: anything that crosses a wire between programs; that is `schemas` itself, which knows nothing of
 this.
+The way through: none: a program takes from here what it needs, and no module leads to the next.
 """

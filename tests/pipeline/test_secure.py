@@ -2,6 +2,8 @@
 
 What may pass (a password, a certificate, a right: somebody fixes it) is waited for by what runs for ever, and
 the reason is told; a command ends with status 1 and says it in a line. Nothing shows a password.
+
+Long because all of it needs one house of users and certificates, which takes long to start.
 """
 
 import asyncio

@@ -4,6 +4,8 @@ Workers are modelled by the product's own parts (reading, `Partition`, the calls
 Valkey). What a thread and a network do to them is what Hypothesis chooses: batches wait in flight, workers
 die, two own one partition, answers are lost, Redis goes back to any earlier state or is wiped. The other side
 is the ledger of the chaos runs, which counts by the naive oracle.
+
+Long because a state machine is one class: its rules share its state.
 """
 
 import time

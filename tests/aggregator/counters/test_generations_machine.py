@@ -2,6 +2,8 @@
 
 Rebuilds go on step by step, and may be overtaken by others between any two of them, also while a worker opens
 lanes: so each client lets a chosen rebuild go on before one of its calls.
+
+Long because a state machine is one class: its rules share its state.
 """
 
 from collections.abc import Callable, Iterator

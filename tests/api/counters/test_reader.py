@@ -1,4 +1,7 @@
-"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero."""
+"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero.
+
+Long because each case is one way for Redis to be in trouble, tried on one reader.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,7 @@
-"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged."""
+"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged.
+
+Long because every route is asked the same things, in one order.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
