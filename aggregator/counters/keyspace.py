@@ -1,4 +1,8 @@
-"""Redis, as the operators' commands use it: whole generations, read, compared and dropped."""
+"""Redis, as the operators' commands use it: whole generations, read and dropped.
+
+One script reads (`snapshot.lua`), so that counters and the checkpoints that say which events they hold are of
+one instant.
+"""
 
 import re
 from collections import Counter
@@ -25,7 +29,7 @@ class Held(NamedTuple):
     """What a lane holds of one tenant.
 
     days: for each day since 1970 its packed counters by scope. known: `sequence` and `template` with their
-    known ids, which are told with the last day.
+    known ids, which come with the last day.
     """
 
     days: list[tuple[int, dict[bytes, bytes]]]
@@ -47,8 +51,9 @@ class Snapshot(NamedTuple):
 class Page(NamedTuple):
     """A part of what a lane holds, small enough to be read in one step.
 
-    tenants: those told. first, last: the day to begin at in the first of them and to end with in the last
-    one, none for all: with these another generation is read likewise. whole: how many of them end here.
+    tenants: those that were read. first, last: the day to begin at in the first of them and to end with in
+    the last one, none for all: with these another generation is read likewise. whole: how many of them end
+    here. snapshot: what was read.
     """
 
     tenants: Sequence[str]
@@ -59,12 +64,13 @@ class Page(NamedTuple):
 
 
 class Keyspace:
-    """Whole generations in Redis. Every method raises StoreUnavailableError."""
+    """Whole generations in Redis. Every method but `close` and `lease` raises StoreUnavailableError."""
 
     def __init__(self, settings: RedisSettings) -> None:
         """Connect.
 
         settings: where Redis is.
+        Raises: StoreUnavailableError for a cluster that cannot be reached.
         """
         self._client = connect(settings)
         self.registry: Final = Registry(self._client)
@@ -79,15 +85,18 @@ class Keyspace:
         return Lease(self._client)
 
     def checkpoints(self, generation: Generation, lane: int) -> dict[int, int]:
-        """The checkpoints of a lane, retired or not. Raises: GoneError."""
+        """The checkpoints of a lane, retired or not: offsets by partition. Raises: GoneError."""
         return _numbers(self._ask(generation, lane)[0], b"f")
 
     def completes(self, generation: Generation, lane: int) -> dict[int, int]:
-        """Up to when the partitions of a lane, retired or not, are complete, in ms. Raises: GoneError."""
+        """Up to when each partition of a lane, retired or not, is complete: ms since 1970, by partition.
+
+        Raises: GoneError.
+        """
         return _numbers(self._ask(generation, lane)[0], b"c")
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
-        """The tenants of a lane, as they stand in keys. Raises: GoneError."""
+        """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
     def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
@@ -135,26 +144,28 @@ class Keyspace:
         *,
         tenants_a_page: int,
         packed_counters_a_page: int,
-        lock: Callable[[], AbstractContextManager[None]],
+        resting: Callable[[], AbstractContextManager[None]],
     ) -> Iterator[Page]:
         """All that a lane holds of tenants, of each page as it is when it is asked for.
 
-        tenants: as they stand in keys. turn: entered for each read. Raises: GoneError.
+        tenants: as they stand in keys. tenants_a_page, packed_counters_a_page: about how many at most.
+        resting: gives what is entered for each read, as `Pace.resting`.
+        Raises: GoneError.
         """
         done, first = 0, None
         while done < len(tenants):
             wanted = tenants[done : done + tenants_a_page]
-            with lock():
+            with resting():
                 snapshot = self.snapshot(
                     generation, lane, wanted, first=first, packed_counters=packed_counters_a_page
                 )
-            told, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+            found, stopped = wanted[: len(snapshot.held)], snapshot.stopped
             if stopped is None:
-                yield Page(told, first, None, len(told), snapshot)
-                done += len(told)
+                yield Page(found, first, None, len(found), snapshot)
+                done += len(found)
             else:
-                yield Page(told, first, stopped - 1, len(told) - 1, snapshot)
-                done += len(told) - 1
+                yield Page(found, first, stopped - 1, len(found) - 1, snapshot)
+                done += len(found) - 1
             first = stopped
 
     def memory(self) -> list[tuple[int, int]]:
@@ -170,8 +181,8 @@ class Keyspace:
         found: Counter[str] = Counter()
         with translated():
             for key in self._client.scan_iter(count=1000):
-                if (begins := _GENERATION_OF.match(key)) is not None:
-                    found[begins[1].decode()] += 1
+                if (found_in := _GENERATION_OF.match(key)) is not None:
+                    found[found_in[1].decode()] += 1
         return dict(found)
 
     def drop(self, names: Collection[str], *, after_s: int = 0) -> int:
@@ -185,7 +196,7 @@ class Keyspace:
             keys = (
                 key
                 for key in self._client.scan_iter(match="{*", count=1000)
-                if (begins := _GENERATION_OF.match(key)) is not None and begins[1] in wanted
+                if (found_in := _GENERATION_OF.match(key)) is not None and found_in[1] in wanted
             )
             for group in _groups(keys):
                 number += len(group)
@@ -218,9 +229,9 @@ class Keyspace:
         return answer
 
 
-def _numbers(fields: list[bytes], letter: bytes) -> dict[int, int]:
+def _numbers(fields: list[bytes], prefix: bytes) -> dict[int, int]:
     pairs = zip(fields[::2], fields[1::2], strict=True)
-    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == letter}
+    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == prefix}
 
 
 def _groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:

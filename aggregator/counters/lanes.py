@@ -49,7 +49,7 @@ class Lanes:
                 self._client.hset(key, mapping=fields)
 
     def closed(self, generation: Generation) -> list[Closed]:
-        """What each lane says. Raises: GoneError."""
+        """What each lane says, by lane. Raises: GoneError."""
         found = []
         for lane in range(generation.lanes):
             key = lane_key(generation.name, lane)
@@ -75,7 +75,7 @@ class Lanes:
             self.close_lane(generation, lane, attempt)
 
     def close_lane(self, generation: Generation, lane: int, attempt: str) -> None:
-        """As `close`."""
+        """As `close`, for one lane. Raises: RefusedError."""
         if self._run(generation, lane, "close", attempt) == b"BARRED":
             raise RefusedError("the switch was taken back: this rebuild was away for too long")
 
@@ -85,12 +85,12 @@ class Lanes:
             self._run(generation, lane, "open", attempt)
 
     def succeed(self, generation: Generation, attempt: str, successor: Generation) -> None:
-        """Tell lanes that were closed in an attempt that the switch was done."""
+        """Write into lanes that were closed in an attempt to which generation the switch was done."""
         for lane in range(generation.lanes):
             self.succeed_lane(generation, lane, attempt, successor)
 
     def succeed_lane(self, generation: Generation, lane: int, attempt: str, successor: Generation) -> None:
-        """As `succeed`."""
+        """As `succeed`, for one lane."""
         self._run(generation, lane, "succeed", attempt, msgspec.json.encode(successor))
 
     def _run(self, generation: Generation, lane: int, *arguments: str | bytes) -> Any:

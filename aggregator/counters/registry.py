@@ -90,7 +90,10 @@ class Registry:
         """The lanes of the generations."""
 
     def read(self) -> Held:
-        """The record and the lease, at one instant. A record that cannot be read is not taken for none."""
+        """The record and the lease, at one instant.
+
+        Raises: StoreUnavailableError, also for a record that cannot be read: that is not taken for none.
+        """
         with translated():
             found: Any = self._client.mget(RECORD_KEY, LEASE_KEY)
         raw, lease = found
@@ -101,10 +104,10 @@ class Registry:
     def change(self, step: Callable[[Record], Record], *, token: str = "", unheld: str = "") -> Record:
         """Put what follows the record in its place.
 
-        step: gives that, and may be asked again where somebody else was faster. token: who must hold the
+        step: gives that, and is called again where somebody else was faster. token: who must hold the
         lease; unheld: who must not.
         Returns: the record as it is now.
-        Raises: RefusedError, also where the lease is not as is said; what `step` raises.
+        Raises: RefusedError, also where the lease is not as required; what `step` raises.
         """
         for _ in range(TRIES):
             held = self.read()
@@ -126,7 +129,7 @@ class Registry:
         raise RefusedError("others change the record of the generations all the time")
 
     def now_ms(self) -> int:
-        """Redis's clock."""
+        """Redis's clock, in ms since 1970."""
         with translated():
             seconds, micros = self._client.eval(_NOW, 1, RECORD_KEY)
         return int(seconds) * 1000 + int(micros) // 1000

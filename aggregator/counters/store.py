@@ -1,7 +1,7 @@
 """Redis, as the aggregator uses it: the checkpoints, the generation, and the one script that counts.
 
 Called from one thread, so that calls reach Redis in their order. Nothing here tries anything again: after
-any error the caller begins at the checkpoints, which say what was counted (`worker`).
+any error the caller resyncs: it reads the checkpoints, which say what was counted, and goes on there.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class LaneCall(NamedTuple):
-    """One call: the lane and the packed argument (`tally.pack`)."""
+    """One call: the lane and the packed argument (`counting.pack`)."""
 
     lane: int
     argument: bytes
@@ -54,7 +54,7 @@ class Store:
         """The ids of the servers that were connected to by `open`; a server has a new one with each start."""
 
     def open(self) -> None:
-        """Connect anew, judge the server and hand it the script.
+        """Connect anew, check the server and load the script.
 
         Raises: StoreUnavailableError, StoreUnsupportedError.
         """
@@ -65,7 +65,7 @@ class Store:
             self._sha = str(self._client.script_load(SCRIPT))
 
     def check(self) -> frozenset[str]:
-        """Judge the server, or all that take writes in a cluster: its policy may change while it runs.
+        """Check the server, or all that take writes in a cluster: its policy may change while it runs.
 
         Returns: their ids. Raises: StoreUnavailableError, StoreUnsupportedError.
         """
@@ -130,7 +130,10 @@ class Store:
         return True
 
     def open_again(self, live: Generation) -> None:
-        """As `Registry.open_again`."""
+        """As `Registry.open_again`.
+
+        Raises: ClosedError, SwitchLostError, GoneError, StoreUnavailableError.
+        """
         self._registry.open_again(live)
 
     def checkpoints(self, generation: Generation) -> list[dict[int, int]]:

@@ -5,10 +5,9 @@ together with the checkpoints of its lane, in one step; the recount takes in exa
 checkpoints, so what comes in meanwhile is no difference. Nothing is written.
 
 How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the checkpoints.
-Not
-less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so Kafka
-can say where the first record of a time is, but not where the last one is. What is read and can say nothing
-about those days, by its record's time, is not decoded.
+Not less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so
+Kafka can say where the first record of a time is, but not where the last one is. What is read and can say
+nothing about those days, by its record's time, is not decoded.
 
 It can find only what Redis has a day for: that a tenant is missing as a whole is found by `verify`.
 """
@@ -75,8 +74,8 @@ class Auditor:
     def audit(self, now_ms: int) -> Audit:
         """Choose, count and compare.
 
-        now_ms: the time, from which the age of days is told.
-        Raises: PostponedError of any kind where nothing could be said.
+        now_ms: the time that the age of days is counted from, in ms since 1970.
+        Raises: PostponedError of any kind where nothing could be compared.
         """
         found = Audit()
         log, live = live_of(self._settings)

@@ -1,6 +1,6 @@
 """The life of the `audit` process: an audit, a pause, the next one, until SIGTERM.
 
-The audits run in a thread that gives way to all else on the machine; the loop answers `/metrics`. As they
+The audits run in a thread of the lowest priority; the loop answers `/metrics`. As they
 write nothing, they are not waited for at the end: the thread goes down with the process, in the middle of
 an audit too.
 """
@@ -101,7 +101,7 @@ class AuditProgram:
 
 
 def _tell(found: Audit) -> None:
-    """Log and meter what an audit found."""
+    """Log what an audit found, and set the metrics."""
     for each in found.differences[:LINES_MAX]:
         cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else iso(each.cell.hour)}
         log.error("audit: a cell differs", **cell, log=each.log, redis=each.redis)

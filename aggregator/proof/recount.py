@@ -22,7 +22,7 @@ def earliest_record_ms(since_ms: int) -> int:
 
 
 class Recount:
-    """Counts events in memory."""
+    """Counts events in memory, which grows with the different facts in them."""
 
     def __init__(self) -> None:
         self._least: dict[tuple[Scopes, int, str, str | None, int], int] = {}

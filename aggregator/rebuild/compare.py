@@ -70,7 +70,7 @@ class Comparison:
             tenants,
             tenants_a_page=TENANTS_A_PAGE,
             packed_counters_a_page=COUNTERS_A_PAGE,
-            lock=THROTTLED.resting,
+            resting=THROTTLED.resting,
         )
         done = 0
         for page in pages:

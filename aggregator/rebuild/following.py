@@ -1,6 +1,6 @@
 """The live generation as a rebuild follows it: its checkpoints move on, stand still, or go away.
 
-One that is gone is told from others by its name: a live one that was wiped is replaced all the same; the new
+Which one is gone is known by its name: a live one that was wiped is replaced all the same; the new
 one that was wiped ends the rebuild.
 """
 

@@ -80,7 +80,7 @@ def test_pages_together_are_the_whole(
     known: list[bytes] = []
     whole = 0
     pages = keys.pages(
-        held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, lock=nullcontext
+        held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, resting=nullcontext
     )
     for page in islice(pages, 20):
         again = keys.snapshot(held, 0, page.tenants, first=page.first, last=page.last)
