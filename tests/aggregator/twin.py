@@ -1,4 +1,4 @@
-"""As much of Redis as the record of the generations needs, in memory: its scripts are told in Python here.
+"""As much of Redis as the record of the generations needs, in memory: its scripts are said in Python here.
 
 The laws of the generations are run against this twin, quickly, and against a real Valkey.
 """

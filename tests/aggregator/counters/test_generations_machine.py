@@ -222,7 +222,7 @@ class Machine(RuleBasedStateMachine):
         try:
             worker.open_again(live)
         except (ClosedError, GoneError):
-            return  # it begins again in a second; the law below says that this ends
+            return  # it resyncs in a second; the law below says that this ends
         except SwitchLostError:
             assert self.went_back, "a switch was lost, and the record never went back"
         finally:
@@ -258,7 +258,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_live_generation_without_a_rebuild_counts(self) -> None:
-        """Once no lease is held, one begin of a worker opens the live lanes, or tells of a lost switch."""
+        """Once no lease is held, one resync of a worker opens the live lanes, or reports a lost switch."""
         if self.held() is not None:
             return
         record = self.registry.read().record
