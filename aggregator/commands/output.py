@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from aggregator.counting.cells import Difference
-from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError, RefusedError
 
 PIPED_WIDTH: Final = 100_000
@@ -48,9 +47,7 @@ def print_json(what: dict[str, Any]) -> None:
 
 def row(difference: Difference, log: str = "log", redis: str = "redis") -> dict[str, Any]:
     """A cell that differs as a row of a table or of JSON. log, redis: what the two sides are called."""
-    cell = difference.cell
-    where = cell._asdict() | {"hour": None if cell.hour is None else iso(cell.hour)}
-    return {**where, log: difference.log, redis: difference.redis}
+    return {**difference.cell.spelled(), log: difference.log, redis: difference.redis}
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
+from aggregator.counting.timestamps import DAY_MS, HOUR_MS, iso
 from schemas.counters import TENANT_SCOPE, unpack_counter
 from schemas.kinds import FIELDS
 
@@ -26,6 +26,10 @@ class Cell(NamedTuple):
     id: str
     hour: int | None
     field: str
+
+    def spelled(self) -> dict[str, str | None]:
+        """By name, as people and scripts read it: the hour in ISO 8601."""
+        return self._asdict() | {"hour": None if self.hour is None else iso(self.hour)}
 
 
 class Difference(NamedTuple):

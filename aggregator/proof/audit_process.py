@@ -88,7 +88,7 @@ class AuditProgram:
                 self._postponed(str(error))
             else:
                 self._trouble, self._said = None, ("", 0.0)
-                _tell(found)
+                _report(found)
             time.sleep(self._settings.audit_interval_s)
 
     def _postponed(self, why: str) -> None:
@@ -100,11 +100,10 @@ class AuditProgram:
             log.warning("audit postponed", why=why)
 
 
-def _tell(found: Audit) -> None:
+def _report(found: Audit) -> None:
     """Log what an audit found, and set the metrics."""
     for each in found.differences[:LINES_MAX]:
-        cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else iso(each.cell.hour)}
-        log.error("audit: a cell differs", **cell, log=each.log, redis=each.redis)
+        log.error("audit: a cell differs", **each.cell.spelled(), log=each.log, redis=each.redis)
     if len(found.differences) > LINES_MAX:
         log.error("audit: more cells differ, `verify` names all", cells=len(found.differences) - LINES_MAX)
     for tenant, day in found.damaged:
