@@ -76,7 +76,7 @@ class Store:
         return frozenset(str(info.get("run_id", "")) for info in found)
 
     def check_or_open(self) -> frozenset[str]:
-        """As `check`, connecting first where that was not done or was undone."""
+        """As `check`, connecting first where that was not done or was undone. Raises: as `open`."""
         if self._client is not None:
             return self.check()
         self.open()

@@ -177,9 +177,11 @@ class Planner:
             return bulk.ranges(partitions)
 
     def resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
-        """The generation that an earlier run began, if it may be gone on with.
+        """The generation that an earlier run began, if it may be gone on with; none otherwise.
 
         It must be of these rules, this log and this start, and not too old.
+        found: the log that is counted. start: the offset to begin at, by partition.
+        Raises: StoreUnavailableError.
         """
         begun = self._keys.registry.read().record.next
         if begun is None:
