@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from schemas.counters import TENANT_SCOPE, unpack_counter
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
+from schemas.packed_counter import unpack_counter
+from schemas.redis_keys import TENANT_SCOPE
 
 
 class Cell(NamedTuple):

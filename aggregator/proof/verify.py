@@ -21,7 +21,8 @@ from aggregator.counting.reading import outcome_of
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.counters import Generation, lane_of, safe_id, unsafe_id
+from schemas.counters import Generation
+from schemas.redis_keys import lane_of, safe_id, unsafe_id
 
 Checkpoints = Mapping[int, int]
 

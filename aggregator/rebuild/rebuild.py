@@ -34,7 +34,8 @@ from aggregator.errors import GoneError, PostponedError, RefusedError
 from aggregator.rebuild.plan import Plan, Planner, RebuildRefusedError, beyond_zero
 from aggregator.rebuild.recounting import Tail
 from aggregator.rebuild.shares import count_shares
-from schemas.counters import Generation, Record, closed_for, unsafe_id
+from schemas.counters import Generation, Record, closed_for
+from schemas.redis_keys import unsafe_id
 
 log = structlog.get_logger(__name__)
 

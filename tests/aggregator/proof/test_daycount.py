@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from aggregator.counting.cells import Recount, earliest_record_ms, stored_cells
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
 from aggregator.proof.daycount import DayCount
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
 
 DAY = 20_062
