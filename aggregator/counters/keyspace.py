@@ -4,7 +4,6 @@ One script reads (`snapshot.lua`), so that counters and the checkpoints that say
 one instant.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -16,13 +15,12 @@ from aggregator.counters.connection import connect, infos, translated
 from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
-from schemas.counters import Generation, lane_key
+from schemas.counters import Generation
+from schemas.redis_keys import days_key, generation_of, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
 _SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
-_GENERATION_OF: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
-"""How the keys of a generation begin."""
 
 
 class Held(NamedTuple):
@@ -102,7 +100,7 @@ class Keyspace:
     def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
         """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
-            days: Any = self._client.smembers(f"{lane_key(generation.name, lane)}:d:{tenant}")
+            days: Any = self._client.smembers(days_key(lane_key(generation.name, lane), tenant))
         return sorted(int(day) for day in days)
 
     def snapshot(
@@ -181,8 +179,8 @@ class Keyspace:
         found: Counter[str] = Counter()
         with translated():
             for key in self._client.scan_iter(count=1000):
-                if (found_in := _GENERATION_OF.match(key)) is not None:
-                    found[found_in[1].decode()] += 1
+                if (name := generation_of(key)) is not None:
+                    found[name] += 1
         return dict(found)
 
     def drop(self, names: Collection[str], *, after_s: int = 0) -> int:
@@ -191,13 +189,9 @@ class Keyspace:
         Returns: how many keys.
         """
         number = 0
-        wanted = {name.encode() for name in names}
         with translated():
-            keys = (
-                key
-                for key in self._client.scan_iter(match="{*", count=1000)
-                if (found_in := _GENERATION_OF.match(key)) is not None and found_in[1] in wanted
-            )
+            begun = self._client.scan_iter(match="{*", count=1000)
+            keys = (key for key in begun if generation_of(key) in names)
             for group in _groups(keys):
                 number += len(group)
                 pipeline = self._client.pipeline(transaction=False)

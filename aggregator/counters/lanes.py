@@ -12,7 +12,8 @@ import msgspec
 
 from aggregator.counters.connection import Client, decoded, translated
 from aggregator.errors import GoneError, RefusedError
-from schemas.counters import Generation, lane_key
+from schemas.counters import Generation
+from schemas.redis_keys import lane_key
 
 LANE_SCRIPT: Final = files("aggregator.counters").joinpath("lane.lua").read_text()
 

@@ -15,7 +15,7 @@ from redis.exceptions import LockError
 
 from aggregator.counters.connection import Client, translated
 from aggregator.errors import RefusedError, StoreUnavailableError
-from schemas.counters import LEASE_KEY
+from schemas.redis_keys import LEASE_KEY
 
 LEASE_S: Final = 10.0
 

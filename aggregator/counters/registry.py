@@ -45,19 +45,10 @@ from aggregator.errors import (
     StoreUnavailableError,
     SwitchLostError,
 )
-from schemas.counters import (
-    LEASE_KEY,
-    RECORD_KEY,
-    Generation,
-    Record,
-    State,
-)
+from schemas.counters import Generation, Record, State
+from schemas.redis_keys import FORMER_KEY, FORMER_KEYS, LEASE_KEY, RECORD_KEY
 
 log = structlog.get_logger(__name__)
-
-FORMER_KEY: Final = "ses-metrics:generation"
-"""Where versions before the record of all generations kept the live one. That it is there is said; it is
-never read."""
 
 TRIES: Final = 20
 """Changes of the record are rare: whoever is overtaken so often meets a defect."""
@@ -142,7 +133,7 @@ class Registry:
     def forget_former(self) -> None:
         """Remove what such a version kept beside its lanes."""
         with translated():
-            for key in (FORMER_KEY, "ses-metrics:rebuild", "ses-metrics:rebuild:lease"):
+            for key in FORMER_KEYS:
                 self._client.unlink(key)
 
     def open_again(self, live: Generation) -> None:

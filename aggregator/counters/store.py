@@ -13,7 +13,8 @@ from aggregator.counters.connection import Client, connect, infos, translated
 from aggregator.counters.lanes import gone
 from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
-from schemas.counters import Generation, Record, lane_key
+from schemas.counters import Generation, Record
+from schemas.redis_keys import lane_key
 from schemas.shared.settings import RedisSettings
 
 SCRIPT: Final = files("aggregator.counters").joinpath("apply.lua").read_text()

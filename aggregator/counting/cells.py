@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS, iso
-from schemas.counters import TENANT_SCOPE, unpack_counter
+from aggregator.counting.timestamps import iso
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FIELDS
+from schemas.packed_counter import unpack_counter
+from schemas.redis_keys import TENANT_SCOPE
 
 
 class Cell(NamedTuple):

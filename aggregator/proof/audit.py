@@ -22,15 +22,16 @@ from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.facts import Facts, Reader
 from aggregator.counting.reading import KafkaRecord, outcome_of
-from aggregator.counting.timestamps import DAY_MS
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import earliest_record_ms
 from aggregator.proof.verify import Checkpoints, live_of, tenants_of
-from schemas.counters import Generation, lane_of, safe_id
+from schemas.counters import Generation
+from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
+from schemas.redis_keys import lane_of, safe_id
 
 FACTS_MAX: Final = 2_000_000
 """Facts of all chosen days in memory, each of some 150 bytes; the largest day is given up above it."""

@@ -17,10 +17,11 @@ import structlog
 from aggregator import metrics
 from aggregator.config import AuditSettings
 from aggregator.counters.throttle import lower_priority
-from aggregator.counting.timestamps import DAY_MS, iso
+from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError
 from aggregator.probes import serve
 from aggregator.proof.audit import Audit, Auditor
+from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
 

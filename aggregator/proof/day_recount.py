@@ -16,8 +16,7 @@ import msgspec
 
 from aggregator.counting.cells import Cell
 from aggregator.counting.facts import Facts
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from schemas.counters import HOURS
+from schemas.instants import DAY_MS, HOUR_MS, HOURS
 from schemas.kinds import FIELDS, HORIZON_MS
 
 _DIGEST_BYTES: Final = 16

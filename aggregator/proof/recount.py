@@ -8,7 +8,7 @@ from collections import Counter
 
 from aggregator.counting.cells import KNOWN, Cell
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
 
 

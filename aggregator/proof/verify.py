@@ -22,7 +22,8 @@ from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.proof.recount import Recount, earliest_record_ms
-from schemas.counters import Generation, lane_of, safe_id, unsafe_id
+from schemas.counters import Generation
+from schemas.redis_keys import lane_of, safe_id, unsafe_id
 
 Checkpoints = Mapping[int, int]
 

@@ -12,7 +12,8 @@ from aggregator.counting.cells import differences, stored_cells
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
 from aggregator.rebuild.recounting import Tail
 from aggregator.rebuild.report import Progress, Report
-from schemas.counters import Generation, unsafe_id
+from schemas.counters import Generation
+from schemas.redis_keys import unsafe_id
 
 TENANTS_A_PAGE: Final = 200
 COUNTERS_A_PAGE: Final = 2_000

@@ -27,8 +27,9 @@ from aggregator.counters import lifecycle
 from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, GoneError, RefusedError, SwitchLostError
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, LEASE_KEY, RECORD_KEY, Generation, Member, Record, State, closed_for
+from schemas.counters import LAYOUT, Generation, Member, Record, State, closed_for
 from schemas.kinds import FIELDS
+from schemas.redis_keys import LEASE_KEY, RECORD_KEY
 from tests.aggregator.twin import Twin
 
 LANES = 2

@@ -1,7 +1,7 @@
 import pytest
 
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FIELDS
 
 DAY = 20_062

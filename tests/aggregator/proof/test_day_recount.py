@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import Recount
+from schemas.instants import DAY_MS
 
 DAY = 20_062
 few = st.sampled_from([None, "a", "b"])

@@ -1,7 +1,7 @@
 from aggregator.counting.cells import Cell
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
 from aggregator.proof.recount import Recount, earliest_record_ms
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
 
 DAY = 20_062
