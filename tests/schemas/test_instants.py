@@ -40,7 +40,7 @@ def test_what_an_event_must_say_a_parameter_may_leave_out(text: str) -> None:
 
 
 def test_nothing_else_is_a_time_of_a_parameter() -> None:
-    """Of all that no event may hold, the API takes only what lacks a time of day, seconds or a zone."""
+    """The API takes what lacks the time of day, the seconds or the zone, and no more than that."""
     assert all(parse_ms(text) is None for text in NO_TIMES)
     assert {text for text in NO_TIMES if asked(text) is not None} == {
         "2026-03-03",
