@@ -5,4 +5,5 @@ what is said of errors of Kafka and Redis, and the creation of the topics, which
 the three.
 Does not: anything that crosses a wire between programs; that is `schemas` itself, which knows nothing of
 this.
+The way through: none: a program takes from here what it needs, and no module leads to the next.
 """

@@ -4,6 +4,8 @@ Workers are modelled by the product's own parts (reading, `Partition`, the calls
 Valkey). What a thread and a network do to them is what Hypothesis chooses: batches wait in flight, workers
 die, two own one partition, answers are lost, Redis goes back to any earlier state or is wiped. The other side
 is the ledger of the chaos runs, which counts by the naive oracle.
+
+Long because a state machine is one class: its rules share its state.
 """
 
 import time
@@ -86,7 +88,7 @@ class ModelWorker:
         self._store.close()
 
     def forget(self) -> None:
-        """It dies, or has to begin again."""
+        """It dies, or has to resync."""
         self.partitions, self.backlog, self.flight = {}, Backlog(), []
 
     def begin(self) -> None:
@@ -117,7 +119,7 @@ class ModelWorker:
         self.flight.append([LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
 
     def call(self) -> None:
-        """Send the calls that have waited longest. An answer other than OK: begin again, later."""
+        """Send the calls that have waited longest. An answer other than OK: resync, later."""
         calls = self.flight.pop(0)
         packs = [each for each in calls if isinstance(each, Packed)]
         moves = [each for each in calls if isinstance(each, LaneCall)]
@@ -141,7 +143,7 @@ class Machine(RuleBasedStateMachine):
     def a_generation(self) -> None:
         self.client.flushall()
         self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
-        self.told: list[Outgoing] = []
+        self.sent: list[Outgoing] = []
         self.ledger = Ledger(LANES, PARTITIONS)
         generation = Generation(
             name="machine",
@@ -170,16 +172,16 @@ class Machine(RuleBasedStateMachine):
 
     @rule(new=st.lists(events | poison, min_size=1, max_size=6), partition=partitions)
     def produce(self, new: list[Outgoing], partition: int) -> None:
-        """New events; few mails, so that most facts are told for several hours, early ones late."""
+        """New events; few mails, so that most facts are reported for several hours, early ones late."""
         for record in new:
-            self.told.append(record)
+            self.sent.append(record)
             self._write(record, partition)
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.sent)
     @rule(which=st.integers(min_value=0), partition=partitions)
     def duplicate(self, which: int, partition: int) -> None:
         """An event again, in the same partition or another."""
-        self._write(self.told[which % len(self.told)], partition)
+        self._write(self.sent[which % len(self.sent)], partition)
 
     # Workers
 

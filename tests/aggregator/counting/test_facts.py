@@ -1,4 +1,7 @@
-"""Reading a record: each step of the law by itself, and all of them against a second statement of it."""
+"""Reading a record: each step of the law by itself, and all of them against a second statement of it.
+
+Long because it is the law step by step, each with its table of cases, and is read beside `law`.
+"""
 
 import gc
 import json

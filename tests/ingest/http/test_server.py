@@ -1,4 +1,7 @@
-"""The true program and its server, without Kafka."""
+"""The true program and its server, without Kafka.
+
+Long because all of it asks one program, started once.
+"""
 
 import json
 import signal

@@ -1,4 +1,7 @@
-"""The true program and a real Kafka."""
+"""The true program and a real Kafka.
+
+Long because all of it uses one Kafka, and each case is one way for it to fail.
+"""
 
 import asyncio
 import ctypes
