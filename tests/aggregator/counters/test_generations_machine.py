@@ -28,6 +28,7 @@ from deploy.valkey import Valkey
 from schemas.counters import LAYOUT, LEASE_KEY, RECORD_KEY, Generation, Member, Record, State, closed_for
 from schemas.kinds import FIELDS
 from tests.aggregator.twin import Twin
+from tests.examples import examples
 
 LANES = 2
 
@@ -281,11 +282,11 @@ class Machine(RuleBasedStateMachine):
                 assert all(lane.attempt for lane in self.registry.closed(each.generation))
 
 
-def run(client: Any, examples: int) -> None:
+def run(client: Any, number: int) -> None:
     run_state_machine_as_test(
         lambda: Machine(client),  # type: ignore[arg-type]  # what makes one does as well as the class
         settings=settings(
-            max_examples=examples,
+            max_examples=examples(number),
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],
