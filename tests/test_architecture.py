@@ -51,6 +51,7 @@ def tree() -> list[Path]:
     return [CHECKOUT / name for name in listed.split("\0") if name and (CHECKOUT / name).is_file()]
 
 
+@pytest.mark.programs
 def test_nothing_names_a_registry_or_a_machine() -> None:
     files = [path for path in tree() if path != Path(__file__)]
     assert files

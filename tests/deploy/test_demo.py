@@ -15,6 +15,8 @@ from deploy.disorder import Message
 from deploy.run import TOPIC_ARN
 from deploy.signing import Signer
 
+pytestmark = pytest.mark.programs
+
 
 class Webhook(ThreadingHTTPServer):
     """Answers with the statuses it is given, then with 200; keeps what it was sent."""

@@ -9,6 +9,7 @@ Long because a state machine is one class: its rules share its state.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
@@ -32,10 +33,10 @@ from aggregator.counting.reading import Record, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.errors import GoneError, RolledBackError
 from deploy.traffic import DAY, HOUR
+from deploy.valkey import Valkey
 from schemas.counters import LAYOUT, Generation
 from schemas.kinds import FIELDS
 from schemas.shared.settings import RedisSettings
-from tests import services
 from tests.chaos import arena, view
 from tests.chaos.ledger import Ledger
 from tests.pipeline.log import Outgoing
@@ -297,8 +298,9 @@ class Machine(RuleBasedStateMachine):
             worker.call()
 
 
-def test_checkpoints_and_cells_agree_whatever_happens() -> None:
-    with services.valkey_server() as valkey, redis.Redis.from_url(valkey.url) as client:
+def test_checkpoints_and_cells_agree_whatever_happens(valkey_factory: Callable[[], Valkey]) -> None:
+    valkey = valkey_factory()
+    with redis.Redis.from_url(valkey.url) as client:
         run_state_machine_as_test(
             lambda: Machine(valkey.url, client),  # type: ignore[arg-type]  # it takes any factory
             settings=settings(max_examples=150, stateful_step_count=40, deadline=None),

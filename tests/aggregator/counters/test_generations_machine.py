@@ -31,6 +31,7 @@ from schemas.counters import LAYOUT, Generation, Member, Record, State, closed_f
 from schemas.kinds import FIELDS
 from schemas.redis_keys import LEASE_KEY, RECORD_KEY
 from tests.aggregator.twin import Twin
+from tests.examples import examples
 
 LANES = 2
 
@@ -284,11 +285,11 @@ class Machine(RuleBasedStateMachine):
                 assert all(lane.attempt for lane in self.registry.lanes.closed(each.generation))
 
 
-def run(client: Any, examples: int) -> None:
+def run(client: Any, number: int) -> None:
     run_state_machine_as_test(
         lambda: Machine(client),  # type: ignore[arg-type]  # what makes one does as well as the class
         settings=settings(
-            max_examples=examples,
+            max_examples=examples(number),
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],

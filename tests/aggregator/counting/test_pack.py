@@ -16,6 +16,7 @@ from aggregator.counting.pack import LONG, identity, pack
 from schemas.kinds import KINDS
 from schemas.packed_counter import unpack_counter
 from tests.aggregator.lanes import naive_count
+from tests.examples import examples
 
 few_ids = st.sampled_from([None, "a", "b:{c}", "ü\x00%", "\N{GRINNING FACE}" * 63])
 tenants = st.sampled_from(["one", "two:{x}", "drei ß\n"])
@@ -50,7 +51,7 @@ def is_known(e: Facts, recipient: str | None) -> tuple[Any, ...]:
     return (e.day, *identity(e.message_id, e.scopes.sequence, e.scopes.template, recipient))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(facts(), max_size=25))
 def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Facts]) -> None:
     """The counts of a packed call are those of the naive model, for every scope, day, hour and kind."""
@@ -71,7 +72,7 @@ def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Fac
     assert number == sum(count for (_, scope, *_), count in counted.items() if scope == b"t")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(facts(), max_size=25))
 def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Facts]) -> None:
     """By id, spread and day; a kind's digit is its least hour plus 1, the scopes are the mail's own."""

@@ -9,6 +9,7 @@ from aggregator.counting.facts import Facts, Scopes
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import Recount
 from schemas.instants import DAY_MS
+from tests.examples import examples
 
 DAY = 20_062
 few = st.sampled_from([None, "a", "b"])
@@ -31,7 +32,7 @@ def opened(hour: int) -> Facts:
     return Facts(Scopes("one", "a", None), DAY - 1, hour, "m", 2, (None,))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(facts(), max_size=30))
 @example([opened(30), opened(10)])
 @example([opened(10), opened(30)])

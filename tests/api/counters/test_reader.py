@@ -336,6 +336,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         child.kill()
 
 
+@pytest.mark.programs
 def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
     """With REDIS_CLUSTER the same answers come from a cluster, and 503 while it has no generation."""
     door = open_door(cluster, cluster=True)
@@ -349,6 +350,7 @@ def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
     assert door.get("/api/metrics?from=2025-09-01", door.keys.add("other")).json()["totals"]["sent"] == 2
 
 
+@pytest.mark.programs
 def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: OpenDoor) -> None:
     """Its lanes lie in several slots; together they say up to when a partition is counted."""
     door = open_door(cluster, cluster=True)
@@ -361,6 +363,7 @@ def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: Open
     assert by_partition(text, "api_complete_through_timestamp_seconds") == {0: 9}
 
 
+@pytest.mark.programs
 def test_a_cluster_that_is_not_there_is_unavailable(open_door: OpenDoor) -> None:
     door = open_door(f"redis://127.0.0.1:{free_port()}/0", cluster=True)
     assert sent(door) is None

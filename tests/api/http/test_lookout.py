@@ -65,6 +65,7 @@ def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) ->
     assert ready(door) == 0
 
 
+@pytest.mark.programs
 def test_a_redis_that_never_was_there_is_told(open_door: OpenDoor) -> None:
     """A scrape is answered, and says that nothing can be read."""
     away = open_door("redis://127.0.0.1:1/0")

@@ -23,6 +23,8 @@ from deploy.signing import Signer
 from tests.ingest.program import COMMAND, LIMIT_S, Program, environment, program
 from tests.ingest.support import SNS_HOST, TOPIC, event
 
+pytestmark = pytest.mark.programs
+
 SNS_WAITS_S = 15.0
 """How long SNS waits for an answer."""
 
