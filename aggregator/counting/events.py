@@ -37,7 +37,8 @@ class EventDecoder:
 
     def decode(self, value: bytes | None) -> Event[Any] | None:
         """The event of a record, out of its EventBridge envelope; none where it is unreadable."""
-        if not value or _nested_too_deep(value):
+        # An object within another takes five bytes, `{"":}`: most records are too short to count through.
+        if not value or (value.count(b"[") + len(value) // 5 > NESTING_MAX and _nested_too_deep(value)):
             return None
         try:
             if not value.isascii():
@@ -48,9 +49,6 @@ class EventDecoder:
 
 
 def _nested_too_deep(value: bytes) -> bool:
-    # An object within another takes five bytes, `{"":}`: most records are too short to be counted through.
-    if value.count(b"[") + len(value) // 5 <= NESTING_MAX:
-        return False
     if value.count(b"[") + value.count(b"{") <= NESTING_MAX:
         return False
     depth = 0
