@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from aggregator.counting.facts import ID_MAX_BYTES
+from aggregator.counting.decode import ID_MAX_BYTES
 from aggregator.counting.rules import Rules
 from schemas.shared.settings import RedisSettings, TopicsSettings
 

@@ -18,7 +18,7 @@ from starlette.types import Scope as ASGIScope
 from api import page
 from api.clock import now_ms
 from api.config import ApiSettings, rate_limit_of
-from api.counters.reader import Reader, Scope, connect
+from api.counters.reader import CounterReader, Scope, connect
 from api.errors import ApiError
 from api.http import openapi
 from api.http.lookout import Lookout
@@ -80,7 +80,7 @@ def create_app(settings: ApiSettings, *, keys: Keys, clock: Callable[[], int] = 
 
     settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970.
     """
-    reader = Reader(connect(settings))
+    reader = CounterReader(connect(settings))
     metrics = ApiMetrics()
     metrics.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
     metrics.keys_unreadable.set_function(lambda: keys.unreadable)
@@ -154,7 +154,7 @@ def _key(credentials: Credentials) -> str | None:
     return credentials.credentials if credentials else None
 
 
-def _add_health(app: FastAPI, reader: Reader, keys: Keys, metrics: ApiMetrics) -> None:
+def _add_health(app: FastAPI, reader: CounterReader, keys: Keys, metrics: ApiMetrics) -> None:
     lookout = Lookout(reader, keys, metrics)
 
     @app.get("/livez", include_in_schema=False)

@@ -49,8 +49,9 @@ MaybeRates = Annotated[
     Rates | SkipJsonSchema[None],
     Field(description="With `include=rates`.", json_schema_extra=_absent),
 ]
+Status = Literal["partial", "provisional", "final"]
 MaybeStatus = Annotated[
-    Literal["partial", "provisional", "final"] | SkipJsonSchema[None],
+    Status | SkipJsonSchema[None],
     Field(
         description="With `include=status`: whether the point runs past `complete_through`, may still get "
         "opens and clicks, or neither.",

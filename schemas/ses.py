@@ -4,7 +4,7 @@ Sources: SES developer guide, "Contents of event publishing" (`eventType`) and "
 notifications" (`notificationType`); EventBridge wraps either in an object `detail`.
 
 Every field takes every JSON value, so that decoding never judges what the rules of reading judge
-(`aggregator.counting.facts`): only bytes that are no JSON object are refused here. Unknown keys are skipped
+(`aggregator.counting.decode`): only bytes that are no JSON object are refused here. Unknown keys are skipped
 but still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
 """
 
@@ -57,3 +57,15 @@ class Record(Event[TagsT], Generic[TagsT], rename="camel", gc=False):
     """The value of a record on the events topic: an event, or an EventBridge envelope around one."""
 
     detail: Event[TagsT] | type_of_json | UnsetType = UNSET
+
+
+def unwrapped(record: Record[TagsT]) -> Event[TagsT]:
+    """The event of a record: the `detail` of an EventBridge envelope, else the record itself.
+
+    An object with a type of its own is an event, whatever it has in `detail`; one envelope is taken off.
+    """
+    if record.event_type is UNSET and record.notification_type is UNSET:
+        detail = record.detail
+        if type(detail) is Event:
+            return detail
+    return record

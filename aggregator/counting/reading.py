@@ -12,7 +12,8 @@ from sys import getsizeof
 from typing import Final, NamedTuple, Protocol
 
 from aggregator.counting.checkpoints import Events
-from aggregator.counting.facts import Facts, Reader, Refusal, Scopes, type_of_outcome
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts, Refusal, Scopes, type_of_outcome
 from schemas.redis_keys import lane_of
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 
@@ -92,7 +93,7 @@ def cut(record: KafkaRecord, reason: Refusal) -> DeadLetter:
     )
 
 
-def outcome_of(reader: Reader, record: KafkaRecord) -> type_of_outcome:
+def outcome_of(reader: Decoder, record: KafkaRecord) -> type_of_outcome:
     """What a record states; it may have been refused before it was read."""
     if type(record) is DeadLetter:
         return record.reason
@@ -119,7 +120,7 @@ class Reading:
     end: int | None = None
 
 
-def read_batch(reader: Reader, lanes: int, records: Iterator[KafkaRecord]) -> Reading:
+def read_batch(reader: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> Reading:
     """Read on, until all is read or what came of it is heavy.
 
     reader: the rules. lanes: how many lanes the generation has. records: of one partition, in order; where

@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
+from aggregator.counting.corpus import decoder_digest
 from schemas.counters import LAYOUT
 from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
 
 VERSION: Final = 2
-"""Moves with every change to `facts`, `times`, `tally` or `apply.lua` that could change a number."""
+"""Moves with every change to `decode`, `timestamps`, `pack` or `apply.lua` that could change a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ class Rules:
     def fingerprint(self) -> str:
         """Equal where the same events give the same numbers in the same layout (16 hex digits).
 
-        The decoder is part of it: what it refuses is a dead letter.
+        The decoder is part of it, by what it does (`corpus`): what it refuses is a dead letter.
         """
         parts = (
             VERSION,
             LAYOUT,
-            ("msgspec", msgspec.__version__),
+            ("decoder", decoder_digest()),
             self.tags,
             self.default_tenant,
             KINDS,

@@ -20,7 +20,8 @@ from typing import Final
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.facts import Facts, Reader
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts
 from aggregator.counting.reading import KafkaRecord, outcome_of
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
@@ -120,7 +121,7 @@ class Auditor:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
-        reader = Reader(self._settings.rules)
+        reader = Decoder(self._settings.rules)
         days = [each.count.day for each in chosen]
         earliest = earliest_record_ms(min(days) * DAY_MS)
         latest = (max(days) + 1) * DAY_MS + STALE_MS
@@ -148,7 +149,7 @@ def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
     return found
 
 
-def _take(reader: Reader, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
+def _take(reader: Decoder, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
     """Count the records of one partition that are of chosen tenants and below their checkpoints."""
     for row in rows:
         facts = outcome_of(reader, row)

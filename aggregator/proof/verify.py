@@ -16,7 +16,8 @@ from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.facts import Facts, Reader
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts
 from aggregator.counting.reading import outcome_of
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
@@ -123,7 +124,7 @@ class Verifier:
         self, upto: Callable[[str], Checkpoints | None], every: list[Checkpoints], since_ms: int | None
     ) -> tuple[Counter[Cell], int]:
         """Count the log up to each tenant's checkpoints. Returns: the cells, and how many records it read."""
-        recount, reader, records = Recount(), Reader(self._settings.rules), 0
+        recount, reader, records = Recount(), Decoder(self._settings.rules), 0
         with BulkReader(self._settings) as bulk:
             start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
             if since_ms is not None:

@@ -19,7 +19,7 @@ from aggregator.counters.apply import apply_moves
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counters.throttle import THROTTLED, Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Events, Partition, Span
-from aggregator.counting.facts import Reader
+from aggregator.counting.decode import Decoder
 from aggregator.counting.pack import pack
 from aggregator.counting.reading import DeadLetter, read_batch
 from aggregator.errors import KafkaUnavailableError, RolledBackError
@@ -95,7 +95,7 @@ def _count_once(
     pace: Pace,
     lock: AbstractContextManager[object],
 ) -> None:
-    store, reader, dead_letters = Store(settings), Reader(settings.rules), DeadLetterWriter(settings)
+    store, reader, dead_letters = Store(settings), Decoder(settings.rules), DeadLetterWriter(settings)
     caller = Caller(store, generation, pace, lock)
 
     def apply(read: _Read) -> None:
@@ -159,7 +159,7 @@ class Tail:
         Raises: PostponedError of any kind.
         """
         self._generation = generation
-        self._reader = Reader(settings.rules)
+        self._reader = Decoder(settings.rules)
         self._store = Store(settings)
         self._store.open()
         self._caller = Caller(self._store, generation, THROTTLED, None)

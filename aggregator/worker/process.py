@@ -20,7 +20,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.apply import Applier
 from aggregator.counters.generation import find_or_make_first
 from aggregator.counters.store import Store
-from aggregator.counting.facts import Reader
+from aggregator.counting.decode import Decoder
 from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
 from aggregator.log.dead_letters import DeadLetterWriter
@@ -129,7 +129,7 @@ class Program:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""
         worker = self._worker = Worker(
             topic=self._settings.events_topic,
-            reader=Reader(self._rules),
+            reader=Decoder(self._rules),
             applier=Applier(
                 rules=self._rules,
                 store=Store(self._settings),

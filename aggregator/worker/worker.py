@@ -28,7 +28,7 @@ from aggregator import metrics
 from aggregator.counters.apply import Applied, Applier, packed
 from aggregator.counters.store import LaneCall
 from aggregator.counting.checkpoints import Partition
-from aggregator.counting.facts import Reader
+from aggregator.counting.decode import Decoder
 from aggregator.counting.pack import pack
 from aggregator.counting.reading import FloodWatch, read_batch
 from aggregator.errors import (
@@ -92,7 +92,7 @@ class Worker:
         self,
         *,
         topic: str,
-        reader: Reader,
+        reader: Decoder,
         applier: Applier,
         checker: Checker,
         clock_ms: Callable[[], int],

@@ -30,7 +30,7 @@ from api.counters.closed_lanes import ClosedLanes
 from api.counters.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
-from api.query.hours import Cells, unpack_cells
+from api.query.hours import DayCounts, unpack_day
 from schemas.counters import Generation, Record
 from schemas.redis_keys import (
     SEQUENCES,
@@ -105,13 +105,13 @@ class Counters:
     """
 
     known: bool
-    days: dict[int, Cells]
+    days: dict[int, DayCounts]
     partitions: dict[int, int | None]
-    groups: dict[str, dict[int, Cells]] = field(default_factory=dict)
+    groups: dict[str, dict[int, DayCounts]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class KnownIds:
+class StoredIds:
     """The ids for which a fact was ever counted, in no order; partitions: as in `Counters`."""
 
     ids: list[bytes]
@@ -159,13 +159,13 @@ def _counters(reply: list[Any]) -> Counters:
             f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
             "from",
         )
-    groups: dict[str, dict[int, Cells]] = {}
+    groups: dict[str, dict[int, DayCounts]] = {}
     for day, scopes in _pairs(by_day):
         for scope, packed_counter in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_cells(packed_counter)
+            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_day(packed_counter)
     return Counters(
         known == 1,
-        {int(day): unpack_cells(packed_counter) for day, packed_counter in _pairs(packed_counters)},
+        {int(day): unpack_day(packed_counter) for day, packed_counter in _pairs(packed_counters)},
         _partitions(fields),
         groups,
     )
@@ -175,7 +175,7 @@ def _nothing() -> None:
     """Nobody to judge."""
 
 
-class Reader:
+class CounterReader:
     """Reads on behalf of the routes.
 
     All reads raise ApiError UNAVAILABLE where no sure answer is to be had: the client comes again. Where they
@@ -221,11 +221,11 @@ class Reader:
         self._well()
         return counters
 
-    async def known_ids(self, tenant: str, kind: str, on_live: Callable[[], None] = _nothing) -> KnownIds:
+    async def known_ids(self, tenant: str, kind: str, on_live: Callable[[], None] = _nothing) -> StoredIds:
         """The ids of a tenant's sequences or templates. kind: `sequence` or `template`."""
         fields, ids = await self._read(IDS, tenant, (KNOWN_SETS[kind],), on_live)
         try:
-            known = KnownIds(list(ids), _partitions(fields))
+            known = StoredIds(list(ids), _partitions(fields))
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api.counters.reader import Reader
+from api.counters.reader import CounterReader
 from api.errors import ApiError
 from api.http.service import Keys
 from api.metrics import ApiMetrics
@@ -27,7 +27,11 @@ class Lookout:
     """Looks on behalf of `/metrics`."""
 
     def __init__(
-        self, reader: Reader, keys: Keys, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
+        self,
+        reader: CounterReader,
+        keys: Keys,
+        metrics: ApiMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare.
 

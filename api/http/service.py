@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 from fastapi import Request, Response
 
-from api.counters.reader import Reader, Scope
+from api.counters.reader import CounterReader, Scope
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
 from api.http.rate_limit import RateLimit
@@ -60,7 +60,12 @@ class Service:
     """Answers requests from the counters of one Redis."""
 
     def __init__(
-        self, reader: Reader, keys: Keys, limit: RateLimit, metrics: ApiMetrics, clock: Callable[[], int]
+        self,
+        reader: CounterReader,
+        keys: Keys,
+        limit: RateLimit,
+        metrics: ApiMetrics,
+        clock: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._keys = keys

@@ -10,28 +10,27 @@ from typing import Any, Final
 
 import msgspec
 
-from api.query.freshness import Status, status_of
-from api.query.hours import COUNTERS_KEPT, NOTHING, Cells, Counts
+from api.query.freshness import status_of
+from api.query.hours import COUNTERS_KEPT, NOTHING, Counts, DayCounts
 from api.query.instants import format_instant
 from api.query.periods import DAY, HOUR
 from api.query.query import Query
 from api.query.rates import change_of, rates_of
 from api.query.rollup import Days, Range, Series, add_up, total_of
 from api.query.zones import UTC
+from schemas import responses
 from schemas.instants import HOUR_MS, HOURS
 from schemas.kinds import FIELDS
 
-Point: Final = msgspec.defstruct(
+_Point: Final = msgspec.defstruct(
     "Point",
     [
-        ("timestamp", str),
-        *((field, int) for field in FIELDS),
-        ("rates", dict[str, float | None] | msgspec.UnsetType, msgspec.UNSET),
-        ("status", Status | msgspec.UnsetType, msgspec.UNSET),
+        (name, Any) if field.is_required() else (name, Any, msgspec.UNSET)
+        for name, field in responses.Point.model_fields.items()
     ],
     gc=False,
 )
-"""One period of an answer; rates and status only where they were asked for. There may be thousands."""
+"""`responses.Point`, as there may be thousands to write. What may be absent is, until it is set."""
 
 DAYS_KEPT: Final = 8_192
 """Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
@@ -94,7 +93,7 @@ def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
 
 
 def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw:
-    points: list[Any] = [Point(format_instant(start), *counts) for start, counts in series.points]
+    points: list[Any] = [_Point(format_instant(start), *counts) for start, counts in series.points]
     if "rates" in query.include:
         for point, (_, counts) in zip(points, series.points, strict=True):
             point.rates = rates_of(counts)
@@ -126,17 +125,17 @@ def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
 
 
 @lru_cache(maxsize=DAYS_KEPT)
-def _hours_of_day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+def _hours_of_day(day: int, counts: DayCounts, first: int, stop: int) -> bytes:
     """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
-    counted = enumerate(cells.by_hour(first, stop), day * HOURS + first)
-    points = [Point(format_instant(hour * HOUR_MS), *counts) for hour, counts in counted]
+    by_hour = enumerate(counts.by_hour(first, stop), day * HOURS + first)
+    points = [_Point(format_instant(hour * HOUR_MS), *row) for hour, row in by_hour]
     return msgspec.json.encode(points)[1:-1]
 
 
 @lru_cache(maxsize=COUNTERS_KEPT)
-def _day(day: int, cells: Cells, first: int, stop: int) -> bytes:
+def _day(day: int, counts: DayCounts, first: int, stop: int) -> bytes:
     """The point of a day of which the hours from `first` up to `stop` (0 to 24) count."""
-    return msgspec.json.encode(Point(format_instant(day * HOURS * HOUR_MS), *cells.sum(first, stop)))
+    return msgspec.json.encode(_Point(format_instant(day * HOURS * HOUR_MS), *counts.sum(first, stop)))
 
 
 def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:

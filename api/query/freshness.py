@@ -6,11 +6,10 @@ nothing happens, and stands still when the pipeline does, so a zero can be told 
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 from schemas.kinds import REMEMBERED_MS, STALE_MS
-
-Status = Literal["partial", "provisional", "final"]
+from schemas.responses import Status
 
 HEADER: Final = "X-Complete-Through"
 

@@ -23,7 +23,7 @@ COUNTERS_KEPT = 16_384
 _KINDS = len(KINDS)
 
 
-class Cells(msgspec.Struct, frozen=True, eq=False, gc=False):
+class DayCounts(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The counts of a day: by cell (`schemas.packed_counter.CELLS`), and its total. Equal to itself alone."""
 
     counts: tuple[int, ...]
@@ -42,19 +42,19 @@ def _sum(counts: Sequence[int], first: int, stop: int) -> Counts:
     return tuple(sum(counts[first * _KINDS + kind : stop * _KINDS : _KINDS]) for kind in range(_KINDS))
 
 
-def cells_of(counts: Sequence[int]) -> Cells:
+def day_of(counts: Sequence[int]) -> DayCounts:
     """A day of those counts by cell."""
-    return Cells(tuple(counts), _sum(counts, 0, HOURS))
+    return DayCounts(tuple(counts), _sum(counts, 0, HOURS))
 
 
-NOTHING = cells_of([0] * CELLS)
+NOTHING = day_of([0] * CELLS)
 """A day on which nothing was counted."""
 
 
 @lru_cache(maxsize=COUNTERS_KEPT)
-def unpack_cells(packed_counter: bytes) -> Cells:
+def unpack_day(packed_counter: bytes) -> DayCounts:
     """The day that a packed counter holds. Raises: ValueError where it is damaged; no count is below zero."""
     counts = unpack_counter(packed_counter)
     if min(counts) < 0:
         raise ValueError("damaged counter: below zero")
-    return cells_of(counts)
+    return day_of(counts)

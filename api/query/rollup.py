@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Final
 
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE, ApiError
-from api.query.hours import Cells, Counts
+from api.query.hours import Counts, DayCounts
 from api.query.instants import FIRST_MS, LAST_MS, parse_instant
 from api.query.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
 from api.query.zones import UTC, Zone
@@ -26,7 +26,7 @@ from schemas.kinds import KINDS
 
 MAX_POINTS: Final = 10_000
 
-Days = Mapping[int, Cells]
+Days = Mapping[int, DayCounts]
 """For each day (since 1970) that has counters, its counts."""
 
 ZEROS: Final[Counts] = (0,) * len(KINDS)
@@ -188,15 +188,15 @@ def add_up(asked: Range, days: Days) -> Series:
     starts = tuple(asked.starts)
     ends = (*starts[1:], asked.hours.stop)
     sums = [ZEROS] * len(starts)
-    for midnight, cells, first, stop in _counting(asked, days):
+    for midnight, counted, first, stop in _counting(asked, days):
         at = bisect_right(starts, first) - 1
         if asked.period is HOUR:
-            sums[at : at + stop - first] = cells.by_hour(first - midnight, stop - midnight)
+            sums[at : at + stop - first] = counted.by_hour(first - midnight, stop - midnight)
             continue
         hour = first
         while hour < stop:
             end = min(stop, ends[at])
-            counts = cells.sum(hour - midnight, end - midnight)
+            counts = counted.sum(hour - midnight, end - midnight)
             sums[at] = counts if sums[at] is ZEROS else _add((sums[at], counts))
             hour, at = end, at + 1
     points = [(start * HOUR_MS, counts) for start, counts in zip(starts, sums, strict=True)]
@@ -206,16 +206,18 @@ def add_up(asked: Range, days: Days) -> Series:
 def total_of(asked: Range, days: Days) -> Counts:
     """The totals of a range alone."""
     counting = _counting(asked, days)
-    return _add((ZEROS, *(cells.sum(first - start, stop - start) for start, cells, first, stop in counting)))
+    return _add(
+        (ZEROS, *(counted.sum(first - start, stop - start) for start, counted, first, stop in counting))
+    )
 
 
-def _counting(asked: Range, days: Days) -> Iterator[tuple[int, Cells, int, int]]:
+def _counting(asked: Range, days: Days) -> Iterator[tuple[int, DayCounts, int, int]]:
     """The days with hours that count: the hour at which the day starts, its counts, first such hour, end."""
     first, end = asked.hours.start, asked.hours.stop
-    for day, cells in days.items():
+    for day, counted in days.items():
         midnight = day * HOURS
         following = midnight + HOURS
         if first <= midnight and following <= end:
-            yield midnight, cells, midnight, following
+            yield midnight, counted, midnight, following
         elif midnight < end and first < following:
-            yield midnight, cells, max(first, midnight), min(end, following)
+            yield midnight, counted, max(first, midnight), min(end, following)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
 from ingest.sns.messages import Verified
-from schemas.ses import Event, Mail, Record
+from schemas.ses import Mail, Record, unwrapped
 from schemas.topics import SNS_MESSAGE_ID, SNS_TOPIC_ARN
 
 KEY_MAX_BYTES: Final = 32_768
@@ -43,14 +42,8 @@ def event_record(envelope: Verified) -> EventRecord:
 def _mail_message_id(message: str) -> str:
     """`mail.messageId` of an event, bare or inside an EventBridge envelope; "" where there is none."""
     try:
-        event: Event[Any] = _EVENT.decode(message)
+        event = unwrapped(_EVENT.decode(message))
     except (msgspec.DecodeError, RecursionError):
         return ""
-    if (
-        isinstance(event, Record)
-        and isinstance(event.detail, Event)
-        and event.event_type is event.notification_type is UNSET
-    ):
-        event = event.detail
     mail = event.mail
     return mail.message_id if isinstance(mail, Mail) and isinstance(mail.message_id, str) else ""

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from aggregator.counting.facts import ID_MAX_BYTES, Facts, Reader
+from aggregator.counting.decode import ID_MAX_BYTES, Decoder
+from aggregator.counting.facts import Facts
 from aggregator.counting.rules import Rules
 from deploy.valkey import Valkey
 from tests.benchmarks import bursts
@@ -23,7 +24,7 @@ each_burst = pytest.mark.parametrize("burst", BURSTS, ids=lambda burst: burst.ke
 
 def facts(burst: Burst, numbers: range) -> Iterator[Facts]:
     """What the events state, as a worker reads them."""
-    reader = Reader(Rules())
+    reader = Decoder(Rules())
     for record in list(records(told(burst, numbers.stop, 1)))[numbers.start :]:
         outcome = reader.read(record.value, record.timestamp_ms)
         assert isinstance(outcome, Facts)

@@ -208,12 +208,12 @@ MUTATIONS = (
         "the tags that are remembered have no bound",
         (
             Edit(
-                "aggregator/counting/facts.py",
+                "aggregator/counting/decode.py",
                 "if self._bytes + size > SCOPES_KEPT_BYTES:",
                 "if size > SCOPES_KEPT_BYTES:",
             ),
         ),
-        "tests/aggregator/counting/test_facts.py::test_what_a_reader_remembers_has_a_bound_in_bytes",
+        "tests/aggregator/counting/test_decode.py::test_what_a_decoder_remembers_has_a_bound_in_bytes",
         "< 2000000",
     ),
     Mutation(

@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.counting.facts import Facts, Reader, Skipped
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts, Skipped
 from aggregator.counting.rules import Rules
 from deploy.traffic import DAY, HOUR, SECOND, SENDERS, Event, TagNames, Traffic
 from schemas.kinds import FIELDS
@@ -30,7 +31,7 @@ def test_the_stream_depends_on_the_seed_and_not_on_when_one_looks(seed: int, loo
 @given(st.integers())
 def test_every_event_can_be_read_and_none_is_of_the_future(seed: int) -> None:
     """Each is counted or is of a type that is not counted, by the aggregator's own reader."""
-    reader = Reader(Rules())
+    reader = Decoder(Rules())
     for event in events(seed):
         value = json.dumps(event, separators=(",", ":")).encode()
         outcome = reader.read(value, NOW_MS)
@@ -43,7 +44,7 @@ def test_every_event_can_be_read_and_none_is_of_the_future(seed: int) -> None:
 
 
 def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
-    reader = Reader(Rules())
+    reader = Decoder(Rules())
     kinds: Counter[str] = Counter()
     scopes = set()
     for event in events(1, hours=48, mails_per_hour=60):
@@ -60,6 +61,6 @@ def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
 def test_the_tags_have_the_names_that_were_asked_for() -> None:
     names = TagNames("customer", "journey", "layout")
     traffic = Traffic(Random(1), NOW_MS - HOUR, 0.01, tags=names)
-    reader = Reader(Rules(names.tenant, names.sequence, names.template))
+    reader = Decoder(Rules(names.tenant, names.sequence, names.template))
     outcomes = [reader.read(json.dumps(event).encode(), NOW_MS) for event in traffic.until(NOW_MS)]
     assert any(isinstance(outcome, Facts) and outcome.scopes.template for outcome in outcomes)

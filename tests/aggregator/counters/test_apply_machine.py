@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from aggregator.counters.apply import Packed, apply_calls, apply_moves, packed
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.checkpoints import Backlog, Partition
-from aggregator.counting.facts import Reader
+from aggregator.counting.decode import Decoder
 from aggregator.counting.pack import pack
 from aggregator.counting.reading import Record, read_batch
 from aggregator.counting.rules import Rules
@@ -80,7 +80,7 @@ class ModelWorker:
         self._store = Store(RedisSettings(redis_url=url))
         self._store.open()
         self._generation = generation
-        self._reader = Reader(RULES)
+        self._reader = Decoder(RULES)
         self.partitions: dict[int, Partition] = {}
         self.backlog = Backlog()
         self.flight: list[list[Packed] | list[LaneCall]] = []

@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from aggregator.counting.facts import Facts, Reader, Refusal
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts, Refusal
 from aggregator.counting.rules import Rules
 from schemas.kinds import FIELDS
 from tests.aggregator.law import instant, stated
@@ -101,7 +102,7 @@ def test_an_example_that_counts(name: str) -> None:
     """Its facts are those of the table, in the hour of the table."""
     (tenant, sequence, template), field, recipients, hour = COUNTED[name]
     value = example("counted", name)
-    outcome = Reader(Rules()).read(value, RECORD_MS)
+    outcome = Decoder(Rules()).read(value, RECORD_MS)
     assert isinstance(outcome, Facts)
     assert outcome.scopes == (tenant, sequence, template)
     assert (FIELDS[outcome.kind], outcome.recipients) == (field, recipients)
@@ -112,19 +113,19 @@ def test_an_example_that_counts(name: str) -> None:
 @pytest.mark.parametrize("name", PASSED)
 def test_an_example_that_is_passed_over(name: str) -> None:
     value = example("ignored", name)
-    assert Reader(Rules()).read(value, RECORD_MS) == stated(value, RECORD_MS) == PASSED[name]
+    assert Decoder(Rules()).read(value, RECORD_MS) == stated(value, RECORD_MS) == PASSED[name]
 
 
 @pytest.mark.parametrize("name", sorted(DEAD_LETTERS))
 def test_an_example_that_is_a_dead_letter(name: str) -> None:
     value = example("dead-letter", name)
-    outcome = Reader(Rules()).read(value, RECORD_MS)
+    outcome = Decoder(Rules()).read(value, RECORD_MS)
     assert outcome is Refusal(name.partition("-")[0])
     assert outcome == stated(value, RECORD_MS)
 
 
 def test_a_default_tenant_counts_the_older_notification_for_it() -> None:
-    outcome = Reader(Rules(default_tenant="house")).read(
+    outcome = Decoder(Rules(default_tenant="house")).read(
         example("ignored", "notification-untagged"), RECORD_MS
     )
     assert isinstance(outcome, Facts)

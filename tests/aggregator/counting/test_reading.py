@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.counting.facts import Reader, Refusal, Skipped
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Refusal, Skipped
 from aggregator.counting.reading import FLOOD_WINDOW, WEIGHT_A_READING, FloodWatch, Record, read_batch
 from aggregator.counting.rules import Rules
 from schemas.redis_keys import lane_of
@@ -16,7 +17,7 @@ from tests.aggregator.law import stated
 from tests.strategies import Record as Drawn
 from tests.strategies import records
 
-READER = Reader(Rules())
+READER = Decoder(Rules())
 
 
 @st.composite

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aggregator.config import AggregatorSettings
-from aggregator.counting import rules
+from aggregator.counting import corpus, rules
+from aggregator.counting.events import EventDecoder
 from aggregator.counting.rules import Rules
 from schemas.counters import LAYOUT
 from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
@@ -73,11 +74,22 @@ def test_each_constant_is_in_the_fingerprint(
     assert Rules().fingerprint != before
 
 
-def test_another_decoder_is_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the decoder refuses is a dead letter, so its version is part of the rules."""
+def test_a_decoder_that_does_otherwise_is_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the decoder refuses is a dead letter, so what it does is part of the rules; its version is not."""
     before = Rules().fingerprint
     monkeypatch.setattr(msgspec, "__version__", msgspec.__version__ + ".1")
-    assert Rules().fingerprint != before
+    corpus.decoder_digest.cache_clear()
+    assert Rules().fingerprint == before
+    decode = EventDecoder.decode
+    monkeypatch.setattr(
+        EventDecoder, "decode", lambda self, value: decode(self, value.removeprefix(b"\xef\xbb\xbf"))
+    )
+    assert Rules().fingerprint == before, "the corpus runs once in a process"
+    corpus.decoder_digest.cache_clear()
+    try:
+        assert Rules().fingerprint != before
+    finally:
+        corpus.decoder_digest.cache_clear()
 
 
 def test_a_fingerprint_is_short_and_plain() -> None:

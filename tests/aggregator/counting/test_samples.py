@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-from aggregator.counting.facts import Facts, Reader
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts
 from aggregator.counting.rules import Rules
 from schemas.kinds import FIELDS
 from tests.aggregator.law import instant, stated
@@ -194,7 +195,7 @@ def outcomes_of(value: bytes) -> tuple[str, str]:
     said = []
     for default in (None, "house"):
         at = record_ms(value)
-        outcome = Reader(Rules(default_tenant=default)).read(value, at)
+        outcome = Decoder(Rules(default_tenant=default)).read(value, at)
         again = stated(value, at, default)
         if isinstance(outcome, Facts):
             assert outcome.scopes.tenant == "house"
@@ -231,6 +232,6 @@ def test_a_tag_of_ses_itself_may_name_the_tenant() -> None:
     """SES tags each mail with its configuration set; a genuine event counts for a tenant of that name."""
     value = (SAMPLES / "mailcoach-captured" / "bounce.json").read_bytes()
     (name,) = json.loads(value)["mail"]["tags"]["ses:configuration-set"]
-    outcome = Reader(Rules(tenant_tag="ses:configuration-set")).read(value, record_ms(value))
+    outcome = Decoder(Rules(tenant_tag="ses:configuration-set")).read(value, record_ms(value))
     assert isinstance(outcome, Facts)
     assert (outcome.scopes.tenant, FIELDS[outcome.kind]) == (name, "bounced")

@@ -16,7 +16,8 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.counting.facts import Reader, Refusal
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Refusal
 from aggregator.counting.reading import DeadLetter, KafkaRecord, outcome_of, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.log.packed_fetch import (
@@ -147,7 +148,7 @@ def test_a_wrong_checksum_is_an_error() -> None:
 # Whatever a batch holds
 
 NOW = 1_764_000_000_000
-READER = Reader(Rules())
+READER = Decoder(Rules())
 PACKED = (GZIP, SNAPPY, LZ4, ZSTD)
 
 short = st.none() | st.binary(max_size=40)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from aggregator.counting.facts import Reader
+from aggregator.counting.decode import Decoder
 from aggregator.counting.rules import Rules
 from aggregator.errors import UndeliveredError
 from aggregator.worker.worker import Worker
@@ -23,7 +23,7 @@ def test_after_a_failure_nothing_of_the_same_begin_is_done() -> None:
     async def run() -> None:
         worker = Worker(
             topic="t",
-            reader=Reader(Rules()),
+            reader=Decoder(Rules()),
             applier=cast("Any", SimpleNamespace()),
             checker=cast("Any", SimpleNamespace()),
             clock_ms=lambda: 0,

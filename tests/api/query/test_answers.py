@@ -28,7 +28,7 @@ def answer(
 ) -> dict[str, Any]:
     given = {"period": period, "from": model.text(first), "to": model.text(last), **more}
     query = read_query(given.items(), TENANT_PARAMETERS, NOW_MS)
-    days = {day: cells for day, cells in by_day(counted).items() if day in query.days}
+    days = {day: counts for day, counts in by_day(counted).items() if day in query.days}
     body: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode(metrics_body(query, days, None, THROUGH_MS))
     )

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
-from api.query.hours import Cells, cells_of
+from api.query.hours import DayCounts, day_of
 from api.query.instants import format_instant, parse_instant
 from api.query.periods import PERIODS
 from api.query.rollup import MAX_POINTS, Range, Series, add_up, parse_range
@@ -40,13 +40,13 @@ def queries(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[dateti
     return draw(period_names), first, last, counted
 
 
-def by_day(counted: model.Counted) -> dict[int, Cells]:
+def by_day(counted: model.Counted) -> dict[int, DayCounts]:
     days: dict[int, list[int]] = {}
     for (hour, field), count in counted.items():
         day = (hour - EPOCH).days
         cells = days.setdefault(day, [0] * 24 * len(FIELDS))
         cells[hour.hour * len(FIELDS) + FIELDS.index(field)] += count
-    return {day: cells_of(cells) for day, cells in days.items()}
+    return {day: day_of(cells) for day, cells in days.items()}
 
 
 def shown(series: Series) -> list[dict[str, object]]:
@@ -58,7 +58,7 @@ def shown(series: Series) -> list[dict[str, object]]:
 
 def ask(period: str, first: datetime, last: datetime, counted: model.Counted) -> Series:
     asked = parse_range(period, model.text(first), model.text(last), NOW_MS)
-    days = {day: cells for day, cells in by_day(counted).items() if day in asked.days}
+    days = {day: counts for day, counts in by_day(counted).items() if day in asked.days}
     return add_up(asked, days)
 
 

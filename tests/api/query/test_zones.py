@@ -93,7 +93,7 @@ def test_points_equal_a_walk_over_the_hours(
     base = first.replace(minute=0, second=0, microsecond=0)
     counted = {(base + offset * model.HOUR, field): count for (offset, field), count in offsets.items()}
     asked = parse_range(period, model.text(first), model.text(last), NOW_MS, zone_of(name))
-    days = {day: cells for day, cells in by_day(counted).items() if day in asked.days}
+    days = {day: counts for day, counts in by_day(counted).items() if day in asked.days}
     shown = [
         {"timestamp": format_instant(start), **dict(zip(FIELDS, counts, strict=True))}
         for start, counts in add_up(asked, days).points

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from aggregator.counting import facts
-from aggregator.counting.facts import Facts, Reader, Refusal, type_of_outcome
+from aggregator.counting import decode
+from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts, Refusal, type_of_outcome
 from aggregator.counting.rules import Rules
 from schemas.kinds import FIELDS
 from tests.aggregator.law import Fact, stated
@@ -28,9 +29,9 @@ RULES: Final = (
     Rules("ses:configuration-set", "campaign", "tenant", "{h}:\N{GRINNING FACE}"),
     Rules("Tenant", "sequence", "template"),
 )
-READERS: Final = {rules: Reader(rules) for rules in RULES}
-PLAIN: Final = READERS[RULES[0]]
-HOUSE: Final = READERS[RULES[1]]
+DECODERS: Final = {rules: Decoder(rules) for rules in RULES}
+PLAIN: Final = DECODERS[RULES[0]]
+HOUSE: Final = DECODERS[RULES[1]]
 
 
 def plainly(outcome: type_of_outcome) -> str | set[Fact]:
@@ -45,7 +46,7 @@ def plainly(outcome: type_of_outcome) -> str | set[Fact]:
 
 def read(value: bytes | None, record_ms: int = NOON, rules: Rules = RULES[0]) -> str | set[Fact]:
     """What a record states; both statements of the law have to agree on it."""
-    found = plainly(READERS[rules].read(value, record_ms))
+    found = plainly(DECODERS[rules].read(value, record_ms))
     assert found == stated(value, record_ms, rules.default_tenant, rules.tags)
     return found
 
@@ -78,8 +79,8 @@ def test_every_record_has_the_outcome_that_the_law_states(record: Record, rules:
 @settings(max_examples=100, deadline=None)
 @given(records(), st.sampled_from(RULES))
 def test_reading_remembers_nothing(record: Record, rules: Rules) -> None:
-    """A record states the same to a new reader as to one that has read much."""
-    assert Reader(rules).read(record.value, record.timestamp) == READERS[rules].read(
+    """A record states the same to a new decoder as to one that has read much."""
+    assert Decoder(rules).read(record.value, record.timestamp) == DECODERS[rules].read(
         record.value, record.timestamp
     )
 
@@ -354,13 +355,13 @@ def test_ids_are_kept_byte_for_byte_up_to_255_bytes(unit: str) -> None:
         assert read(as_json(at_noon(tags=tags))) == "bad_tag"
 
 
-def grown_by(reader: Reader, values: Iterable[bytes]) -> int:
-    """By how many bytes reading these makes the process larger, as long as the reader lives."""
+def grown_by(decoder: Decoder, values: Iterable[bytes]) -> int:
+    """By how many bytes reading these makes the process larger, as long as the decoder lives."""
     gc.collect()
     tracemalloc.start()
     try:
         for value in values:
-            reader.read(value, NOON)
+            decoder.read(value, NOON)
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
     finally:
@@ -388,13 +389,13 @@ def test_tags_of_any_size_are_not_held(tags: dict[str, Any]) -> None:
             yield SEND.replace(json.dumps(at_noon()["mail"]["tags"]).encode(), large.encode())
 
     assert len(next(values())) > 900_000
-    assert grown_by(Reader(Rules()), values()) < 1_000_000
+    assert grown_by(Decoder(Rules()), values()) < 1_000_000
 
 
-def test_what_a_reader_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_decoder_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where every mail names other ids, as long as they may be, in the widest dead letters."""
-    monkeypatch.setattr(facts, "SCOPES_KEPT_BYTES", 2_000_000)
-    reader, rounds = Reader(Rules()), 0
+    monkeypatch.setattr(decode, "SCOPES_KEPT_BYTES", 2_000_000)
+    decoder, rounds = Decoder(Rules()), 0
 
     def values() -> Iterator[bytes]:
         nonlocal rounds
@@ -404,14 +405,14 @@ def test_what_a_reader_remembers_has_a_bound_in_bytes(monkeypatch: pytest.Monkey
                 rounds += 1
                 yield as_json(at_noon(tags={"tenant": [name], "sequence": [name], "template": [name]}))
 
-    assert grown_by(reader, values()) < 2_000_000
+    assert grown_by(decoder, values()) < 2_000_000
     assert rounds == 12_000
 
 
 def test_mails_with_the_same_tags_share_what_they_count_for() -> None:
     """The usual tags are judged once: the many events of a few ids keep one object between them."""
-    reader = Reader(Rules())
-    first, second = (reader.read(changed(lambda _: None), NOON) for _ in range(2))
+    decoder = Decoder(Rules())
+    first, second = (decoder.read(changed(lambda _: None), NOON) for _ in range(2))
     assert isinstance(first, Facts)
     assert isinstance(second, Facts)
     assert first.scopes is second.scopes

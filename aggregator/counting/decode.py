@@ -1,0 +1,187 @@
+"""Reading a record: what one record of the events topic states.
+
+Pure: bytes and the record's own time come in, an outcome comes out. The steps and their order are law
+(the first that fits decides), as every number must come out the same whoever reads the record, when, and
+with whatever beside it. Step 1, from bytes to an event, is in `events`.
+"""
+
+from sys import getsizeof
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from aggregator.counting.events import EventDecoder
+from aggregator.counting.facts import Facts, Refusal, Scopes, Skipped, type_of_outcome
+from aggregator.counting.rules import Rules
+from aggregator.counting.timestamps import parse_ms
+from schemas.instants import DAY_MS, HOUR_MS
+from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
+from schemas.ses import Body, Mail
+
+ID_MAX_BYTES: Final = 255
+"""SES's own limit for the value of a message tag, and ours for a tenant, a sequence and a template."""
+
+ADDRESSES_MAX: Final = 1_000
+"""More in one list, as they stand, are refused. SES allows 50 recipients; an event is counted in one call."""
+
+_THE_MESSAGE: Final = (None,)
+_BY_TYPE: Final = {
+    kind.event_type: (index, kind.body, kind.recipients, kind.address_key, kind.retraction)
+    for index, kind in enumerate(KINDS)
+}
+SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""What the tags that a decoder remembers may take in memory, whatever comes: about 65,000 usual ones."""
+
+_ENTRY_BYTES: Final = 640
+"""Of tags that are remembered, beside the texts: arrays, object, scopes, a place in the table."""
+
+
+class _KnownScopes:
+    """What mails with the same tags count for: judged once, and then one object for all their events.
+
+    Only tags as mails nearly always have them are kept, none or one value each, which are short if they name
+    scopes: a long array or a refused tag would be held for nothing. When the room is used up all is
+    forgotten; judging again costs little.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: dict[Any, Scopes] = {}
+        self._bytes = 0
+        self.get = self._scopes.get
+
+    def keep(self, tags: Any, scopes: Scopes) -> None:
+        """Remember, where there is room. tags: a `Tags` of which `scopes` was made."""
+        values = [value for name in Scopes._fields if (value := getattr(tags, name)) is not UNSET]
+        if any(type(value) is not tuple or len(value) > 1 for value in values):
+            return
+        # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
+        size = _ENTRY_BYTES + sum(2 * getsizeof(text) for value in values for text in value)
+        if self._bytes + size > SCOPES_KEPT_BYTES:
+            self._scopes.clear()
+            self._bytes = 0
+        self._scopes[tags] = scopes
+        self._bytes += size
+
+
+class Decoder:
+    """Reads records under one set of rules."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Prepare to read.
+
+        rules: the tag names and the default tenant.
+        """
+        self._default_tenant = rules.default_tenant
+        decoder = EventDecoder(rules.tags)
+        self._tags = decoder.tags
+        self._event = decoder.decode
+        self._known = _KnownScopes()
+        self._scopes_without_tags = self._scopes_of(self._tags())
+
+    def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
+        self, value: bytes | None, record_ms: int
+    ) -> type_of_outcome:
+        """What a record states.
+
+        value: the record's value. record_ms: the record's own Kafka time, in ms since 1970.
+        """
+        event = self._event(value)
+        if event is None:
+            return Refusal.UNREADABLE
+        older = event.event_type is UNSET
+        event_type = event.notification_type if older else event.event_type
+        if event_type is UNSET:
+            return Skipped.IGNORED
+        if type(event_type) is not str:
+            return Refusal.UNREADABLE
+        row = _BY_TYPE.get(event_type)
+        if row is None:
+            return Skipped.IGNORED
+        kind, body_name, recipients_name, address_key, retraction = row
+        mail = event.mail
+        body = mail if body_name is None else getattr(event, body_name)
+        if retraction is not None and type(body) is Body and getattr(body, retraction[0]) == retraction[1]:
+            return Skipped.IGNORED
+        if type(mail) is not Mail:
+            return Refusal.UNREADABLE
+        message_id = mail.message_id
+        if type(message_id) is not str or not message_id:
+            return Refusal.UNREADABLE
+
+        tags: Any = mail.tags
+        if type(tags) is self._tags:
+            try:
+                known = self._known.get(tags)
+            except TypeError:  # an object or an array within a tag cannot be hashed
+                known = None
+            scopes = known or self._scopes_of(tags)
+            if known is None and type(scopes) is Scopes:
+                self._known.keep(tags, scopes)
+        else:
+            scopes = self._scopes_without_tags if tags is UNSET else Refusal.BAD_TAG
+        if isinstance(scopes, Refusal):
+            return Skipped.UNTAGGED if older and scopes is Refusal.NO_TENANT else scopes
+
+        sent_ms = parse_ms(mail.timestamp)
+        told_ms = sent_ms if body is mail else parse_ms(getattr(body, "timestamp", None))
+        if sent_ms is None or told_ms is None:
+            return Refusal.BAD_TIME
+        if record_ms - sent_ms > STALE_MS:
+            return Skipped.STALE
+        fact_ms = max(sent_ms, told_ms)
+        if fact_ms - record_ms > FUTURE_MS:
+            return Refusal.FUTURE
+        if fact_ms - sent_ms > HORIZON_MS:
+            return Skipped.LATE
+
+        recipients: tuple[str | None, ...] = _THE_MESSAGE
+        if recipients_name is not None:
+            try:
+                addresses = _addresses(getattr(body, recipients_name), address_key)
+            except ValueError:
+                return Refusal.UNREADABLE
+            if len(addresses) > ADDRESSES_MAX:
+                return Refusal.TOO_LARGE
+            if not addresses:
+                return Skipped.EMPTY
+            recipients = addresses if len(addresses) < 2 else tuple(dict.fromkeys(addresses))
+        day = sent_ms // DAY_MS
+        return Facts(scopes, day, fact_ms // HOUR_MS - day * 24, message_id, kind, recipients)
+
+    def _scopes_of(self, tags: Any) -> Scopes | Refusal:
+        """Step 3: what a mail with these tags counts for."""
+        try:
+            tenant, sequence, template = _tag(tags.tenant), _tag(tags.sequence), _tag(tags.template)
+        except ValueError:
+            return Refusal.BAD_TAG
+        if tenant is None:
+            tenant = self._default_tenant
+        return Refusal.NO_TENANT if tenant is None else Scopes(tenant, sequence, template)
+
+
+def _tag(value: Any) -> str | None:
+    """The tag's value, none where there is none. Raises ValueError where it has another shape."""
+    if value is UNSET or value == "":
+        return None
+    if type(value) is not tuple:
+        raise ValueError
+    for element in value:
+        if type(element) is not str:
+            raise ValueError
+    first: str = value[0] if value else ""
+    if len(first) * 4 > ID_MAX_BYTES and len(first.encode()) > ID_MAX_BYTES:
+        raise ValueError
+    return first or None
+
+
+def _addresses(value: Any, key: str | None) -> tuple[str, ...]:
+    """The addresses of a list, as they stand. Raises ValueError where one is missing or no string."""
+    if type(value) is not tuple:
+        raise ValueError
+    found: tuple[Any, ...] = value
+    if key is not None:
+        found = tuple([element.get(key) if type(element) is dict else None for element in value])
+    for address in found:
+        if type(address) is not str:
+            raise ValueError
+    return found

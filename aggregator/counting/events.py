@@ -1,0 +1,72 @@
+"""Step 1 of reading a record: from its bytes to the SES event in them. Pure.
+
+What is no event here is a dead letter, and which of two equal keys counts is settled here: so whatever
+decodes is part of the rules (`corpus`).
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from aggregator.counting.facts import Scopes
+from schemas.ses import Event, Record, type_of_array, unwrapped
+
+NESTING_MAX: Final = 512
+"""Deeper records are refused. The decoder's own limit depends on how deep the caller's stack is already."""
+
+
+class EventDecoder:
+    """Decodes events whose tags have certain names."""
+
+    def __init__(self, tag_names: tuple[str, str, str]) -> None:
+        """Prepare to decode.
+
+        tag_names: of the tags of tenant, sequence and template.
+        """
+        tags = msgspec.defstruct(
+            "Tags",
+            [(name, type_of_array | UnsetType, UNSET) for name in Scopes._fields],
+            rename=dict(zip(Scopes._fields, tag_names, strict=True)),
+            frozen=True,
+            gc=False,
+        )
+        self.tags: Final[Any] = tags
+        """The type of `mail.tags`: a field for each tag by the names of `Scopes`."""
+        self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
+
+    def decode(self, value: bytes | None) -> Event[Any] | None:
+        """The event of a record, out of its EventBridge envelope; none where it is unreadable."""
+        # An object within another takes five bytes, `{"":}`: most records are too short to count through.
+        if not value or (value.count(b"[") + len(value) // 5 > NESTING_MAX and _nested_too_deep(value)):
+            return None
+        try:
+            if not value.isascii():
+                value.decode()  # the decoder does not look into the strings that it skips
+            return unwrapped(self._decode(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+def _nested_too_deep(value: bytes) -> bool:
+    if value.count(b"[") + value.count(b"{") <= NESTING_MAX:
+        return False
+    depth = 0
+    in_string = escaped = False
+    for byte in value:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            if depth > NESTING_MAX:
+                return True
+        elif byte in (0x5D, 0x7D):
+            depth -= 1
+    return False
