@@ -93,13 +93,13 @@ def cut(record: KafkaRecord, reason: Refusal) -> DeadLetter:
     )
 
 
-def outcome_of(reader: Decoder, record: KafkaRecord) -> type_of_outcome:
+def outcome_of(decoder: Decoder, record: KafkaRecord) -> type_of_outcome:
     """What a record states; it may have been refused before it was read."""
     if type(record) is DeadLetter:
         return record.reason
     if type(record) is Record and is_too_large(record):
         return Refusal.TOO_LARGE
-    return reader.read(record.value, record.timestamp)
+    return decoder.read(record.value, record.timestamp)
 
 
 @dataclass(slots=True)
@@ -120,22 +120,22 @@ class Reading:
     end: int | None = None
 
 
-def read_batch(reader: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> Reading:
+def read_batch(decoder: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> Reading:
     """Read on, until all is read or what came of it is heavy.
 
-    reader: the rules. lanes: how many lanes the generation has. records: of one partition, in order; where
+    decoder: of the rules. lanes: how many the generation has. records: of one partition, in order; where
     `end` is set in what is returned, the next call goes on with the same iterator.
     """
     reading = Reading()
     by_lane, outcomes = reading.by_lane, reading.outcomes
     places: dict[Scopes, Events] = {}
-    read, size_of = reader.read, getsizeof
+    read, size_of = decoder.read, getsizeof
     weight = bytes_read = 0
     for record in records:
         value = record.value
         kind = type(record)
         if kind is Record or kind is DeadLetter:  # of a large batch, or of none
-            outcome = outcome_of(reader, record)
+            outcome = outcome_of(decoder, record)
         else:
             outcome = read(value, record.timestamp)
         if type(outcome) is Facts:
