@@ -13,7 +13,7 @@ from typing import Final
 
 from api.counters.reader import Reader
 from api.errors import ApiError
-from api.http.service import Keys
+from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 
 FRESH_S: Final = 5.0
@@ -27,7 +27,11 @@ class Lookout:
     """Looks on behalf of `/metrics`."""
 
     def __init__(
-        self, reader: Reader, keys: Keys, metrics: ApiMetrics, clock: Callable[[], float] = time.monotonic
+        self,
+        reader: Reader,
+        keys: KeySource,
+        metrics: ApiMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare.
 
