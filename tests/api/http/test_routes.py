@@ -1,4 +1,4 @@
-"""The routes on a real Redis: what a client sees, field by field, and in which order a query is checked."""
+"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged."""
 
 import json
 from datetime import UTC, datetime, timedelta
