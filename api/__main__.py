@@ -7,7 +7,7 @@ import typer
 
 from api.config import ApiSettings
 from api.keys import commands
-from api.keys.topic import KeyFollower
+from api.keys.follower import KeyFollower
 from schemas.shared import logs
 from schemas.shared.server import PortTakenError, Stop, serve
 from schemas.shared.settings import describe

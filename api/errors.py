@@ -1,6 +1,6 @@
 """Every way in which the API refuses: one table of codes. Pure.
 
-The codes are an outside contract. Where several fit, they are judged in this order: 503, 401, 429, 400, 404.
+The codes are an outside contract. Where several fit, they are checked in this order: 503, 401, 429, 400, 404.
 OpenAPI and `/docs` are written from this table.
 """
 
@@ -61,7 +61,7 @@ ERRORS: Final = (
 
 
 class ApiError(Exception):
-    """The request is refused: the client is told `code` and `detail`, and nothing else happens.
+    """The request is refused: the client gets `code` and `detail`, and nothing else happens.
 
     parameter: the name of the parameter that is to blame, where it is one; headers: of this response alone.
     """

@@ -1,4 +1,4 @@
-"""What the API tells Prometheus about itself.
+"""What the API reports to Prometheus about itself.
 
 Law: a counter is born with every value that its labels can take, at 0. A series that is born with its first
 event hides that event: `increase` sees no step where there was nothing before.
@@ -10,9 +10,7 @@ from http import HTTPStatus
 from itertools import product
 from typing import Final
 
-from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ERRORS
@@ -64,9 +62,8 @@ class ApiMetrics:
             registry=self.registry,
         )
 
-    def bear(self, routes: Iterable[BaseRoute]) -> None:
-        """Begin to count the requests of these routes. Called once, when the application has all of them."""
-        paths = {route.path_format for route in routes if isinstance(route, APIRoute)}
+    def bear(self, paths: Iterable[str]) -> None:
+        """Begin to count the requests of some routes. Called once, with the paths of all that are counted."""
         for path, status in product((*sorted(paths), NO_ROUTE), STATUSES):
             self.requests.labels(path, int(status))
 

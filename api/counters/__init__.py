@@ -1,7 +1,9 @@
 """Redis, as the API reads it.
 
-Lives here: the reads and their two scripts (`reader`), reads that share a round trip (`round_trips`), and
-whether the numbers of a closed lane may be reported (`closed_lanes`, pure).
+Lives here: the connection (`connection`), the reads and their two scripts (`reader`), reads that share a
+round trip (`round_trips`), what the scripts say (`replies`, pure), and whether the numbers of a closed lane
+may be reported (`closed_lanes`, pure).
 Does not: writing of any kind.
-The way through: a scope and a range of days -> `reader` -> `round_trips` -> the scripts -> days of hours.
+The way through: a scope and a range of days -> `reader` -> `round_trips` -> the scripts -> `replies` -> days
+of hours.
 """

@@ -1,8 +1,8 @@
-"""Whether the numbers of a lane that is closed to counting may be told.
+"""Whether the numbers of a lane that is closed to counting may be reported.
 
 Pure. A rebuild closes the lanes of the live generation and switches to its own some moments later; until
-then the closed lanes are right, and complete. A lane that stays closed without a switch is frozen: told as
-if it were live it would be a lie that no `complete_through` makes good.
+then the closed lanes are right, and complete. A lane that stays closed without a switch is frozen: reported
+as if it were live it would be a lie that no `complete_through` makes good.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ GRACE_S: Final = 15.0
 
 
 class ClosedLanes:
-    """Judges closed lanes of the live generation."""
+    """Checks closed lanes of the live generation."""
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
         """clock_s: seconds of a clock that never goes back."""

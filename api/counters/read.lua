@@ -14,7 +14,7 @@
 --       6 and 7 the first and the last day asked for, 8 the first letter of the fields of groups that are
 --       wanted too, or nothing, 9 the most fields that may be looked through for them.
 -- Returns nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may
---       be right: until the switch to its successor its numbers are. The caller judges, from the record.
+--       be right: until the switch to its successor its numbers are. The caller checks that, by the record.
 --       Else { `retired` or nil, whether there is a successor (0 or 1), known (0 or 1), { field of a partition, value, ... }, { day, packed counter, ... },
 --              { day, { scope, packed counter, ... }, ... } or nil where the groups are too many }.
 

@@ -12,25 +12,22 @@ once: what was live before the lane was read and is live at the time of the requ
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
 
 import msgspec
 import structlog
 from anyio import to_thread
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
-from api.counters.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, RoundTrips
-from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
+from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of
+from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
+from api.errors import UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
-from api.query.hours import DayCounts, unpack_day
 from schemas.counters import Generation, Record
 from schemas.redis_keys import (
     SEQUENCES,
@@ -43,7 +40,6 @@ from schemas.redis_keys import (
     template_scope,
 )
 from schemas.shared.redis_errors import describe
-from schemas.shared.settings import RedisSettings
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +59,6 @@ KNOWN_SETS: Final[Mapping[str, str]] = {"sequence": SEQUENCES, "template": TEMPL
 GROUP_FIELDS: Final[Mapping[str, bytes]] = {"sequence": sequence_scope(""), "template": template_scope("")}
 """By what the API groups: the set of its known ids, and how its fields in a day's counters begin."""
 
-MAX_GROUP_FIELDS: Final = 50_000
-"""Scopes of days that one answer may look through for its groups: more would hold up Redis and us."""
-
-TIMEOUT_S: Final = 2.0
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
 
@@ -95,84 +87,8 @@ class Scope:
         return cls(template_scope(template), TEMPLATES, template)
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """One read of a lane.
-
-    known: whether a fact was ever counted for the scope; days: for each day since 1970 that has any,
-    its counts; partitions: for each known partition the time (ms) up to which it is counted, None
-    where it has none yet; groups: for each id of the groups that were wanted, its days.
-    """
-
-    known: bool
-    days: dict[int, DayCounts]
-    partitions: dict[int, int | None]
-    groups: dict[str, dict[int, DayCounts]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredIds:
-    """The ids for which a fact was ever counted, in no order; partitions: as in `Counters`."""
-
-    ids: list[bytes]
-    partitions: dict[int, int | None]
-
-
-def connect(settings: RedisSettings) -> "Redis | RedisCluster":
-    """A client for the Redis of the settings; it connects when it is first used.
-
-    One retry, at once: a pooled connection may have been closed by the other side, and reads may repeat.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 1),
-        **settings.redis_tls(),
-    }
-    url, others = settings.redis_nodes
-    if settings.redis_cluster:
-        nodes = [ClusterNode(host, port) for host, port in others]
-        return RedisCluster.from_url(url, startup_nodes=nodes, max_connections=AT_ONCE, **options)
-    pool = BlockingConnectionPool.from_url(url, max_connections=AT_ONCE, timeout=TIMEOUT_S, **options)
-    return Redis.from_pool(pool)
-
-
-def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:
-    return zip(flat[::2], flat[1::2], strict=True)
-
-
-def _partitions(fields: list[bytes]) -> dict[int, int | None]:
-    """For each partition with a checkpoint or a time, its time."""
-    times = {bytes(name): int(value) for name, value in _pairs(fields)}
-    return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
-
-
-def _counters(reply: list[Any]) -> Counters:
-    """Decode the numbers of the reply of `read.lua`.
-
-    Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
-    """
-    known, fields, packed_counters, by_day = reply
-    if by_day is None:
-        raise ApiError(
-            RANGE_TOO_LARGE,
-            f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
-            "from",
-        )
-    groups: dict[str, dict[int, DayCounts]] = {}
-    for day, scopes in _pairs(by_day):
-        for scope, packed_counter in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_day(packed_counter)
-    return Counters(
-        known == 1,
-        {int(day): unpack_day(packed_counter) for day, packed_counter in _pairs(packed_counters)},
-        _partitions(fields),
-        groups,
-    )
-
-
 def _nothing() -> None:
-    """Nobody to judge."""
+    """Nothing is to be checked then."""
 
 
 class CounterReader:
@@ -215,7 +131,7 @@ class CounterReader:
         reply = await self._read(READ, tenant, scoped, on_live)
         try:
             # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
-            counters = await to_thread.run_sync(_counters, reply) if group else _counters(reply)
+            counters = await to_thread.run_sync(counters_of, reply) if group else counters_of(reply)
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
@@ -225,7 +141,7 @@ class CounterReader:
         """The ids of a tenant's sequences or templates. kind: `sequence` or `template`."""
         fields, ids = await self._read(IDS, tenant, (KNOWN_SETS[kind],), on_live)
         try:
-            known = StoredIds(list(ids), _partitions(fields))
+            known = StoredIds(list(ids), partitions_of(fields))
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
@@ -250,7 +166,7 @@ class CounterReader:
             raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation cannot be read.")
         times = [pair for pair in fields.items() if pair[0][:1] in (b"f", b"c") and pair[0][1:].isdigit()]
         try:
-            return _partitions([part for pair in times for part in pair])
+            return partitions_of([part for pair in times for part in pair])
         except ValueError as error:
             raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation is damaged.") from error
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from api.counters.reader import CounterReader
 from api.errors import ApiError
-from api.http.service import Keys
+from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 
 FRESH_S: Final = 5.0
@@ -29,7 +29,7 @@ class Lookout:
     def __init__(
         self,
         reader: CounterReader,
-        keys: Keys,
+        keys: KeySource,
         metrics: ApiMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

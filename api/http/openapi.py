@@ -1,10 +1,17 @@
-"""What OpenAPI says of the metrics routes, from the tables of parameters, errors and models. Pure.
+"""The OpenAPI description of the metrics routes, from the tables of parameters, errors and models. Pure.
 
-Operation ids are the method names of the clients.
+What it says of one route stands beside that route (`api.http.routes`), as an `Operation`. Operation ids are
+the method names of the clients.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
+
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.models import OpenAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from api.errors import ERRORS, METHOD_NOT_ALLOWED, NOT_FOUND, ErrorCode
 from api.http.request_ids import HEADER as REQUEST_ID
@@ -12,6 +19,8 @@ from api.query.freshness import HEADER as COMPLETE_THROUGH
 from api.query.parameters import PARAMETERS
 from schemas.shared.server import PROBLEM_JSON, Problem
 
+TITLE: Final = "SES metrics"
+VERSION: Final = "1"
 DESCRIPTION: Final = """Email metrics of one tenant by hour, day, week or month, and how complete they are.
 
 The tenant comes from the API key and from nowhere else. Every error is a problem (RFC 9457) with a `code`.
@@ -72,40 +81,91 @@ _NUMBERS: Final[Mapping[str, Any]] = {
     "Cache-Control": {"description": "Longer for what is past.", "required": True, **_TEXT},
     "Vary": {"description": "Authorization and Accept.", "required": True, **_TEXT},
 }
+_SCHEME: Final = "HTTPBearer"
+_SCHEMES: Final[Mapping[str, Any]] = {
+    _SCHEME: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, as `python -m api keys create` prints it.",
+    }
+}
+_REF: Final = "#/components/schemas/{model}"
 
 
-def operation(
-    name: str, model: type, parameters: Sequence[str], example: Mapping[str, Any], *, has_id: bool = False
-) -> dict[str, Any]:
-    """The keyword arguments of a route: its id, its parameters and its answers.
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the description says of the GET of one path.
 
-    name: the client's method; model: the body; parameters: the names of what it knows; has_id: whether
-    its path names one thing, which may not be there.
+    id: the method of the clients; summary, description: for people; body: the model of its answer; example:
+    one such answer; query: the names of the parameters that it knows; path_id: the description and an example
+    of the `id` in its path, None where it has none.
     """
-    told = [{"name": each, "in": "query", **PARAMETERS[each]} for each in parameters]
+
+    id: str
+    summary: str
+    description: str
+    body: type[BaseModel]
+    example: Mapping[str, Any]
+    query: Sequence[str]
+    path_id: tuple[str, str] | None = None
+
+
+def document(operations: Mapping[str, Operation]) -> dict[str, Any]:
+    """The whole description, as JSON. operations: by path."""
+    models = dict.fromkeys(operation.body for operation in operations.values())
+    _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=_REF)
+    described = OpenAPI.model_validate(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
+            "paths": {path: {"get": _operation(each)} for path, each in operations.items()},
+            "components": {"schemas": dict(sorted(schemas["$defs"].items())), "securitySchemes": _SCHEMES},
+        }
+    )
+    return dict(jsonable_encoder(described, by_alias=True, exclude_none=True))
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    query = [{"name": name, "in": "query", **PARAMETERS[name]} for name in operation.query]
     return {
-        "operation_id": name,
         "tags": ["metrics"],
-        "response_model": model,
+        "summary": operation.summary,
+        "description": operation.description,
+        "operationId": operation.id,
+        "security": [{_SCHEME: []}],
+        "parameters": [*_path_id(operation.path_id), *query],
         "responses": {
-            200: {
+            "200": {
                 "description": "The answer.",
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": _REF.format(model=operation.body.__name__)},
+                        "example": operation.example,
+                    },
+                    "text/csv": _TEXT,
+                },
                 "headers": _NUMBERS,
-                "content": {"application/json": {"example": example}, "text/csv": _TEXT},
             },
-            304: {"description": "Nothing new since the answer of this `ETag`.", "headers": _NUMBERS},
-            **_errors(has_id=has_id),
+            "304": {"description": "Nothing new since the answer of this `ETag`.", "headers": _NUMBERS},
+            **_errors(has_id=operation.path_id is not None),
         },
-        "openapi_extra": {"parameters": told},
     }
 
 
-def _errors(*, has_id: bool) -> dict[int | str, dict[str, Any]]:
+def _path_id(described: tuple[str, str] | None) -> list[dict[str, Any]]:
+    if described is None:
+        return []
+    description, example = described
+    schema = {"type": "string", "description": description, "examples": [example], "title": "Id"}
+    return [{"name": "id", "in": "path", "required": True, "schema": schema, "description": description}]
+
+
+def _errors(*, has_id: bool) -> dict[str, Any]:
     unmet = (METHOD_NOT_ALLOWED,) if has_id else (METHOD_NOT_ALLOWED, NOT_FOUND)
-    by_status: dict[int, list[ErrorCode]] = {}
+    by_status: dict[str, list[ErrorCode]] = {}
     for error in ERRORS:
         if error not in unmet:
-            by_status.setdefault(error.status, []).append(error)
+            by_status.setdefault(str(error.status), []).append(error)
     return {
         **{status: _problem(rows) for status, rows in by_status.items()},
         "default": _problem(ERRORS),

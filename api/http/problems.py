@@ -13,7 +13,7 @@ def refuse_as_problems(app: FastAPI) -> None:
     """Install the handlers of all errors."""
     http_codes = {error.status: error for error in (NOT_FOUND, METHOD_NOT_ALLOWED)}
 
-    def told(request: Request, error: ApiError) -> Response:
+    def response_to(request: Request, error: ApiError) -> Response:
         name = request_ids.request_id_of(request)
         headers = {
             **getattr(request.state, "headers", {}),
@@ -32,18 +32,18 @@ def refuse_as_problems(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def refused(request: Request, error: ApiError) -> Response:
-        return told(request, error)
+        return response_to(request, error)
 
     @app.exception_handler(HTTPException)
     async def not_routed(request: Request, error: HTTPException) -> Response:
         code = http_codes.get(error.status_code, INTERNAL)
-        return told(request, ApiError(code, code.meaning, headers=error.headers))
+        return response_to(request, ApiError(code, code.meaning, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, _error: RequestValidationError) -> Response:
-        return told(request, ApiError(INVALID_PARAMETER, INVALID_PARAMETER.meaning))
+        return response_to(request, ApiError(INVALID_PARAMETER, INVALID_PARAMETER.meaning))
 
     @app.exception_handler(Exception)
     async def defect(request: Request, _error: Exception) -> Response:
         # Starlette raises the error again after this answer, and the server logs it with its traceback.
-        return told(request, ApiError(INTERNAL, INTERNAL.meaning))
+        return response_to(request, ApiError(INTERNAL, INTERNAL.meaning))

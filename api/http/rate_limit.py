@@ -1,7 +1,7 @@
 """How much one key may ask of this process.
 
 A window begins with the first request of a key and lasts as long as the setting says; what was asked in
-it is told with every answer, in the headers of the IETF draft `RateLimit header fields for HTTP`.
+every answer says so, in the headers of the IETF draft `RateLimit header fields for HTTP`.
 """
 
 import math

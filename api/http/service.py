@@ -1,22 +1,23 @@
 """What happens between a request and its answer.
 
-Every query is judged in one order, whatever it asks: can it be answered at all (503), who asks (401),
-how often (429), was it understood (400), is there such a thing (404). A query that was not understood
-therefore still reads its lane: that the counters are gone is told before a wrong parameter is.
+Every query is checked in one order, whatever it asks: can it be answered at all (503), who asks (401),
+how often (429), is it valid (400), is there such a thing (404). A query that is not valid therefore still
+reads its lane: that the counters are gone is reported before a wrong parameter is.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from fastapi import Request, Response
+from fastapi.security.utils import get_authorization_scheme_param
 
 from api.counters.reader import CounterReader, Scope
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
 from api.http.rate_limit import RateLimit
-from api.keys.keys import KeyTable
+from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 from api.query import freshness, tables
 from api.query.answers import group_totals, metrics_body
@@ -26,59 +27,42 @@ from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAM
 from api.query.query import Query, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
-Understood = TypeVar("Understood")
-
-
-class Keys(Protocol):
-    """Where the API learns of keys. `start` and `stop` are called once each and may block."""
-
-    table: KeyTable
-    trouble: str | None
-    """Why keys cannot be read now, without addresses: revocations are not heard of. None where they are."""
-    unreadable: int
-    """How many records could not be read, and open nothing."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the table knows every key that there is."""
-
-    @property
-    def next_offset(self) -> int:
-        """The offset of `api-keys` below which all records are in the table."""
-
-    def start(self) -> None:
-        """Begin to fill the table."""
-
-    def stop(self) -> None:
-        """End."""
-
-    def note_use(self, key_id: str, now_ms: int) -> None:
-        """A key was used. Never blocks."""
+Valid = TypeVar("Valid")
 
 
 class Service:
-    """Answers requests from the counters of one Redis."""
+    """Answers requests from the counters of one Redis.
+
+    What it raises becomes a problem in `api.http.problems`.
+    """
 
     def __init__(
         self,
         reader: CounterReader,
-        keys: Keys,
+        keys: KeySource,
         limit: RateLimit,
         metrics: ApiMetrics,
         clock: Callable[[], int],
     ) -> None:
+        """clock: the time, in milliseconds since 1970."""
         self._reader = reader
         self._keys = keys
         self._limit = limit
         self._metrics = metrics
         self._clock = clock
 
-    async def metrics(self, request: Request, key: str | None, scope: Scope) -> Response:
-        """The numbers of a scope."""
-        caller = await self._caller(key)
+    async def metrics(self, request: Request, scope: Scope) -> Response:
+        """The numbers of a scope.
+
+        request: a GET, whose query string says which numbers and whose header `Authorization` says who asks.
+        Returns: 200 with the numbers, as JSON or CSV; 304 where the caller holds them already.
+        Raises: ApiError, in the order of this module: UNAVAILABLE, UNAUTHORIZED, RATE_LIMITED, one of those
+        with status 400, NOT_FOUND where nothing was counted for the scope yet.
+        """
+        caller = await self._caller(request)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == Scope.tenant() else SCOPE_PARAMETERS
-        asked = _understand(lambda: read_query(_query(request), known, now_ms))
+        asked = _validated(lambda: read_query(_query(request), known, now_ms))
         days, group_by = (asked.days, asked.group_by) if isinstance(asked, Query) else (range(0), None)
         with self._metrics.redis_seconds.time():
             counters = await self._reader.counters(
@@ -94,10 +78,15 @@ class Service:
         keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
 
-    async def ids(self, request: Request, key: str | None, kind: str) -> Response:
-        """A page of the known ids of a kind, `sequence` or `template`."""
-        caller = await self._caller(key)
-        asked = _understand(lambda: read_page(_query(request), PAGE_PARAMETERS))
+    async def ids(self, request: Request, kind: str) -> Response:
+        """A page of the known ids of a kind, `sequence` or `template`.
+
+        request, and what is returned: as in `metrics`.
+        Raises: ApiError, in the order of this module: UNAVAILABLE, UNAUTHORIZED, RATE_LIMITED or
+        INVALID_PARAMETER.
+        """
+        caller = await self._caller(request)
+        asked = _validated(lambda: read_page(_query(request), PAGE_PARAMETERS))
         with self._metrics.redis_seconds.time():
             known = await self._reader.known_ids(caller.tenant, kind, lambda: self._count(request, caller))
         if isinstance(asked, ApiError):
@@ -113,17 +102,17 @@ class Service:
         keeps = polling.cache_control(now_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
 
-    async def _caller(self, key: str | None) -> ApiKeyRecord:
-        """Judge who asks. The request is counted later, when it is known that it can be answered at all.
+    async def _caller(self, request: Request) -> ApiKeyRecord:
+        """Check who asks. The request is counted later, when it is known that it can be answered at all.
 
         Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED.
         """
         try:
-            record = self._record_of(key)
+            record = self._record_of(_key_of(request))
             self._limit.check(record.id)
         except ApiError:
             with self._metrics.redis_seconds.time():
-                await self._reader.live()  # that there are no counters is told first
+                await self._reader.live()  # that there are no counters is reported first
             raise
         return record
 
@@ -142,13 +131,19 @@ class Service:
         request.state.headers = self._limit.count(caller.id)
 
 
+def _key_of(request: Request) -> str | None:
+    """The API key in `Authorization: Bearer <key>`; None where there is none."""
+    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+    return key if key and scheme.lower() == "bearer" else None
+
+
 def _query(request: Request) -> list[tuple[str, str]]:
     """Names and values in the order of the query string."""
     return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _understand(read: Callable[[], Understood]) -> Understood | ApiError:
-    """What is asked, or what is wrong with the query (which is told later)."""
+def _validated(read: Callable[[], Valid]) -> Valid | ApiError:
+    """The query, or what is wrong with it (which is reported later)."""
     try:
         return read()
     except ApiError as error:

@@ -2,7 +2,7 @@
 
 A command that changes a key ends well only when the change holds: Kafka has it, and the API of this host,
 if there is one, has taken it in. An API that refuses the connection has not begun to read the keys (it
-listens first, see `schemas.shared.server`), so it will find the record; one that answers tells on `/readyz`
+listens first, see `schemas.shared.server`), so it will find the record; one that answers says on `/readyz`
 how far it has read.
 """
 
@@ -20,8 +20,10 @@ import typer
 
 from api.clock import now_ms
 from api.config import ApiSettings
-from api.keys.keys import ENTROPY_BYTES, KeyTable, NewKey, is_live, new_key
-from api.keys.topic import KeyFollower, KeyTopicError, check_topic, write_records
+from api.keys.follower import KeyFollower
+from api.keys.form import ENTROPY_BYTES, NewKey, new_key
+from api.keys.table import KeyTable, is_live
+from api.keys.topic import KeyTopicError, check_topic, write_records
 from schemas.keys import REVOKED_SUFFIX, ApiKeyRecord, Follows, Revoked
 from schemas.shared import logs
 from schemas.topics import API_KEYS_TOPIC
@@ -40,7 +42,7 @@ REVOKE_ROUNDS: Final = 5
 COLUMN_MAX: Final = 40
 """A column of `keys list` is as wide as its widest text, but no wider than this; a line never breaks."""
 
-TOLD: Final = ("id", "tenant", "name", "created", "expires", "revoked", "last_used")
+SHOWN: Final = ("id", "tenant", "name", "created", "expires", "revoked", "last_used")
 """What `keys list` shows of a key."""
 
 cli = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
@@ -53,7 +55,7 @@ class NotAppliedError(Exception):
 @cli.callback()
 def configure() -> None:
     """Create, list, rotate and revoke API keys."""
-    logs.configure(logging.ERROR)  # what goes wrong is told in a line of our own
+    logs.configure(logging.ERROR)  # what goes wrong is said in a line of our own
 
 
 def _tenant(value: str) -> str:
@@ -92,7 +94,7 @@ def create(
     settings = ApiSettings()
     key, now = _new_key(), now_ms()
     expires_ms = None if expires_in_days is None else now + expires_in_days * DAY_MS
-    with _told_clearly():
+    with _failing_in_a_line():
         check_topic(settings)
         record = key.record(tenant, now, name=name, expires_ms=expires_ms)
         await_applied(settings.api_port, write_records(settings, {key.id: record}))
@@ -113,7 +115,7 @@ def rotate(
     """
     settings = ApiSettings()
     key, now = _new_key(), now_ms()
-    with _told_clearly(), _following(settings) as follower:
+    with _failing_in_a_line(), _following(settings) as follower:
         old = _find(follower.table, key_id)
         if not is_live(old, now):
             raise KeyTopicError(f"The key {key_id} is revoked or expired. Make a new one with `keys create`.")
@@ -142,14 +144,14 @@ def rotate(
 def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list, times in UTC.")] = False,
 ) -> None:
-    """Show all keys, without their secrets. When one was last used is told to about an hour."""
-    with _told_clearly(), _following(ApiSettings()) as follower:
+    """Show all keys, without their secrets. When one was last used is known to about an hour."""
+    with _failing_in_a_line(), _following(ApiSettings()) as follower:
         table = follower.table
-        told = [_told(record, table) for record in table.records()]
+        shown = [_shown(record, table) for record in table.records()]
     if as_json:
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        typer.echo(json.dumps(shown, ensure_ascii=False))
     else:
-        rows = [[name.replace("_", " ") for name in TOLD], *map(_texts, told)]
+        rows = [[name.replace("_", " ") for name in SHOWN], *map(_texts, shown)]
         widths = [min(COLUMN_MAX, max(map(len, column))) for column in zip(*rows, strict=True)]
         typer.echo("\n".join(_line(row, widths) for row in rows))
     if follower.unreadable:
@@ -165,7 +167,7 @@ def revoke(
     if (key_id is None) == (tenant is None):
         raise typer.BadParameter("name a key or a tenant")
     settings = ApiSettings()
-    with _told_clearly(), _following(settings) as follower:
+    with _failing_in_a_line(), _following(settings) as follower:
         if key_id is not None:
             revoked = [_find(follower.table, key_id)]
             offset = write_records(settings, _revocations(revoked, now_ms()))
@@ -181,7 +183,7 @@ def _revoke_all(
 ) -> tuple[list[ApiKeyRecord], int]:
     """Revoke a tenant's keys, those too that are made meanwhile.
 
-    Returns: what was revoked, and the offset below which all of that is told.
+    Returns: what was revoked, and the offset up to which, included, the topic says so.
     Raises: KeyTopicError where it has none, or where keys are made faster than they are revoked.
     """
     revoked: list[ApiKeyRecord] = []
@@ -265,16 +267,16 @@ def _rotated_already(record: ApiKeyRecord) -> str:
     return f"The key {record.id} was rotated already. Rotate the one that followed it, {record.followed_by}."
 
 
-def _told(record: ApiKeyRecord, table: KeyTable) -> dict[str, str | None]:
+def _shown(record: ApiKeyRecord, table: KeyTable) -> dict[str, str | None]:
     """What is shown of a key."""
     moments = (record.created_ms, record.expires_ms, record.revoked_ms, table.last_used_ms(record.id))
     values = (record.id, record.tenant, record.name, *map(_moment, moments))
-    return dict(zip(TOLD, values, strict=True))
+    return dict(zip(SHOWN, values, strict=True))
 
 
-def _texts(told: dict[str, str | None]) -> list[str]:
+def _texts(shown: dict[str, str | None]) -> list[str]:
     """What is shown of a key in a line, without anything that could break it."""
-    return [text if text.isprintable() else repr(text) for text in (told[name] or "" for name in TOLD)]
+    return [text if text.isprintable() else repr(text) for text in (shown[name] or "" for name in SHOWN)]
 
 
 def _line(texts: list[str], widths: list[int]) -> str:
@@ -286,7 +288,7 @@ def _moment(ms: int | None) -> str | None:
 
 
 @contextmanager
-def _told_clearly() -> Iterator[None]:
+def _failing_in_a_line() -> Iterator[None]:
     """What a person can do something about is one line on stderr and exit code 1."""
     try:
         yield

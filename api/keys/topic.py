@@ -1,42 +1,20 @@
-"""The topic `api-keys`: following it into a table, and writing to it.
+"""The topic `api-keys`: the clients that read and write it, whether it is there, and writing to it.
 
 The keys live in Kafka and in the API's memory, and never in Redis: a Redis that went back in time must not
-revive a revoked key. The topic is read from its start each time, so nothing is committed. Until it has
-been read to its end once, nobody can say whether a key is valid; the API is then unavailable.
-
-When a key was last used is written by the API, at most once an hour for a key, over all APIs that have read
-what the others wrote. It is approximate: a write that Kafka does not take is not repeated.
+revive a revoked key.
 """
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
-import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from api.keys.keys import KeyTable
-from schemas.keys import LAST_USED_SUFFIX, LastUsed
 from schemas.shared.kafka_causes import Causes
-from schemas.shared.kafka_errors import describe, detail, is_cause
 from schemas.shared.settings import KafkaSettings
 from schemas.topics import API_KEYS_TOPIC
-
-log = structlog.get_logger(__name__)
 
 KAFKA_TIMEOUT_S: Final = 10.0
 """How long a command waits for Kafka before it gives up."""
@@ -44,19 +22,8 @@ KAFKA_TIMEOUT_S: Final = 10.0
 WRITE_AT_ONCE: Final = 10_000
 """Records that are given to librdkafka before it is waited for; it refuses above 100,000."""
 
-POLL_S: Final = 0.1
-WAIT_PAUSE_S: Final = 0.01
-REPORT_EVERY_S: Final = 60.0
-REPORT_AFTER_S: Final = 3.0
-"""How often it is told that the keys cannot be read; how often, while they cannot, Kafka is asked why."""
-
-UNREADABLE_TOLD: Final = 10
-"""How many records that cannot be read are told of one by one."""
-
-LAST_USED_EVERY_MS: Final = 3_600_000
-
 QUIET: Final[dict[str, Any]] = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 2000}
-"""librdkafka's own lines go to stderr in a shape of their own; its errors come to us and are told by us."""
+"""librdkafka's own lines go to stderr in a shape of their own; its errors come to us, and we report them."""
 
 WANTS_READ: Final = f"READ on {API_KEYS_TOPIC}"
 WANTS_WRITE: Final = f"WRITE on {API_KEYS_TOPIC}"
@@ -66,17 +33,43 @@ class KeyTopicError(Exception):
     """Kafka does not give or take the keys; the words say what to do about it."""
 
 
+def key_consumer(settings: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
+    """A consumer for the topic, which joins no group and commits nothing.
+
+    on_error: called in the thread that polls, with each error that librdkafka reports.
+    Raises: KafkaException where librdkafka can't make sense of the settings.
+    """
+    return Consumer(
+        {
+            **settings.librdkafka(),
+            **QUIET,
+            "error_cb": on_error,
+            "group.id": f"api-keys-reader-{uuid4()}",  # librdkafka wants a name; no group is ever joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+        }
+    )
+
+
+def key_producer(
+    settings: KafkaSettings, on_error: Callable[[KafkaError], None], more: Mapping[str, Any]
+) -> Producer:
+    """A producer for the topic. more: settings of librdkafka beside ours; otherwise as `key_consumer`."""
+    return Producer({**settings.librdkafka(), **QUIET, **more, "error_cb": on_error})
+
+
 def check_topic(settings: KafkaSettings) -> None:
     """Make sure that Kafka answers and has the topic.
 
     Raises: KeyTopicError where it does not; KafkaException where librdkafka can't make sense of the settings.
     """
     causes = Causes()
-    consumer = _consumer(settings, causes.hear)
+    consumer = key_consumer(settings, causes.hear)
     try:
         topic = consumer.list_topics(API_KEYS_TOPIC, timeout=KAFKA_TIMEOUT_S).topics[API_KEYS_TOPIC]
     except KafkaException as error:
-        consumer.poll(0)  # hands over what was told to `error_cb`
+        consumer.poll(0)  # calls `error_cb` with what librdkafka has to say
         raise KeyTopicError(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {causes.why(error)}"
         ) from error
@@ -94,14 +87,8 @@ def write_records(settings: KafkaSettings, records: Mapping[str, msgspec.Struct]
     Raises: KeyTopicError where Kafka does not acknowledge one in time. They may be written all the same.
     """
     causes = Causes()
-    producer = Producer(
-        {
-            **settings.librdkafka(),
-            **QUIET,
-            "acks": "all",
-            "delivery.timeout.ms": int(KAFKA_TIMEOUT_S * 1000),
-            "error_cb": causes.hear,
-        }
+    producer = key_producer(
+        settings, causes.hear, {"acks": "all", "delivery.timeout.ms": int(KAFKA_TIMEOUT_S * 1000)}
     )
     offsets: list[int] = []
     refused: list[KafkaError] = []
@@ -130,222 +117,3 @@ def write_records(settings: KafkaSettings, records: Mapping[str, msgspec.Struct]
     if len(offsets) < len(records):
         raise KeyTopicError(f"Kafka at {settings.kafka_bootstrap_servers} did not acknowledge the record.")
     return max(offsets)
-
-
-def _nothing() -> None:
-    """Nobody is to be told."""
-
-
-class KeyFollower:
-    """Keeps a table of all keys up to date, in a thread of its own.
-
-    Start it once, stop it once. All else may be asked from any thread and never blocks, but for the waits.
-    """
-
-    def __init__(self, settings: KafkaSettings, on_failure: Callable[[], None] = _nothing) -> None:
-        """Prepare; nothing is read yet.
-
-        settings: where Kafka is. on_failure: called in the thread where that ends before it was told to: no
-        revocation is heard of any more, so the program must not go on for long.
-        Raises: KafkaException where librdkafka can't make sense of the settings.
-        """
-        self._on_failure = on_failure
-        self._consumer = _consumer(settings, self._report)
-        self._producer = Producer({**settings.librdkafka(), **QUIET, "error_cb": self._report})
-        self._stopping = threading.Event()
-        self._read_to_end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="api-keys", daemon=True)
-        self._next_offset = 0
-        self._quiet_until = 0.0
-        self._ask_why_at = 0.0
-        self._noted_ms: dict[str, int] = {}
-        self._uses: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
-        self.table = KeyTable()
-        self.unreadable = 0
-        """How many records of the topic could not be read."""
-        self.trouble: str | None = None
-        """Why the topic cannot be read now, without addresses; none where that is not known."""
-        self.failed = False
-        """Whether the thread ended before it was told to."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the topic was read to its end, and is still followed."""
-        return self._read_to_end.is_set() and self._thread.is_alive() and not self.failed
-
-    @property
-    def next_offset(self) -> int:
-        """The offset below which every record of the topic is in the table."""
-        return self._next_offset
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
-
-    def note_use(self, key_id: str, now_ms: int) -> None:
-        """A key was used: have that written, unless it was within the last hour."""
-        last_ms = max(self.table.last_used_ms(key_id) or 0, self._noted_ms.get(key_id, 0))
-        if now_ms - last_ms >= LAST_USED_EVERY_MS:
-            self._noted_ms[key_id] = now_ms
-            self._uses.put((key_id, now_ms))
-
-    def wait_until_read(self, offset: int = -1) -> None:
-        """Wait until the topic was read to its end, and past an offset. Blocks.
-
-        Raises: KeyTopicError where nothing more of it comes in time.
-        """
-        came, at = time.monotonic(), self._next_offset
-        while not (self.loaded and self._next_offset > offset):
-            now = time.monotonic()
-            if self._next_offset != at:
-                came, at = now, self._next_offset
-            if self.failed or now - came >= KAFKA_TIMEOUT_S:
-                why = self.trouble or "nothing comes, and Kafka does not say why"
-                raise KeyTopicError(f"Kafka's topic {API_KEYS_TOPIC} was not read to its end: {why}")
-            time.sleep(WAIT_PAUSE_S)
-
-    def stop(self) -> None:
-        """End the thread. Blocks for about a second at most."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._follow()
-        except Exception:
-            self.failed = True
-            self.trouble = "the keys are not followed any more, start the API again"
-            log.exception("the api keys are not followed any more")
-            self._on_failure()
-        finally:
-            self._producer.flush(0.5)
-            self._consumer.close()
-
-    def _follow(self) -> None:
-        self._ask_why_at = time.monotonic() + REPORT_AFTER_S
-        self._begin()
-        while not self._stopping.is_set():
-            message = self._consumer.poll(POLL_S)
-            if message is not None:
-                self._take(message)
-            elif not self._read_to_end.is_set() and self._is_time_to_ask():
-                self._ask_why()
-            elif self.trouble is not None and self._is_time_to_ask():
-                self._ask_for_the_end()
-            self._write_uses()
-
-    def _is_time_to_ask(self) -> bool:
-        now = time.monotonic()
-        if now < self._ask_why_at:
-            return False
-        self._ask_why_at = now + REPORT_AFTER_S
-        return True
-
-    def _ask_for_the_end(self) -> None:
-        """Have it told again that the end was reached, which says that Kafka lets us read once more."""
-        with suppress(KafkaException):  # it does not read just now; it is asked again
-            self._consumer.seek(TopicPartition(API_KEYS_TOPIC, 0, self._next_offset))
-
-    def _ask_why(self) -> None:
-        """Say what is waited for, now and then: a topic that is not there yet is no error to librdkafka."""
-        try:
-            topic = self._consumer.list_topics(API_KEYS_TOPIC, timeout=1.0).topics[API_KEYS_TOPIC]
-        except KafkaException as error:
-            self._report(error.args[0])
-            return
-        if topic.error is not None:
-            self._report(topic.error)
-
-    def _well(self) -> None:
-        """Kafka was reached."""
-        if self.trouble is not None:
-            log.info("kafka is reached again, the api keys are read", after=self.trouble)
-            self.trouble = None
-
-    def _write_uses(self) -> None:
-        while not self._uses.empty():
-            key_id, used_ms = self._uses.get()
-            self._producer.produce(
-                API_KEYS_TOPIC,
-                key=key_id + LAST_USED_SUFFIX,
-                value=msgspec.json.encode(LastUsed(used_ms=used_ms)),
-                partition=0,
-                on_delivery=_tell_if_lost,
-            )
-        self._producer.poll(0)
-
-    def _begin(self) -> None:
-        self._read_to_end.clear()
-        self._next_offset = 0
-        self.table = KeyTable()
-        self.unreadable = 0
-        self._consumer.assign([TopicPartition(API_KEYS_TOPIC, 0, OFFSET_BEGINNING)])
-
-    def _take(self, message: Message) -> None:
-        error, offset = message.error(), message.offset()
-        if error is None and offset is not None:
-            if not self.table.apply(_bytes(message.key()), _bytes(message.value())):
-                self._skipped(offset)
-            self._next_offset = offset + 1
-            self._well()
-        elif error is not None and error.code() == KafkaError._PARTITION_EOF and offset is not None:
-            self._next_offset = max(self._next_offset, offset)
-            self._well()
-            if not self._read_to_end.is_set():
-                log.info(
-                    "api keys read",
-                    keys=len(self.table),
-                    unreadable=self.unreadable,
-                    next_offset=self._next_offset,
-                )
-                self._read_to_end.set()
-        elif error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
-            # The topic was made anew or cut: what we hold is no longer what it says.
-            log.warning("the api keys topic went back, reading it again", error=error.str())
-            self._begin()
-        elif error is not None:
-            self._report(error)
-
-    def _skipped(self, offset: int) -> None:
-        """Say that a record opens nothing, each of the first few, so that a flood does not fill the log."""
-        self.unreadable += 1
-        if self.unreadable <= UNREADABLE_TOLD:
-            log.warning("unreadable api key record, it opens nothing", offset=offset)
-
-    def _report(self, error: KafkaError) -> None:
-        """Say that Kafka is in trouble, once a minute: librdkafka tries again by itself, and often."""
-        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return  # it asks about a group, as it wants a name for one; we need no right to any
-        if self.trouble is None or is_cause(error):  # that nobody answers does not hide why
-            self.trouble = describe(error, wants=WANTS_READ)
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + REPORT_EVERY_S
-            log.warning(
-                "api keys cannot be read from kafka, trying again",
-                topic=API_KEYS_TOPIC,
-                reason=self.trouble,
-                error=detail(error),
-            )
-
-
-def _consumer(settings: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
-    config: dict[str, Any] = {
-        **settings.librdkafka(),
-        **QUIET,
-        "error_cb": on_error,
-        "group.id": f"api-keys-reader-{uuid4()}",  # librdkafka wants a name; no group is ever joined
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "error",
-    }
-    return Consumer(config)
-
-
-def _tell_if_lost(error: KafkaError | None, _message: Message) -> None:
-    if error is not None:
-        log.warning("the last use of a key was not written", reason=describe(error, wants=WANTS_WRITE))
-
-
-def _bytes(part: bytes | str | None) -> bytes | None:
-    return part.encode() if isinstance(part, str) else part

@@ -1,7 +1,7 @@
 """Time zones: when a day begins somewhere, in UTC. Pure but for the zone files, which come from one package.
 
-Hours are counted in UTC, so the days of a zone can be told exactly where its clocks differ from UTC by whole
-hours; whether they do is a question of the time asked about (a zone may have changed its mind).
+Hours are counted in UTC, so the days of a zone are exact where its clocks differ from UTC by whole
+hours; whether they do depends on the time asked about (a zone may have changed its mind).
 
 The rules are those of the package `tzdata`, never of the machine: the same query has the same answer
 everywhere, and names like `right/UTC`, that some machines know and others do not, are no names here.

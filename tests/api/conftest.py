@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.config import ApiSettings
-from api.keys.keys import ENTROPY_BYTES, KeyTable, new_key
+from api.keys.form import ENTROPY_BYTES, new_key
+from api.keys.table import KeyTable
 from tests.api.writer import Writer
 
 NOW_MS = 1_758_116_712_345

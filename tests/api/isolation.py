@@ -33,7 +33,7 @@ from schemathesis.generation import GenerationMode
 
 from api.app import create_app
 from api.config import ApiSettings
-from api.keys.keys import ENTROPY_BYTES, new_key
+from api.keys.form import ENTROPY_BYTES, new_key
 from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
 from deploy.processes import say
 from schemas.kinds import FIELDS
@@ -78,14 +78,14 @@ class Caller:
             raise ForeignCellError(f"{query} was answered by {answer.status}: {answer.body[:500]!r}")
         if answer.status != 200:
             return
-        counts, ids = _told(answer)
+        counts, ids = _numbers_and_ids(answer)
         most = self.unit * len(self.ids)
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
         if foreign or not ids <= self.ids:
-            raise ForeignCellError(f"{query} told {foreign} and {ids - self.ids}")
+            raise ForeignCellError(f"{query} answered {foreign} and {ids - self.ids}")
 
 
-def _told(answer: Answer) -> tuple[list[int], set[str]]:
+def _numbers_and_ids(answer: Answer) -> tuple[list[int], set[str]]:
     """All counts and all ids in an answer."""
     if answer.content_type.startswith("text/csv"):
         rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
@@ -253,7 +253,7 @@ def run(running: Attack, requests: int, first_seed: int) -> None:
             max_examples=EXAMPLES_A_ROUND,
             deadline=None,
             database=None,
-            phases=[Phase.generate],  # what is found is told as it was found
+            phases=[Phase.generate],  # what is found is reported as it was found
             suppress_health_check=list(HealthCheck),
         )
         @given(neighbours(), cases)
@@ -263,8 +263,8 @@ def run(running: Attack, requests: int, first_seed: int) -> None:
 
         one_round()
         round_number += 1
-        told = ", ".join(f"{count:,} of {status}" for status, count in sorted(running.by_status.items()))
-        say(f"{running.asked:,} queries in {time.monotonic() - started:.0f} s: {told}")
+        statuses = ", ".join(f"{count:,} of {status}" for status, count in sorted(running.by_status.items()))
+        say(f"{running.asked:,} queries in {time.monotonic() - started:.0f} s: {statuses}")
 
 
 def main() -> int:

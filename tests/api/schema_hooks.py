@@ -1,7 +1,7 @@
-"""What schemathesis is told beyond the schema; it loads this module itself (`SCHEMATHESIS_HOOKS`).
+"""What schemathesis knows beyond the schema; it loads this module itself (`SCHEMATHESIS_HOOKS`).
 
 A schema cannot say how one parameter bounds another (a range and its length, `limit` and `group_by`), nor
-what is a time zone or a cursor. Questions that keep to the schema are made to keep to that too; those that
+what is a time zone or a cursor. Queries that keep to the schema are made to keep to that too; those that
 break the schema are left as they are.
 """
 

@@ -103,21 +103,21 @@ def test_a_last_use_is_written_once_an_hour(site: Site, writer: Writer) -> None:
 
 
 def test_without_an_api_kafka_s_word_is_enough(site: Site, writer: Writer) -> None:
-    """A key that was made or revoked while no API ran is judged rightly by the first answer of one."""
+    """A key that was made or revoked while no API ran is known for what it is by the first answer of one."""
     assert writer.generation.name == "g1"
     good, revoked = site.create("acme"), site.create("acme")
     assert site.keys("revoke", revoked[5:16]).returncode == 0
     site.start()
     answers: list[tuple[int, int]] = []
 
-    def judged() -> bool:
+    def checked() -> bool:
         answers.append((asked(good), asked(revoked)))
         return answers[-1] == (200, 401)
 
     def asked(key: str) -> int:
         return site.get("/api/metrics", key).status_code
 
-    until(judged)
+    until(checked)
     assert {first for first, _ in answers} <= {503, 200}
     assert {second for _, second in answers} <= {503, 401}
 
@@ -153,7 +153,7 @@ def test_ids_pass_the_wire_unchanged(site: Site, writer: Writer) -> None:
 def test_kafka_missing_its_topic_or_away(
     tmp_path: Path, writer: Writer, redis_db: str, kafka_factory: Callable[[], Kafka]
 ) -> None:
-    """Without the topic nothing is judged; with it keys work; a Kafka that goes takes no known key along."""
+    """Without the topic no key is checked; with it keys work; a Kafka that goes takes no known key along."""
     assert writer.generation.name == "g1"
     kafka = kafka_factory()
     site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap, REDIS_URL=redis_db)
@@ -194,7 +194,7 @@ def test_kafka_missing_its_topic_or_away(
 def test_it_ends_when_nobody_hears_of_revocations(site: Site) -> None:
     """Whatever ends the thread that follows the keys: the program does not go on without it."""
     site.create("acme")
-    broken = "from api.keys.keys import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
+    broken = "from api.keys.table import KeyTable; del KeyTable.apply; from api.__main__ import cli; cli()"
     ended = site.run("-c", broken)
     assert ended.returncode == 1
     assert "the api keys are not followed any more" in ended.stderr
@@ -233,12 +233,12 @@ def test_it_is_not_ready_before_it_listens_no_more(site: Site, writer: Writer) -
     site.environment["SHUTDOWN_GRACE_S"] = "2"
     program = site.start()
     until(site.ready)
-    told = time.monotonic()
+    signalled = time.monotonic()
     program.send_signal(signal.SIGTERM)
     until(lambda: site.get("/readyz").status_code == 503)
     assert site.get("/livez").status_code == 200
     assert program.wait(LIMIT_S) == 0
-    assert time.monotonic() - told >= 2
+    assert time.monotonic() - signalled >= 2
 
 
 def test_a_request_that_trickles_in_is_cut_off(site: Site) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from api.keys.keys import ENTROPY_BYTES, new_key
+from api.keys.form import ENTROPY_BYTES, new_key
 from tests.attack.attack import Attack, awaited
 from tests.attack.batches import Rec
 from tests.attack.measure import Limits

@@ -170,14 +170,14 @@ MUTATIONS = (
         "a stale copy of a key undoes its revocation",
         (
             Edit(
-                "api/keys/keys.py",
+                "api/keys/table.py",
                 "        self._records[key_id] = record\n",
                 "        self._records[key_id] = record\n"
                 "        if record.revoked_ms is None:\n"
                 "            self._revoked_ms.pop(key_id, None)\n",
             ),
         ),
-        "tests/api/keys/test_keys.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
+        "tests/api/keys/test_table.py::test_a_stale_copy_of_a_key_does_not_undo_its_revocation",
         "a revoked key lives again",
     ),
     Mutation(

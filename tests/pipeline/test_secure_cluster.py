@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from aggregator.counters import connection, store
-from api.counters import reader
+from api.counters.connection import connect
 from deploy.processes import free_port
 from schemas.redis_keys import RECORD_KEY
 from schemas.shared.settings import RedisSettings
@@ -55,7 +55,7 @@ def test_both_clients_reach_a_cluster_over_tls(authority: Authority, tmp_path: P
             assert reading.eval_ro("return redis.call('GET', KEYS[1])", 1, RECORD_KEY) == b"here"
 
         async def ask() -> object:
-            api = reader.connect(settings("ses-api"))
+            api = connect(settings("ses-api"))
             try:
                 return await api.execute_command("GET", RECORD_KEY)
             finally:

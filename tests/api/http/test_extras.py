@@ -68,8 +68,8 @@ def test_a_rate_without_a_base_is_null(writer: Writer, door: Door) -> None:
     writer.write([Counted(HOUR, "opened", 3)])
     assert ask(door, include="rates")["rates"] == dict.fromkeys(FORMULAS)
     writer.write([Counted(HOUR, "sent", 4), Counted(HOUR, "delivered", 2), Counted(HOUR, "opened", 3)])
-    told = ask(door, include="status,rates")["rates"]
-    assert told == {"delivery": 0.5, "open": 1.5, "click": 0.0, "bounce": 0.0, "complaint": 0.0}
+    rates = ask(door, include="status,rates")["rates"]
+    assert rates == {"delivery": 0.5, "open": 1.5, "click": 0.0, "bounce": 0.0, "complaint": 0.0}
 
 
 @ONE_REDIS
@@ -102,7 +102,7 @@ def test_previous_is_what_that_span_answers_itself(
 def test_groups_and_others_add_up(
     writer: Writer, door: Door, written: list[Counted], by: str, sizes: tuple[int, int]
 ) -> None:
-    """The groups that sent most, each as its own route tells it; with the others they are the totals."""
+    """The groups that sent most, each as its own route says; with the others they are the totals."""
     limit, days = sizes
     own = anew(writer, written)
     body = ask(
@@ -138,7 +138,7 @@ def test_mails_without_a_group_are_among_the_others(writer: Writer, door: Door) 
 
 
 def test_too_many_groups_are_refused(writer: Writer, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A query that would hold up Redis is told to ask for less; the same range without groups is fine."""
+    """A query that would hold up Redis is refused; the same range without groups is fine."""
     writer.write([Counted(HOUR, "sent", sequence=f"s{number}") for number in range(5)])
     assert len(ask(door, group_by="sequence")["groups"]) == 5
     monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 5)
@@ -279,12 +279,12 @@ def test_csv_has_the_rows_of_the_body(writer: Writer, door: Door) -> None:
         [Counted(HOUR, "sent", 4, sequence=name), Counted(HOUR, "delivered", 1), Counted(HOUR, "sent")]
     )
     query = urlencode({**SPAN, "include": "rates,status"})
-    told = rows(door, f"/api/metrics?{query}")
-    for row, point in zip(told, ask(door, include="rates,status")["timeseries"], strict=True):
+    as_csv = rows(door, f"/api/metrics?{query}")
+    for row, point in zip(as_csv, ask(door, include="rates,status")["timeseries"], strict=True):
         flat = {**point, **{f"{rate}_rate": value for rate, value in point.pop("rates").items()}}
         del flat["rates"]
         assert row == {key: "" if value is None else str(value) for key, value in flat.items()}
-    assert list(told[0])[:7] == ["timestamp", *model.FIELDS]
+    assert list(as_csv[0])[:7] == ["timestamp", *model.FIELDS]
     grouped = rows(door, f"/api/metrics?group_by=sequence&{urlencode(SPAN)}")
     assert [(row["row"], row["id"], row["sent"]) for row in grouped] == [
         ("group", name, "4"),

@@ -25,7 +25,7 @@ def ready(door: Door) -> float:
 
 
 @pytest.mark.usefixtures("_always_looks")
-def test_the_least_of_all_lanes_is_told_for_each_partition(writer: Writer, door: Door) -> None:
+def test_the_least_of_all_lanes_is_reported_for_each_partition(writer: Writer, door: Door) -> None:
     """Without a request and without a tenant; a partition that one lane does not know has no time yet."""
     assert through(door) == {}
     lanes = [redis_keys.lane_key("g1", number) for number in range(writer.generation.lanes)]
@@ -66,7 +66,7 @@ def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) ->
 
 
 @pytest.mark.programs
-def test_a_redis_that_never_was_there_is_told(open_door: OpenDoor) -> None:
+def test_a_redis_that_never_was_there_is_reported(open_door: OpenDoor) -> None:
     """A scrape is answered, and says that nothing can be read."""
     away = open_door("redis://127.0.0.1:1/0")
     assert (ready(away), through(away)) == (0, {})

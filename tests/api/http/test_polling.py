@@ -48,8 +48,8 @@ def test_a_tag_changes_with_a_number_a_point_or_a_status(writer: Writer, door: D
     writer.client.hset(writer.lane(), "c0", NOW_MS)
 
     def tags(path: str) -> tuple[str, str]:
-        plain, told = get(door, path), get(door, f"{path}&include=status")
-        return plain.headers["etag"], told.headers["etag"]
+        plain, with_status = get(door, path), get(door, f"{path}&include=status")
+        return plain.headers["etag"], with_status.headers["etag"]
 
     before = tags(PAST)
     assert tags(PAST) == before
@@ -84,7 +84,7 @@ def test_the_past_keeps_longer_than_what_still_grows(writer: Writer, door: Door)
 
 
 def test_a_key_has_an_allowance_of_its_own(writer: Writer, open_door: OpenDoor, redis_db: str) -> None:
-    """The one request too many is told when to come again; other keys of the tenant are not held up."""
+    """The one request too many learns when to come again; other keys of the tenant are not held up."""
     assert writer.generation.name == "g1"
     door = open_door(redis_db, rate_limit="3/hour")
     mine, second = door.keys.texts["acme"], door.keys.add("acme")

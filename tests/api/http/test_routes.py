@@ -5,6 +5,7 @@ Long because every route is asked the same things, in one order.
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -281,8 +282,16 @@ def test_every_reason_to_refuse_a_key_looks_the_same(writer: Writer, door: Door)
     assert bodies == {response.text.replace(response.headers["x-request-id"], "")}
 
 
-def test_order_of_judgement(writer: Writer, door: Door) -> None:
-    """503, then 401, then 400, then 404: each is told before the next, on the same request."""
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_a_scheme_is_known_however_it_is_written(writer: Writer, door: Door, scheme: str) -> None:
+    """RFC 9110, section 11.1; spaces before the key are none of it."""
+    assert writer.generation.name == "g1"
+    response = door.get("/api/metrics", Authorization=f"{scheme} {door.keys.texts['acme']}")
+    assert response.status_code == 200
+
+
+def test_the_order_of_the_checks(writer: Writer, door: Door) -> None:
+    """503, then 401, then 400, then 404: each is reported before the next, on the same request."""
     path = "/api/metrics/sequences/unknown?period=year"
     stranger = {"Authorization": "Bearer nobody"}
 
@@ -317,16 +326,21 @@ def test_other_paths_and_methods_are_problems_too(writer: Writer, door: Door) ->
         "/redoc",
     ):
         assert refused(door.send("GET", path), "NOT_FOUND"), path
-    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
-        response = door.send(method, "/api/metrics")
+    for method, path in product(
+        ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"),
+        ("/api/metrics", "/api/metrics/sequences", "/api/metrics/templates/a%2Fb"),
+    ):
+        response = door.send(method, path)
         assert refused(response, "METHOD_NOT_ALLOWED")
         assert response.headers["allow"] == "GET"
+        headers_only = door.send("HEAD", path)
+        assert (headers_only.status_code, headers_only.headers["allow"]) == (405, "GET")
 
 
 def test_a_defect_is_a_500_without_details(
     writer: Writer, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was not foreseen is told as INTERNAL, and the server gets the error to log it."""
+    """What was not foreseen is reported as INTERNAL, and the server gets the error to log it."""
     assert writer.generation.name == "g1"
     monkeypatch.setattr("api.http.service.metrics_body", lambda *_: 1 / 0)
     response = door.get("/api/metrics")
@@ -387,16 +401,16 @@ def test_openapi_names_the_scheme_the_errors_and_the_parameters(door: Door) -> N
     }
     assert set(paths["paths"]) == {path for path, _ in routes.values()}
     for name, (path, parameters) in routes.items():
-        told = paths["paths"][path]["get"]
-        assert told["operationId"] == name
-        assert tuple(parameter["name"] for parameter in told["parameters"]) == parameters
+        operation = paths["paths"][path]["get"]
+        assert operation["operationId"] == name
+        assert tuple(parameter["name"] for parameter in operation["parameters"]) == parameters
         statuses = {"200", "304", "400", "401", "429", "500", "503", "default"}
-        assert set(told["responses"]) == statuses | ({"404"} if "id" in parameters else set())
-        codes = told["responses"]["400"]["content"]["application/problem+json"]["schema"]["properties"][
+        assert set(operation["responses"]) == statuses | ({"404"} if "id" in parameters else set())
+        codes = operation["responses"]["400"]["content"]["application/problem+json"]["schema"]["properties"][
             "code"
         ]
         assert codes["enum"] == [error.code for error in ERRORS if error.status == 400]
-        assert told["security"] == [{"HTTPBearer": []}]
+        assert operation["security"] == [{"HTTPBearer": []}]
     assert json.dumps(paths).count("HTTPValidationError") == 0
 
 

@@ -54,14 +54,14 @@ def test_a_program_that_is_not_the_api_is_not_believed(body: bytes, monkeypatch:
         await_applied(port, 3)
 
 
-@pytest.mark.parametrize(("told", "words"), [(b"3", "up to offset 3"), (b"null", "not read api-keys yet")])
-def test_an_api_that_does_not_get_there_is_told(
-    told: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("offset", "words"), [(b"3", "up to offset 3"), (b"null", "not read api-keys yet")])
+def test_an_api_that_does_not_get_there_is_reported(
+    offset: bytes, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Offset 3 as the next one means that the record at 3 is not applied."""
     monkeypatch.setattr(commands, "API_TIMEOUT_S", 0.3)
     with (
-        something_listens(lambda: b'{"api_keys_offset": %b}' % told) as port,
+        something_listens(lambda: b'{"api_keys_offset": %b}' % offset) as port,
         pytest.raises(NotAppliedError, match=words),
     ):
         await_applied(port, 3)

@@ -1,4 +1,4 @@
-"""A Kafka that cannot be reached: why is told, in the log with the words of Kafka, in `/readyz` without."""
+"""A Kafka that cannot be reached: why is said, in the log with the words of Kafka, in `/readyz` without."""
 
 import json
 from collections.abc import Iterator

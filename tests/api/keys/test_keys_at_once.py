@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from api.keys.keys import ENTROPY_BYTES, new_key
+from api.keys.form import ENTROPY_BYTES, new_key
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests.api.held import WRITES
-from tests.api.keys.test_keys import ODD
+from tests.api.keys.test_table import ODD
 from tests.api.site import ROOT, Site, until
 from tests.api.writer import Writer
 from tests.services import LIMIT_S, create_topics, kafka_server
@@ -145,7 +145,7 @@ def full_kafka() -> Iterator[str]:
 def test_very_many_keys_and_odd_records(
     full_kafka: str, tmp_path: Path, writer: Writer, redis_db: str
 ) -> None:
-    """All are listed, a line each; the API answers; what cannot be read is told and opens nothing."""
+    """All are listed, a line each; the API answers; what cannot be read is reported and opens nothing."""
     assert writer.generation.name == "g1"
     site = Site(tmp_path, KAFKA_BOOTSTRAP_SERVERS=full_kafka, REDIS_URL=redis_db)
     listed = site.keys("list")

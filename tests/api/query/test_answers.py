@@ -45,15 +45,15 @@ def test_plain_points_equal_those_with_more(
     counted = {(FIRST + hour * model.HOUR, field): count for (hour, field), count in offsets.items()}
     for more in ({}, {"compare": "previous"}, {"timezone": "UTC"}):
         plain = answer(period, first, last, counted, **more)
-        told = answer(period, first, last, counted, include="status", **more)
-        assert all(point.pop("status") for point in told["timeseries"])
-        assert plain == told
+        with_status = answer(period, first, last, counted, include="status", **more)
+        assert all(point.pop("status") for point in with_status["timeseries"])
+        assert plain == with_status
         assert plain["timeseries"] == model.answer(period, first, last, counted)
         for field in FIELDS:
             assert plain["totals"][field] == sum(point[field] for point in plain["timeseries"])
 
 
-def test_the_same_day_with_other_counts_is_told_anew() -> None:
+def test_the_same_day_with_other_counts_is_written_anew() -> None:
     """What is kept goes with the counts: a late fact in a past hour is in the next answer."""
     last = FIRST + timedelta(hours=23)
     before = answer("hour", FIRST, last, {(FIRST, "sent"): 1})

@@ -165,8 +165,8 @@ def test_a_time_without_an_offset_is_read_there(text: str, utc: str) -> None:
         ("UTC", "0001-01-01", "0800-01-01", True),
     ],
 )
-def test_a_zone_is_judged_in_the_asked_range(zone: str, first: str, last: str, is_supported: bool) -> None:
-    """The same zone may be told in one range and not in another."""
+def test_a_zone_is_checked_in_the_asked_range(zone: str, first: str, last: str, is_supported: bool) -> None:
+    """The same zone may have whole days in one range and not in another."""
     if is_supported:
         assert parse_range("month", first, last, NOW_MS, zone_of(zone)).starts
         return
@@ -210,12 +210,12 @@ def test_the_default_range_is_whole_days_of_the_zone() -> None:
 def test_names_that_are_no_zone(writer: Writer, door: Door, name: str) -> None:
     assert writer.generation.name == "g1"
     response = door.client.build_request("GET", "/api/metrics", params={"timezone": name})
-    told = door.get(str(response.url)).json()
-    assert (told["code"], told["parameter"]) == ("INVALID_TIMEZONE", "timezone")
+    refusal = door.get(str(response.url)).json()
+    assert (refusal["code"], refusal["parameter"]) == ("INVALID_TIMEZONE", "timezone")
 
 
 def test_a_zone_over_http(writer: Writer, door: Door) -> None:
-    """The answer's instants are UTC, the zone is told as it was given, and UTC is the same as none."""
+    """The answer's instants are UTC, the zone stands as it was given, and UTC is the same as none."""
     assert writer.generation.name == "g1"
     span = "from=2025-10-25&to=2025-10-27"
     body = door.get(f"/api/metrics?timezone=Europe/Berlin&{span}").json()

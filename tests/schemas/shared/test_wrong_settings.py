@@ -17,7 +17,7 @@ import redis
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from aggregator.counters import connection
-from api.counters import reader
+from api.counters.connection import connect
 from deploy.valkey import Valkey
 from schemas.shared.settings import RedisSettings
 from schemas.shared.startup import wrong_settings_in_a_line
@@ -115,7 +115,7 @@ def test_an_encoded_password_opens_redis(valkey_factory: Callable[[], Valkey]) -
         assert client.ping()
 
     async def asked() -> bool:
-        client = reader.connect(settings)
+        client = connect(settings)
         try:
             return bool(await client.ping())
         finally:

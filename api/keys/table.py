@@ -1,99 +1,24 @@
-"""API keys: how one is written and who may use it. Pure; the table is fed by `api.keys.topic`.
-
-A key is one word to copy: `sesm_`, then in base 62 an id (11 characters, public), a secret (43) and the
-CRC-32 of all before it (6), so that a cut or mistyped key is told apart without a look-up and scanners
-can find leaked ones. Only its SHA-256 is ever stored: the secret has 256 bits, no slow hash is needed.
+"""The table of all API keys: who may use one. Pure; it is fed by `api.keys.follower`.
 
 A presented key is looked up by its public id and compared by digest in constant time. All reasons to
 refuse one are the same to the caller.
 
-What befell a key is put together here from the records that `schemas.keys` tells of. Law: a key that was
+What befell a key is put together here from the records that `schemas.keys` describes. Law: a key that was
 revoked stays revoked, whatever comes before or after; a record that cannot be read opens nothing.
 """
 
-import hashlib
 import hmac
-import string
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
-from zlib import crc32
 
 import msgspec
 
-from schemas.keys import LAST_USED_SUFFIX, REVOKED_SUFFIX, ApiKeyRecord, Follows, LastUsed, Revoked
-
-PREFIX: Final = "sesm_"
-DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
-ID_BYTES, ID_LENGTH = 8, 11
-SECRET_BYTES, SECRET_LENGTH = 32, 43
-CHECK_LENGTH: Final = 6
-ENTROPY_BYTES: Final = ID_BYTES + SECRET_BYTES
-KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + SECRET_LENGTH + CHECK_LENGTH
+from api.keys.form import digest, key_id
+from schemas.keys import LAST_USED_SUFFIX, REVOKED_SUFFIX, ApiKeyRecord, LastUsed, Revoked
 
 LONG_AGO_MS: Final = 0
 """When a key was revoked of which only that is known."""
 
-_Told = TypeVar("_Told", ApiKeyRecord, Revoked, LastUsed)
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key at the only moment when its text is known."""
-
-    id: str
-    text: str = field(repr=False)
-
-    def record(
-        self,
-        tenant: str,
-        now_ms: int,
-        *,
-        name: str = "",
-        expires_ms: int | None = None,
-        follows: Follows | None = None,
-    ) -> ApiKeyRecord:
-        """What is stored of the key."""
-        return ApiKeyRecord(
-            id=self.id,
-            tenant=tenant,
-            sha256=digest(self.text),
-            created_ms=now_ms,
-            name=name,
-            expires_ms=expires_ms,
-            follows=follows,
-        )
-
-
-def _base62(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, len(DIGITS))
-        digits.append(DIGITS[digit])
-    return "".join(reversed(digits))
-
-
-def _checksum(body: str) -> str:
-    return _base62(crc32(body.encode()), CHECK_LENGTH)
-
-
-def digest(text: str) -> str:
-    """The hexadecimal SHA-256 of a key."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def new_key(entropy: bytes) -> NewKey:
-    """A key from `ENTROPY_BYTES` random bytes."""
-    key_id = _base62(int.from_bytes(entropy[:ID_BYTES]), ID_LENGTH)
-    body = PREFIX + key_id + _base62(int.from_bytes(entropy[ID_BYTES:]), SECRET_LENGTH)
-    return NewKey(key_id, body + _checksum(body))
-
-
-def key_id(text: str) -> str | None:
-    """The public id in a presented key; None where the text is no key."""
-    body = text[:-CHECK_LENGTH]
-    if len(text) != KEY_LENGTH or not text.startswith(PREFIX) or text[-CHECK_LENGTH:] != _checksum(body):
-        return None
-    return body[len(PREFIX) : len(PREFIX) + ID_LENGTH]
+_Value = TypeVar("_Value", ApiKeyRecord, Revoked, LastUsed)
 
 
 def is_live(record: ApiKeyRecord, now_ms: int) -> bool:
@@ -102,9 +27,9 @@ def is_live(record: ApiKeyRecord, now_ms: int) -> bool:
 
 
 class KeyTable:
-    """All keys, as the topic told of them so far.
+    """All keys, by the records of the topic so far.
 
-    One thread may apply while others ask. What is asked for is a key's record as it stands: with its
+    One thread may apply while others read. What they read is a key's record as it stands: with its
     revocation, and its end and its successor where it was rotated.
     """
 
@@ -137,7 +62,7 @@ class KeyTable:
         if record is None or record.id != key_id:
             self._records.pop(key_id, None)
             return value is None
-        # The reasons to refuse a key come before the key: others may ask meanwhile.
+        # The reasons to refuse a key come before the key: others may read meanwhile.
         if record.revoked_ms is not None:
             self._revoke(key_id, record.revoked_ms)
         if record.follows is not None:
@@ -171,11 +96,11 @@ class KeyTable:
         return record if is_live(record, now_ms) else None
 
     def last_used_ms(self, key_id: str) -> int | None:
-        """About when a key was last used, as far as the topic told."""
+        """About when a key was last used, in ms since 1970; None where the topic has no use of it."""
         return self._used_ms.get(key_id)
 
     def get(self, key_id: str) -> ApiKeyRecord | None:
-        """The record of an id."""
+        """The record of an id; None where there is none."""
         record = self._records.get(key_id)
         return None if record is None else self._as_it_stands(record)
 
@@ -202,7 +127,7 @@ class KeyTable:
         )
 
 
-def _decoded(value: bytes | None, kind: type[_Told]) -> _Told | None:
+def _decoded(value: bytes | None, kind: type[_Value]) -> _Value | None:
     """The value of a record; None where it is none of that kind."""
     try:
         return None if value is None else msgspec.json.decode(value, type=kind)
