@@ -24,6 +24,7 @@ FIRST: Final = (
 """What takes longest comes first, so that no process has a long file left when the others are done."""
 
 
+@pytest.hookimpl(optionalhook=True)  # a run may go without the plugin that asks
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than processors, as most tests wait for others; one where the servers are given.
 
