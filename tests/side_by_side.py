@@ -25,13 +25,16 @@ FIRST: Final = (
 
 
 @pytest.hookimpl(optionalhook=True)  # a run may go without the plugin that asks
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than processors, as most tests wait for others; one where the servers are given.
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than processors, as most tests wait for others; unit tests wait for nobody.
 
-    Tests in one Redis empty databases that others may use.
+    None beside this one where the servers are given: tests in one Redis empty databases that others may use.
     """
+    processors = len(os.sched_getaffinity(0))
+    if config.getoption("markexpr") == "unit":
+        return processors
     given = (services.source_of(KAFKA_VARIABLE), services.source_of(REDIS_VARIABLE))
-    return 0 if any(each.kind == "environment" for each in given) else len(os.sched_getaffinity(0)) + 1
+    return 0 if any(each.kind == "environment" for each in given) else processors + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
