@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from deploy.kafka_jars import KAFKA
 from tests import services
 from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
 
@@ -35,6 +36,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         return processors
     given = (services.source_of(KAFKA_VARIABLE), services.source_of(REDIS_VARIABLE))
     return 0 if any(each.kind == "environment" for each in given) else processors + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Fetch Kafka's jars before any process asks for them, so that no two fetch into one cache of Maven's."""
+    if config.getoption("markexpr") != "unit":
+        KAFKA.fetch()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
