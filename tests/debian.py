@@ -1,12 +1,18 @@
 """Programs that the tests need and Debian has: found, or installed where we may (root, as in CI)."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Final, NoReturn
 
 import pytest
+
+LOCK: Final = Path(tempfile.gettempdir()) / "ses-metrics-apt.lock"
+"""Held while a package is installed: apt itself does not wait for another one."""
 
 
 def installed(names: Sequence[str], *install: str) -> str | None:
@@ -18,6 +24,12 @@ def installed(names: Sequence[str], *install: str) -> str | None:
     found = next(filter(None, map(shutil.which, names)), None)
     if found is not None or os.geteuid() != 0 or not shutil.which("apt-get"):
         return found
+    with LOCK.open("w") as lock:  # two test processes may lack something at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return next(filter(None, map(shutil.which, names)), None) or _install(names[0], install)
+
+
+def _install(name: str, install: Sequence[str]) -> str | None:
     for command in (
         ("apt-get", "update", "-qq"),
         ("apt-get", "install", "-y", "-qq", *install),
@@ -31,7 +43,7 @@ def installed(names: Sequence[str], *install: str) -> str | None:
         )
         if done.returncode:
             pytest.fail(f"`{' '.join(command)}` failed: {done.stderr[-2000:]}")
-    return shutil.which(names[0])
+    return shutil.which(name)
 
 
 def skip_but_not_in_ci(words: str) -> NoReturn:

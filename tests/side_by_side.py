@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from deploy.kafka_jars import KAFKA
 from tests import services
 from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
 
@@ -24,13 +25,24 @@ FIRST: Final = (
 """What takes longest comes first, so that no process has a long file left when the others are done."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than processors, as most tests wait for others; one where the servers are given.
+@pytest.hookimpl(optionalhook=True)  # a run may go without the plugin that asks
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than processors, as most tests wait for others; unit tests wait for nobody.
 
-    Tests in one Redis empty databases that others may use.
+    None beside this one where the servers are given: tests in one Redis empty databases that others may use.
     """
+    processors = len(os.sched_getaffinity(0))
+    if config.getoption("markexpr") == "unit":
+        return processors
     given = (services.source_of(KAFKA_VARIABLE), services.source_of(REDIS_VARIABLE))
-    return 0 if any(each.kind == "environment" for each in given) else len(os.sched_getaffinity(0)) + 1
+    return 0 if any(each.kind == "environment" for each in given) else processors + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Fetch Kafka's jars before any process asks for them, so that no two fetch into one cache of Maven's."""
+    if config.getoption("markexpr") != "unit":
+        KAFKA.fetch()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

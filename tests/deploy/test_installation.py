@@ -11,6 +11,7 @@ from deploy.kafka_jars import KAFKA
 from deploy.processes import StackError
 
 
+@pytest.mark.programs
 def test_the_cached_jars_are_the_listed_ones() -> None:
     KAFKA.fetch()
     jars = list(KAFKA.directory.iterdir())
@@ -18,6 +19,7 @@ def test_the_cached_jars_are_the_listed_ones() -> None:
     KAFKA.check(jars)
 
 
+@pytest.mark.programs
 def test_a_damaged_jar_is_named_and_leaves_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     KAFKA.fetch()
     copies = tmp_path / "repository" / "some" / "group"

@@ -76,7 +76,7 @@ def test_every_record_has_the_outcome_that_the_law_states(record: Record, rules:
     read(record.value, record.timestamp, rules)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(records(), st.sampled_from(RULES))
 def test_reading_remembers_nothing(record: Record, rules: Rules) -> None:
     """A record states the same to a new decoder as to one that has read much."""
@@ -536,7 +536,7 @@ def test_a_list_of_more_than_a_thousand_elements_is_too_large(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", sorted(LISTS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(["x", "X", " x", "", "x\x00", "é", "e\u0301"]), st.text()), min_size=1)
 )

@@ -118,7 +118,7 @@ def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Fact
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(facts(), max_size=12), st.randoms(use_true_random=False))
 def test_neither_order_nor_duplicates_change_what_a_call_says(events: list[Facts], random: Any) -> None:
     """Shuffled and told twice, the same facts are counted and the same number of them."""

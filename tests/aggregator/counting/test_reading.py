@@ -14,6 +14,7 @@ from aggregator.counting.reading import FLOOD_WINDOW, WEIGHT_A_READING, FloodWat
 from aggregator.counting.rules import Rules
 from schemas.redis_keys import lane_of
 from tests.aggregator.law import stated
+from tests.examples import examples
 from tests.strategies import Record as Drawn
 from tests.strategies import records
 
@@ -32,7 +33,7 @@ def batches(draw: st.DrawFn) -> list[Drawn]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(batches(), st.sampled_from([1, 2, 16]))
 def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Drawn], lanes: int) -> None:
     """The counts add up; each record is an event of its tenant's lane, a dead letter, or passed over."""
@@ -69,7 +70,7 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Drawn], lan
     assert not events.keys() & {offset for offset, _ in dead_letters}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(batches(), st.data())
 def test_how_records_are_batched_does_not_matter(batch: list[Drawn], data: st.DataObject) -> None:
     """Two batches say together what one says."""
@@ -153,7 +154,7 @@ runs = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(runs, st.lists(st.sampled_from([0, 1, 100, 499, 500, 999, 1000, 1500, 3000]), max_size=8))
 def test_a_flood_is_more_than_half_of_the_last_thousand(
     stretches: list[tuple[int, bool]], sizes: list[int]
