@@ -18,7 +18,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.apply import apply_moves
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counters.throttle import THROTTLED, Caller, Pace
-from aggregator.counting.checkpoints import Backlog, Events, Partition, Span
+from aggregator.counting.checkpoints import Backlog, Events, Move, Partition, Span
 from aggregator.counting.facts import Reader
 from aggregator.counting.pack import pack
 from aggregator.counting.reading import DeadLetter, read_batch
@@ -251,7 +251,7 @@ class Tail:
             if events:
                 backlog.add(lane, Span(number, checkpoint, end, events))
             self._caller.count(backlog)
-            move = LaneCall(lane, pack([(number, end if events else checkpoint, end, -1)])[0])
+            move = LaneCall(lane, pack([Move(number, end if events else checkpoint, end)])[0])
             apply_moves(self._store, self._generation, [move])
             self.checkpoints[lane][number] = end
 
@@ -269,5 +269,7 @@ class Tail:
         counted here. Raises: as `count_to`.
         """
         checkpoints = self.checkpoints[lane]
-        moves = [(number, checkpoints[number], checkpoints[number], ms) for number, ms in through_ms.items()]
+        moves = [
+            Move(number, checkpoints[number], checkpoints[number], ms) for number, ms in through_ms.items()
+        ]
         apply_moves(self._store, self._generation, [LaneCall(lane, pack(moves)[0])])

@@ -57,8 +57,8 @@ MUTATIONS = (
             ),
             Edit(
                 "aggregator/counting/checkpoints.py",
-                "        self._prev[lane] = end\n        return self.partition",
-                "        return self.partition",
+                "        self._prev[lane] = end\n        return Move",
+                "        return Move",
             ),
             Edit(
                 "aggregator/worker/worker.py",

