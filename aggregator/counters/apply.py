@@ -36,6 +36,12 @@ class Applied:
     repeated: int = 0
     refolds: int = 0
 
+    def add(self, more: "Applied") -> None:
+        """Take in what became of other calls of it."""
+        self.new += more.new
+        self.repeated += more.repeated
+        self.refolds += more.refolds
+
 
 def packed(call: Call) -> Packed:
     """Fold a call into the argument of the script."""
