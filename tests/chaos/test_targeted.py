@@ -227,7 +227,7 @@ def test_the_answer_of_an_applied_call_is_lost(arena: Arena) -> None:
         arena.place.send(sends("alder", range(number * 50, number * 50 + 50)))
         assert moment.wait(LIMIT_S)
         arena.check()
-    assert worker.metric("aggregator_begins_total", why="error") >= 3
+    assert worker.metric("aggregator_resyncs_total", why="error") >= 3
 
 
 # Order and duplicates
@@ -258,7 +258,7 @@ def test_redis_out_of_memory(arena: Arena) -> None:
     before = arena.place.checkpoints()
     arena.redis.config_set("maxmemory", 1)
     sends_of_all(arena, 60)
-    wait_until(lambda: worker.metric("aggregator_begins_total", why="error") >= 2, "it tries again", LIMIT_S)
+    wait_until(lambda: worker.metric("aggregator_resyncs_total", why="error") >= 2, "it tries again", LIMIT_S)
     assert arena.place.checkpoints() == before
     arena.redis.config_set("maxmemory", 0)
     arena.check()
