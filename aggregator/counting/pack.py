@@ -23,6 +23,7 @@ from typing import Final
 import msgpack
 import msgspec
 
+from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from schemas.instants import HOURS
 from schemas.kinds import HORIZON_MS, KINDS
@@ -183,12 +184,10 @@ class _Tenant:
         ]
 
 
-def pack(
-    moves: Sequence[tuple[int, int, int, int]], facts: Iterable[Facts] | None = None
-) -> tuple[bytes, int]:
+def pack(moves: Sequence[Move], facts: Iterable[Facts] | None = None) -> tuple[bytes, int]:
     """The third argument of `apply.lua` for one lane.
 
-    moves: (partition, prev, end, complete-through in ms or -1) of each checkpoint to move.
+    moves: of each checkpoint to move.
     facts: of events whose tenants live in the lane, with exactly one move; none to move checkpoints only.
     Returns: the packed argument, and how many different facts it holds.
     """

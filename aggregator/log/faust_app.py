@@ -4,7 +4,7 @@ No tables, no changelogs, no commits of Faust's own: what is counted stands in R
 """
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import faust
 from faust.auth import Credentials
@@ -12,21 +12,24 @@ from faust.tables.manager import TableManager
 from yarl import URL
 
 from aggregator.config import AggregatorSettings
-from aggregator.log.faust_transport import Batch, Counting, Transport
+from aggregator.log.faust_transport import Consumer, Transport
+from aggregator.log.source import Source, Subscriber
 from schemas.topics import EVENT_MAX_BYTES
 
 
-class Taking(Counting, Protocol):
-    """What the app asks of the worker."""
-
-    async def take(self, batch: Batch) -> None:
-        """Count a batch; returns when the next one may come."""
-
-
 class App(faust.App):
-    """A Faust app that knows the worker it delivers to."""
+    """A Faust app that knows what it delivers, and to whom."""
 
-    counting: Counting
+    events_topic: str
+    subscriber: Subscriber
+
+    @property
+    def source(self) -> Source:
+        """What delivers. Made by Faust with the first question."""
+        consumer = self.consumer
+        if not isinstance(consumer, Consumer):
+            raise TypeError("Faust made another consumer than our transport's")
+        return consumer
 
 
 class _Values(faust.Schema):  # type: ignore[type-arg]  # faust's generic takes no parameters at run time
@@ -47,8 +50,8 @@ class _NoTables(TableManager):
         await self.recovery.start()
 
 
-def make_app(settings: AggregatorSettings, worker: Taking, directory: Path) -> App:
-    """A Faust app that hands batches to a worker.
+def make_app(settings: AggregatorSettings, subscriber: Subscriber, directory: Path) -> App:
+    """A Faust app that delivers batches to a subscriber.
 
     settings: where Kafka is, the topic and the group. directory: where Faust may make its folders.
     """
@@ -74,14 +77,15 @@ def make_app(settings: AggregatorSettings, worker: Taking, directory: Path) -> A
         broker_heartbeat_interval=1.0,
         broker_commit_interval=60.0,
     )
-    app.counting = worker
+    app.events_topic = settings.events_topic
+    app.subscriber = subscriber
     app.transport = Transport(brokers, app)
     events = app.topic(settings.events_topic, schema=_Values(), acks=False, internal=True)
 
     @app.agent(events)
     async def count(batches: Any) -> None:
         async for batch in batches:
-            await worker.take(batch)
+            await subscriber.take(batch)
 
     return app
 

@@ -4,9 +4,9 @@ Faust spends some 80 microseconds on each message before an agent sees it. This 
 message a fetch and partition, whose value is a `Batch` of records, and keeps the rest of Faust: app,
 agents, rebalancing. Three more things differ from Faust's own driver:
 
-- Where to begin is asked of the worker (`Counting`), never of Kafka's committed offsets. Faust's own seek is
+- Where to begin is the worker's word (`Source.rewind`), never Kafka's committed offsets. Faust's own seek is
   only the sign that a resync is due.
-- A batch holds Kafka's record batches as they were fetched (`record_batches`), not a list of records.
+- A batch holds Kafka's record batches as they were fetched (`packed_fetch`), not a list of records.
 - Batches can vanish between aiokafka and the agent (a fetch in the air while the flow is suspended). The
   driver knows which offset comes next, and the agent checks that a batch begins where it stands.
 
@@ -15,8 +15,7 @@ It leans on private names of Faust and aiokafka, so both are pinned and the name
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -24,9 +23,9 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from aggregator import metrics
 from aggregator.errors import KafkaUnavailableError
 from aggregator.log.packed_fetch import RecordBatch, keep_fetches_packed
+from aggregator.log.source import Batch, LogRange, Subscriber
 
 log = structlog.get_logger(__name__)
 
@@ -41,37 +40,6 @@ FETCH_MAX_WAIT_MS: Final = 200
 """Faust's driver asks for 1500; a seek waits behind a fetch on the same connection."""
 
 _ASK_TIMEOUT_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some of what one fetch brought of one partition.
-
-    packed: in the order of offsets, to be unpacked once. after: where the driver stood before.
-    next: the offset after it. last_ms: the latest time of a record, in ms since 1970.
-    epoch: the resync that it was fetched under.
-    """
-
-    partition: int
-    packed: list[RecordBatch]
-    after: int
-    next: int
-    last_ms: int
-    epoch: int
-
-    def __len__(self) -> int:
-        """How many offsets it holds."""
-        return self.next - self.after
-
-
-class Counting(Protocol):
-    """What the driver asks of the worker."""
-
-    def resync_is_due(self, why: metrics.Why, detail: str = "") -> None:
-        """Something was lost or changed: begin at the checkpoints. Does not block."""
-
-    def forget(self) -> None:
-        """Partitions are taken away: drop what is in flight. Does not block."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -96,11 +64,12 @@ class _NoOffsets(dict[TP, int | None]):
 
 
 class Consumer(driver.Consumer):
-    """Delivers batches; begins where it is told to."""
+    """A `Source`: delivers batches; begins where it is told to."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.counting: Counting = self.app.counting  # type: ignore[attr-defined]  # aggregator.log.faust_app.App
+        self._subscriber: Subscriber = self.app.subscriber  # type: ignore[attr-defined]  # faust_app.App
+        self._topic: str = self.app.events_topic  # type: ignore[attr-defined]
         self._read_offset = _NoOffsets()
         self._expect: dict[TP, int] = {}
         self._hole: dict[TP, tuple[int, int]] = {}
@@ -116,19 +85,19 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Faust calls it after every rebalance: the resync is due."""
         self.drop()
-        self.counting.resync_is_due("assigned")
+        self._subscriber.resync_is_due("assigned")
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Faust calls it when a rebalance starts."""
         self.drop()
-        self.counting.forget()
+        self._subscriber.forget()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Faust calls it when a rebalance ends; without partitions it asks for no seek."""
         await super().on_partitions_assigned(assigned, generation_id)
         if not assigned:
-            self.counting.resync_is_due("assigned")
+            self._subscriber.resync_is_due("assigned")
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 Faust's
         """Fetch; yields one message for each partition that has records."""
@@ -168,32 +137,39 @@ class Consumer(driver.Consumer):
         """The resync that batches are fetched under now."""
         return self._epoch
 
-    async def rewind(self, positions: Mapping[TP, int]) -> None:
+    def assigned(self) -> frozenset[int]:
+        """The partitions of the events topic that are this worker's."""
+        return frozenset(tp.partition for tp in self.assignment() if tp.topic == self._topic)
+
+    async def rewind(self, positions: Mapping[int, int]) -> None:
         """Deliver from these offsets on.
 
         positions: of every assigned partition.
         Raises: KafkaUnavailableError.
         """
         epoch = self._epoch
-        await self._ask(self._seek_all, dict(positions))
+        offsets = {TP(self._topic, number): at for number, at in positions.items()}
+        await self._ask(self._seek_all, offsets)
         if epoch == self._epoch:
-            self._expect = dict(positions)
+            self._expect = offsets
             self._hole.clear()
             self._changed.set()
 
-    async def log_ranges(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
-        """The first offset and the end of each partition's log, asked at the broker.
+    async def log_ranges(self, partitions: Iterable[int]) -> dict[int, LogRange]:
+        """What each partition's log holds, asked at the broker.
 
         Raises: KafkaUnavailableError.
         """
-        return dict(await self._ask(self._ranges, list(tps)))
+        return dict(await self._ask(self._ranges, [TP(self._topic, number) for number in partitions]))
 
-    async def commit_hint(self, positions: Mapping[TP, int]) -> None:
+    async def commit_hint(self, positions: Mapping[int, int]) -> None:
         """Tell Kafka how far we are, for tools that show lag. Nothing of ours reads it to begin.
 
         Raises: KafkaUnavailableError.
         """
-        offsets = {TopicPartition(*tp): OffsetAndMetadata(at, "") for tp, at in positions.items()}
+        offsets = {
+            TopicPartition(self._topic, number): OffsetAndMetadata(at, "") for number, at in positions.items()
+        }
         await self._ask(self._commit_all, offsets)
 
     # In aiokafka's thread
@@ -203,10 +179,10 @@ class Consumer(driver.Consumer):
         for tp, offset in positions.items():
             consumer.seek(tp, offset)
 
-    async def _ranges(self, tps: list[TP]) -> dict[TP, tuple[int, int]]:
+    async def _ranges(self, tps: list[TP]) -> dict[int, LogRange]:
         consumer = self._thread._ensure_consumer()
         starts, ends = await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps))
-        return {tp: (starts[tp], ends[tp]) for tp in tps}
+        return {tp.partition: LogRange(starts[tp], ends[tp]) for tp in tps}
 
     async def _commit_all(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
         await self._thread._ensure_consumer().commit(offsets)
@@ -238,9 +214,9 @@ class Consumer(driver.Consumer):
             return []
         if first > want:
             # Twice the same: no fetch was lost. Compaction leaves such holes, and retention.
-            ranges = await self._ranges_or_none(tp)
-            if ranges is None or ranges[0] > want:
-                self.counting.resync_is_due(
+            held = await self._range_or_none(tp.partition)
+            if held is None or held.start > want:
+                self._subscriber.resync_is_due(
                     "log", f"partition {tp.partition} has no records from {want} to {first}"
                 )
                 return []
@@ -262,13 +238,13 @@ class Consumer(driver.Consumer):
         try:
             await self._ask(self._seek_all, {tp: offset})
         except KafkaUnavailableError as error:
-            self.counting.resync_is_due("error", f"seek failed: {error}")
+            self._subscriber.resync_is_due("error", f"seek failed: {error}")
 
-    async def _ranges_or_none(self, tp: TP) -> tuple[int, int] | None:
+    async def _range_or_none(self, partition: int) -> LogRange | None:
         try:
-            return (await self.log_ranges([tp]))[tp]
+            return (await self.log_ranges([partition]))[partition]
         except KafkaUnavailableError as error:
-            log.warning("cannot ask for the log's range", partition=tp.partition, error=str(error))
+            log.warning("cannot ask for the log's range", partition=partition, error=str(error))
             return None
 
     def _message(self, tp: TP, batch: Batch) -> ConsumerMessage:

@@ -9,18 +9,18 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing
 from types import TracebackType
 from typing import Final, Self
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.apply import apply_moves
-from aggregator.counters.store import LaneCall, Store
+from aggregator.counters.apply import Applied
+from aggregator.counters.sink import Sink
+from aggregator.counters.store import Store
 from aggregator.counters.throttle import THROTTLED, Caller, Pace
-from aggregator.counting.checkpoints import Backlog, Events, Partition, Span
+from aggregator.counting.checkpoints import Backlog, Events, Move, Partition, Span
 from aggregator.counting.decode import Decoder
-from aggregator.counting.pack import pack
+from aggregator.counting.pending import Pending
 from aggregator.counting.reading import DeadLetter, read_batch
 from aggregator.errors import KafkaUnavailableError, RolledBackError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
@@ -39,16 +39,6 @@ IN_FLIGHT: Final = 2
 RESYNCS_MAX: Final = 10
 
 
-@dataclass(slots=True)
-class _Read:
-    """What is read and will be counted together."""
-
-    backlog: Backlog = field(default_factory=Backlog)
-    dead_letters: defaultdict[int, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
-    records: int = 0
-    weight: int = 0
-
-
 def count_until(
     settings: AggregatorSettings,
     generation: Generation,
@@ -64,7 +54,7 @@ def count_until(
     generation: to count into. stop: the offset to end at, for each partition to count.
     dead_lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is submitted.
-    pace, turn: as in `turns`.
+    pace, lock: as in `throttle.Caller`.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
     """
     for attempt in range(1, RESYNCS_MAX + 1):
@@ -95,29 +85,23 @@ def _count_once(
     pace: Pace,
     lock: AbstractContextManager[object],
 ) -> None:
-    store, reader, dead_letters = Store(settings), Decoder(settings.rules), DeadLetterWriter(settings)
-    caller = Caller(store, generation, pace, lock)
-
-    def apply(read: _Read) -> None:
-        for number, refused in read.dead_letters.items():
-            dead_letters.write(number, [each for each in refused if each.offset >= dead_lettered[number]])
-        caller.count(read.backlog)
-
+    reader, store = Decoder(settings.rules), Store(settings)
     store.open()
     checkpoints = store.checkpoints(generation)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
-    waiting: deque[Future[None]] = deque()
+    waiting: deque[Future[Applied]] = deque()
 
-    def submit(read: _Read) -> None:
-        waiting.append(thread.submit(apply, read))
+    def submit(pending: Pending) -> None:
+        waiting.append(sink.count(pending))
         if len(waiting) > IN_FLIGHT:
             waiting.popleft().result()
         for number, partition in partitions.items():
             progress(number, partition.position)
 
-    with BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+    with closing(store), BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+        sink = Sink(thread, Caller(store, generation, pace, lock), DeadLetterWriter(settings))
         start = {number: partition.position for number, partition in partitions.items()}
-        read = _Read()
+        pending = Pending()
         for number, rows in bulk.until(start, stop):
             unread = iter(rows)
             end: int | None = 0
@@ -125,21 +109,19 @@ def _count_once(
                 reading = read_batch(reader, generation.lanes, unread)
                 end = reading.end
                 position = rows[-1].offset + 1 if end is None else end
-                partitions[number].read(reading.by_lane, position, read.backlog)
-                read.dead_letters[number] += reading.dead_letters
-                read.records += reading.outcomes.total()
-                read.weight += reading.weight
-                if read.records >= AT_ONCE or read.weight >= WEIGHT_AT_ONCE:
-                    submit(read)
-                    read = _Read()
-        submit(read)
+                partitions[number].read(reading.by_lane, position, pending.backlog)
+                pending.add(number, reading, dead_lettered[number])
+                if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
+                    submit(pending)
+                    pending = Pending()
+        submit(pending)
+        for number, partition in partitions.items():
+            partition.read({}, max(partition.position, stop[number]), Backlog())
+        lanes = range(generation.lanes)
+        moved = sink.move({lane: [each.move(lane, -1) for each in partitions.values()] for lane in lanes})
         for job in waiting:
             job.result()
-    for number, partition in partitions.items():
-        partition.read({}, max(partition.position, stop[number]), Backlog())
-    moves = [[each.move(lane, -1) for each in partitions.values()] for lane in range(generation.lanes)]
-    apply_moves(store, generation, [LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
-    store.close()
+        moved.result()
 
 
 class Tail:
@@ -162,11 +144,13 @@ class Tail:
         self._reader = Decoder(settings.rules)
         self._store = Store(settings)
         self._store.open()
-        self._caller = Caller(self._store, generation, THROTTLED, None)
         stored = self._store.checkpoints(generation)
         self.checkpoints = [{number: lane.get(number, 0) for number in dead_lettered} for lane in stored]
         self._pending: defaultdict[tuple[int, int], Events] = defaultdict(list)
-        self._dead_letters = DeadLetterWriter(settings)
+        self._thread = ThreadPoolExecutor(1)
+        self._sink = Sink(
+            self._thread, Caller(self._store, generation, THROTTLED), DeadLetterWriter(settings)
+        )
         self._dead_lettered = dict(dead_lettered)
         self._refused: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._bulk = BulkReader(settings)
@@ -181,6 +165,7 @@ class Tail:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bulk.close()
+        self._thread.shutdown()
         self._store.close()
 
     def read_to(self, offsets: Mapping[int, int]) -> None:
@@ -227,9 +212,9 @@ class Tail:
 
     def count_all(self) -> None:
         """Count all that is read, in every lane, once its dead letters are written."""
-        for number, refused in self._refused.items():
-            self._dead_letters.write(number, refused)
-        self._refused.clear()
+        refused = Pending()
+        refused.dead_letters, self._refused = self._refused, refused.dead_letters
+        self._sink.count(refused).result()
         for lane in range(self._generation.lanes):
             self.count_to(lane, dict(self._bulk.positions))
 
@@ -247,12 +232,11 @@ class Tail:
             pending = self._pending[lane, number]
             events = [each for each in pending if each[0] < end]
             del pending[: len(events)]
-            backlog = Backlog()
             if events:
-                backlog.add(lane, Span(number, checkpoint, end, events))
-            self._caller.count(backlog)
-            move = LaneCall(lane, pack([(number, end if events else checkpoint, end, -1)])[0])
-            apply_moves(self._store, self._generation, [move])
+                counted = Pending()
+                counted.backlog.add(lane, Span(number, checkpoint, end, events))
+                self._sink.count(counted).result()
+            self._sink.move({lane: [Move(number, end if events else checkpoint, end)]}).result()
             self.checkpoints[lane][number] = end
 
     def _are_dead_lettered(self, offsets: Mapping[int, int]) -> None:
@@ -269,5 +253,7 @@ class Tail:
         counted here. Raises: as `count_to`.
         """
         checkpoints = self.checkpoints[lane]
-        moves = [(number, checkpoints[number], checkpoints[number], ms) for number, ms in through_ms.items()]
-        apply_moves(self._store, self._generation, [LaneCall(lane, pack(moves)[0])])
+        moves = [
+            Move(number, checkpoints[number], checkpoints[number], ms) for number, ms in through_ms.items()
+        ]
+        self._sink.move({lane: moves}).result()

@@ -60,7 +60,7 @@ def count_shares(
     for child in children:
         child.start()
     try:
-        # One that failed may have died with the turn in its hand: the others are not waited for.
+        # One that failed may have died with the lock in its hand: the others are not waited for.
         while any(child.is_alive() for child in children) and not any(child.exitcode for child in children):
             watch(sum(reached) - sum(start.values()))
             for child in children:

@@ -17,7 +17,6 @@ from typing import Any, Final
 import structlog
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.apply import Applier
 from aggregator.counters.generation import find_or_make_first
 from aggregator.counters.store import Store
 from aggregator.counting.decode import Decoder
@@ -25,10 +24,11 @@ from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
 from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.log.faust_app import App, make_app
-from aggregator.log.faust_transport import Consumer
 from aggregator.probes import serve
 from aggregator.worker.checking import Checker
-from aggregator.worker.worker import REMINDER_S, Worker
+from aggregator.worker.live import Live
+from aggregator.worker.readiness import REMINDER_S
+from aggregator.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -128,9 +128,8 @@ class Program:
     async def _count(self) -> int | None:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""
         worker = self._worker = Worker(
-            topic=self._settings.events_topic,
             reader=Decoder(self._rules),
-            applier=Applier(
+            live=Live(
                 rules=self._rules,
                 store=Store(self._settings),
                 dead_letters=DeadLetterWriter(self._settings),
@@ -148,10 +147,7 @@ class Program:
                 self._not_ready = "not in the consumer group"
 
     async def _run_app(self, app: App, worker: Worker) -> int | None:
-        consumer = app.consumer
-        if not isinstance(consumer, Consumer):
-            raise TypeError("Faust made another consumer than our transport's")
-        worker.bind(consumer)
+        worker.bind(app.source)
         tasks = [asyncio.ensure_future(worker.keep_synced()), asyncio.ensure_future(worker.keep_ticking())]
         started = asyncio.ensure_future(app.start())
         stopped = asyncio.ensure_future(app.wait_until_stopped())

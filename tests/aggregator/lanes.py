@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aggregator.counters.store import SCRIPT
+from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts
 from aggregator.counting.pack import pack
 from schemas.kinds import FIELDS
@@ -33,7 +34,7 @@ class Lane:
         self, moves: Sequence[tuple[int, int, int, int]], facts: Iterable[Facts] | None = None
     ) -> list[object]:
         """One call of the script; the answer as it comes."""
-        return self.send(pack(moves, facts)[0])
+        return self.send(pack([Move(*each) for each in moves], facts)[0])
 
     def send(self, argument: bytes) -> list[object]:
         """One call with a packed argument."""

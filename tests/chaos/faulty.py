@@ -23,8 +23,9 @@ import structlog
 from aggregator.config import AggregatorSettings
 from aggregator.counters.store import Store
 from aggregator.log.admin import Cluster
-from aggregator.log.faust_transport import Batch, Consumer, Transport
+from aggregator.log.faust_transport import Consumer, Transport
 from aggregator.log.packed_fetch import RecordBatch
+from aggregator.log.source import Batch
 from aggregator.worker import process
 from aggregator.worker.worker import Worker
 from schemas.shared import logs

@@ -57,16 +57,16 @@ MUTATIONS = (
             ),
             Edit(
                 "aggregator/counting/checkpoints.py",
-                "        self._prev[lane] = end\n        return self.partition",
-                "        return self.partition",
+                "        self._prev[lane] = end\n        return Move",
+                "        return Move",
             ),
             Edit(
-                "aggregator/worker/worker.py",
+                "aggregator/worker/assignment.py",
                 "            metrics.APPLY_SECONDS.observe",
                 "            for lane, spans in pending.backlog.spans.items():\n"
                 "                for number, span in spans.items():\n"
-                "                    answered = self._partitions.get(number)\n"
-                "                    if answered is not None and epoch == self._driver().epoch:\n"
+                "                    answered = self.partitions.get(number)\n"
+                "                    if answered is not None and not self.is_over:\n"
                 "                        answered._prev[lane] = max(answered._prev[lane], span.end)\n"
                 "            metrics.APPLY_SECONDS.observe",
             ),
@@ -79,18 +79,19 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/worker/worker.py",
-                "        await consumer.rewind(",
-                "        committed = await consumer._ask(consumer._committed, list(assigned.values()))\n"
-                "        for number, tp in assigned.items():\n"
-                "            partitions[number].position = committed[tp]\n"
-                "        await consumer.rewind(",
+                "            await source.rewind(",
+                "            committed = await source._ask(source._committed, list(assigned))\n"
+                "            for number, partition in assignment.partitions.items():\n"
+                "                partition.position = committed[number]\n"
+                "            await source.rewind(",
             ),
             Edit(
                 "aggregator/log/faust_transport.py",
                 "    # In aiokafka's thread\n",
-                "    async def _committed(self, tps: list[TP]) -> dict[TP, int]:\n"
+                "    async def _committed(self, numbers: list[int]) -> dict[int, int]:\n"
                 "        asked = self._thread._ensure_consumer()\n"
-                "        return {tp: await asked.committed(TopicPartition(*tp)) or 0 for tp in tps}\n\n",
+                "        tps = {number: TopicPartition(self._topic, number) for number in numbers}\n"
+                "        return {number: await asked.committed(tp) or 0 for number, tp in tps.items()}\n\n",
             ),
         ),
         "test_targeted.py::test_a_rollback_that_no_connection_notices",
@@ -101,7 +102,7 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/worker/worker.py",
-                "                await self._tick(generation, epoch)\n",
+                "                await self._ticks.tick(self._source, assignment)\n",
                 "                continue\n",
             ),
         ),
@@ -125,13 +126,13 @@ MUTATIONS = (
         "a dead letter after the checkpoint",
         (
             Edit(
-                "aggregator/counters/apply.py",
-                "        for partition, of_partition in dead_letters:\n"
-                "            self._dead_letters.write(partition, of_partition)\n"
-                "        return apply_calls(self._store, generation, calls)",
-                "        applied = apply_calls(self._store, generation, calls)\n"
-                "        for partition, of_partition in dead_letters:\n"
-                "            self._dead_letters.write(partition, of_partition)\n        return applied",
+                "aggregator/counters/sink.py",
+                "        for partition, dead_letters in pending.dead_letters.items():\n"
+                "            self._dead_letters.write(partition, dead_letters)\n"
+                "        return self._caller.count(calls)",
+                "        applied = self._caller.count(calls)\n"
+                "        for partition, dead_letters in pending.dead_letters.items():\n"
+                "            self._dead_letters.write(partition, dead_letters)\n        return applied",
             ),
         ),
         "test_targeted.py::test_killed_between_a_dead_letter_and_its_move[after]",
@@ -197,8 +198,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/worker/worker.py",
-                "run_in_executor(self._checks, call)",
-                "run_in_executor(self._thread, call)",
+                'ThreadPoolExecutor(1, thread_name_prefix="checks")',
+                "live._thread",
             ),
         ),
         "test_targeted.py::test_late_answers_to_checks_do_not_hold_up_counting[kafka]",
@@ -224,7 +225,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a dead rebuild closed stays closed",
-        (Edit("aggregator/counters/apply.py", "            self._store.open_again(generation)\n", ""),),
+        (Edit("aggregator/worker/live.py", "            self._store.open_again(generation)\n", ""),),
         "test_generations.py::test_killed_before_the_switch",
         "every checkpoint is at",
     ),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.counters.connection import CALL_TIMEOUT_S
+from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import pack
 from deploy.valkey import Valkey
@@ -71,7 +72,7 @@ def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Fa
     lane, at, new = new_lane(client), 0, 0
     while at < len(told):
         batch = told[at : at + random.randint(1, 12)]
-        argument, number = pack([(0, at, at + len(batch), -1)], batch)
+        argument, number = pack([Move(0, at, at + len(batch))], batch)
         status, repeated = lane.send(argument)
         assert status == b"OK"
         assert isinstance(repeated, int)

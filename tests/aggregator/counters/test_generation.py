@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import find_or_make_first, validate
 from aggregator.counters.store import LaneCall, Store
+from aggregator.counting.checkpoints import Move
 from aggregator.counting.pack import pack
 from aggregator.counting.rules import Rules
 from aggregator.errors import (
@@ -134,7 +135,7 @@ def test_a_topic_that_is_not_there_is_waited_for(settings: AggregatorSettings, s
 def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSettings) -> None:
     """Checkpoints are read from whole generations only; and no hash is gone, never zero."""
     assert store.create(generation())
-    answers = store.apply(generation(), [LaneCall(lane, pack([(0, 0, lane + 3, -1)])[0]) for lane in (0, 1)])
+    answers = store.apply(generation(), [LaneCall(lane, pack([Move(0, 0, lane + 3)])[0]) for lane in (0, 1)])
     assert [answer.status for answer in answers] == ["OK", "OK"]
     assert store.checkpoints(generation()) == [{0: 3}, {0: 4}]
     with redis.Redis.from_url(settings.redis_url) as client:

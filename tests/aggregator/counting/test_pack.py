@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import LONG, identity, pack
 from schemas.kinds import KINDS
@@ -20,7 +21,7 @@ from tests.examples import examples
 
 few_ids = st.sampled_from([None, "a", "b:{c}", "ü\x00%", "\N{GRINNING FACE}" * 63])
 tenants = st.sampled_from(["one", "two:{x}", "drei ß\n"])
-MOVE = (3, 10, 99, 1_772_539_200_000)
+MOVE = Move(3, 10, 99, 1_772_539_200_000)
 
 
 @st.composite
@@ -158,8 +159,8 @@ def test_many_counts_of_one_cell_are_said_in_few_bytes(number: int) -> None:
 
 def test_a_call_without_events_only_moves() -> None:
     """Ticks move many checkpoints at once; a call that is left without events still moves its own."""
-    moves = [(0, 1, 2, -1), (7, 0, 0, 5)]
-    assert unpacked(pack(moves)[0]) == [[list(move) for move in moves], False]
+    moves = [Move(0, 1, 2), Move(7, 0, 0, 5)]
+    assert unpacked(pack(moves)[0]) == [[[0, 1, 2, -1], [7, 0, 0, 5]], False]
     assert pack(moves)[1] == 0
     argument, number = pack([MOVE], [])
     assert number == 0

