@@ -39,8 +39,8 @@ READY = series("aggregator_ready", WORKER)
 LAG = series("aggregator_lag_seconds", WORKER, partition=1)
 THROUGH = series("api_complete_through_timestamp_seconds", API, partition=1)
 ROLLBACKS = series("aggregator_redis_rollbacks_total", WORKER)
-RESYNCS = series("aggregator_begins_total", WORKER, why="lost batch")
-ASSIGNED = series("aggregator_begins_total", WORKER, why="assigned")
+RESYNCS = series("aggregator_resyncs_total", WORKER, why="lost batch")
+ASSIGNED = series("aggregator_resyncs_total", WORKER, why="assigned")
 DEAD_LETTERS = series("aggregator_dead_letters_total", WORKER, reason="no_tenant")
 LATE = series("aggregator_records_total", WORKER, outcome="late")
 COUNTED = series("aggregator_records_total", WORKER, outcome="counted")
@@ -173,8 +173,8 @@ FAULTS: Mapping[str, Case] = {
     ),
     "RedisWentBack: before the first scrape": at_once("RedisWentBack", {ROLLBACKS: ALWAYS_1}),
     "RedisWentBack: later": later("RedisWentBack", {ROLLBACKS: step(1)}),
-    "ResyncsOverAndOver: before the first scrape": at_once("BeginsOverAndOver", {RESYNCS: f"25x{SCRAPES}"}),
-    "ResyncsOverAndOver: later": later("BeginsOverAndOver", {RESYNCS: step(25)}),
+    "ResyncsOverAndOver: before the first scrape": at_once("ResyncsOverAndOver", {RESYNCS: f"25x{SCRAPES}"}),
+    "ResyncsOverAndOver: later": later("ResyncsOverAndOver", {RESYNCS: step(25)}),
     "DeadLetters: before the first scrape": at_once("DeadLetterWriter", {DEAD_LETTERS: f"3x{SCRAPES}"}),
     "DeadLetters: later": later("DeadLetterWriter", {DEAD_LETTERS: step(1)}),
     "LateOrStale: before the first scrape": at_once(

@@ -102,7 +102,7 @@ def test_every_known_label_is_born_at_zero() -> None:
     for outcome in ("counted", *Refusal, *Skipped):
         assert ("aggregator_records_total", outcome) in born
     for why in ("gap", "error", "gone", "lost batch", "stalled", "agent", "log", "assigned"):
-        assert ("aggregator_begins_total", why) in born
+        assert ("aggregator_resyncs_total", why) in born
     for what in ("new", "repeated"):
         assert ("aggregator_facts_total", what) in born
     for outcome in ("stored", "kafka", "certificate", "unlisted_topic", "too_slow", "disconnected"):

@@ -1,4 +1,4 @@
-"""Dead letters: a worker writes each once, however often it begins; they are redriven as a stream."""
+"""Dead letters: a worker writes each once, however often it resyncs; they are redriven as a stream."""
 
 import time
 
@@ -33,7 +33,7 @@ def test_begins_repeat_no_dead_letter_and_make_no_flood(place: Place) -> None:
     place.send(Outgoing(None, value, now_ms, 0) for value in values)
 
     def began_often() -> bool:
-        return worker.metric("aggregator_begins_total", why="error") >= RESYNCS
+        return worker.metric("aggregator_resyncs_total", why="error") >= RESYNCS
 
     worker.wait_until(began_often, f"it has begun {RESYNCS} times")
     place.redis.config_set("maxmemory", 0)
