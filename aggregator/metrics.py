@@ -17,7 +17,7 @@ Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lo
 RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])
 FACTS: Final = Counter("aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"])
 DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters acknowledged by Kafka", ["reason"])
-RESYNCS: Final = Counter("aggregator_resyncs", "Resyncs: counting restarted at the checkpoints", ["why"])
+RESYNCS: Final = Counter("aggregator_resyncs", "Times that counting began anew at the checkpoints", ["why"])
 ROLLBACKS: Final = Counter(
     "aggregator_redis_rollbacks", "Times that Redis was found to have gone back in time"
 )
