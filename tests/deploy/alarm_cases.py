@@ -175,8 +175,8 @@ FAULTS: Mapping[str, Case] = {
     "RedisWentBack: later": later("RedisWentBack", {ROLLBACKS: step(1)}),
     "ResyncsOverAndOver: before the first scrape": at_once("ResyncsOverAndOver", {RESYNCS: f"25x{SCRAPES}"}),
     "ResyncsOverAndOver: later": later("ResyncsOverAndOver", {RESYNCS: step(25)}),
-    "DeadLetters: before the first scrape": at_once("DeadLetterWriter", {DEAD_LETTERS: f"3x{SCRAPES}"}),
-    "DeadLetters: later": later("DeadLetterWriter", {DEAD_LETTERS: step(1)}),
+    "DeadLetters: before the first scrape": at_once("DeadLetters", {DEAD_LETTERS: f"3x{SCRAPES}"}),
+    "DeadLetters: later": later("DeadLetters", {DEAD_LETTERS: step(1)}),
     "LateOrStale: before the first scrape": at_once(
         "LateOrStale", {LATE: f"40x{SCRAPES}", COUNTED: f"60x{SCRAPES}"}
     ),

@@ -103,6 +103,6 @@ def test_nothing_but_the_truth_rings_after_a_fresh_start(place: Place, tmp_path:
         assert len(server.ask("time() - api_complete_through_timestamp_seconds < 60")) == 4
         assert server.ask("sum(aggregator_records_total)")[0][1] > 1_000
         rang = server.ask('max_over_time(ALERTS{alertstate="firing"}[10m])')
-        assert {labels["alertname"] for labels, _ in rang} == {"DeadLetterWriter"}
+        assert {labels["alertname"] for labels, _ in rang} == {"DeadLetters"}
     for program in programs.values():
         lint(program)

@@ -250,7 +250,7 @@ def test_a_tenant_in_a_key_is_spelled_as_the_layout_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "bag",
+    "packed_counter",
     [
         b"",
         b"\x00",
