@@ -15,7 +15,7 @@ WHOLE = BUDGET_BYTES // (BODY_MAX_BYTES - FREE_BYTES)
 
 
 class Sender:
-    """A client whose body comes as it is told to. body: what was read; none: not yet."""
+    """A client whose body comes when the test says. body: what was read; none: not yet."""
 
     def __init__(self, bodies: Bodies) -> None:
         self.body: bytearray | None = None
@@ -69,7 +69,7 @@ def test_the_body_held_back_for_the_longest_is_dropped() -> None:
 
 
 def test_a_whole_body_keeps_its_room_until_it_is_answered() -> None:
-    """Then the newcomer is told to try again, unless it is small."""
+    """Then the newcomer is answered 503, unless it is small."""
 
     async def use() -> None:
         bodies = Bodies()

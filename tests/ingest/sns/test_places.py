@@ -11,7 +11,7 @@ LONG_S = 3600.0
 
 
 class Calls:
-    """Calls that hold a place until they are told to end."""
+    """Calls that hold a place until the test ends them."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
