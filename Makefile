@@ -13,7 +13,7 @@ COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11
 	--generate-hashes --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack test chaos attack bench format lock clean
+.PHONY: help setup run stack unit check test chaos attack bench format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,12 +27,17 @@ run: setup  ## the whole thing on this machine with demo traffic and live totals
 stack: setup  ## the same without demo traffic; addresses in .local/stack.json
 	@exec $(BIN)/python -m deploy.stack
 
-test: setup  ## everything that CI runs: lint, format, types, import contracts, all tests
+unit: setup  ## the tests that need this process alone, no server and no browser (seconds)
+	@exec $(BIN)/python -m pytest -m unit --hypothesis-profile unit
+
+check: setup  ## lint, format, types, import contracts (seconds)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@exec $(BIN)/python -m pytest
+
+test: check  ## everything that CI runs: the checks and all tests, with what each part took
+	@exec $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 chaos: setup  ## break things for CHAOS_SECONDS (180), prove every number (long: 1800, CHAOS_SEED=21,22 CHAOS=--cases)
 	@exec $(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(CHAOS)

@@ -6,9 +6,8 @@ from typing import Final
 
 import typer
 
-from aggregator import commands
-from aggregator.config import AggregatorSettings, AuditSettings
-from aggregator.proof.audit_process import AuditProgram
+from aggregator.commands import dead_letters, generations, proof, rebuild
+from aggregator.config import AggregatorSettings
 from aggregator.worker.process import Program
 from schemas.shared import logs
 from schemas.shared.settings import describe
@@ -31,35 +30,12 @@ Settings, from the environment:
 Exit codes: 0 stopped; 1 it can't start, and says why; 3 most records could not be read.
 """
 
-_AUDIT_HELP: Final = f"""Compare days of tenants with a recount of the log, for ever, until SIGTERM or SIGINT.
-
-The days are drawn at random. It changes nothing and runs beside the service, at the lowest priority.
-
-\b
-  GET  /livez          200
-  GET  /readyz         200, or 503 and why nothing could be audited
-  GET  /metrics        for Prometheus: audit_mismatch_total and more
-
-\b
-Settings, from the environment:
-{describe(AuditSettings)}
-
-\b
-Exit codes: 0 stopped; 1 it can't start, and says why.
-"""
-
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-cli.command()(commands.rebuild)
-cli.command()(commands.verify)
-cli.add_typer(commands.generations_cli, name="generations")
-cli.add_typer(commands.dead_letters_cli, name="dead-letters")
-
-
-@cli.command(help=_AUDIT_HELP)
-def audit() -> None:
-    """Run the process that audits."""
-    logs.configure()
-    raise typer.Exit(asyncio.run(AuditProgram(AuditSettings()).run()))
+cli.command()(rebuild.rebuild)
+cli.command()(proof.verify)
+cli.command(help=proof.AUDIT_HELP)(proof.audit)
+cli.add_typer(generations.cli, name="generations")
+cli.add_typer(dead_letters.cli, name="dead-letters")
 
 
 @cli.callback(invoke_without_command=True, help=_HELP)
@@ -78,6 +54,11 @@ async def _run(settings: AggregatorSettings) -> int:
     return await Program(settings).run()
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Enter here: `ses-metrics-aggregator` and `python -m aggregator`, which `--help` tells apart."""
     with wrong_settings_in_a_line():
-        cli(prog_name="python -m aggregator")
+        cli()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""Why counting cannot go on now. Each is named for what has to happen; the worker waits and begins again."""
+"""Why counting cannot go on now. Each is named for what has to happen; the worker waits and resyncs."""
 
 
 class RefusedError(Exception):
@@ -6,7 +6,7 @@ class RefusedError(Exception):
 
 
 class PostponedError(Exception):
-    """Nothing can be counted for now: wait, begin again at the checkpoints."""
+    """Nothing can be counted for now: wait, and resync: go on at the checkpoints."""
 
 
 class StoreUnavailableError(PostponedError):

@@ -49,6 +49,11 @@ def main(context: typer.Context) -> None:
         raise typer.Exit(1)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Enter here: `ses-metrics-api` and `python -m api`, which `--help` tells apart."""
     with wrong_settings_in_a_line():
-        cli(prog_name="python -m api")
+        cli()
+
+
+if __name__ == "__main__":
+    run()

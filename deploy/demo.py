@@ -17,8 +17,9 @@ from random import Random
 
 import httpx
 
+from deploy.disorder import Disorder, Message
 from deploy.signing import Signer
-from deploy.traffic import DAY, SECOND, Disorder, Message, TagNames, Traffic
+from deploy.traffic import DAY, SECOND, TagNames, Traffic
 
 MAILS_PER_S = 20.0
 """Some 60 events a second, as a mail has three to four."""

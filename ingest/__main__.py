@@ -4,14 +4,13 @@ import sys
 from typing import Final
 
 import typer
-from confluent_kafka import KafkaException
-from pydantic import ValidationError
 
 from ingest.config import IngestSettings
 from ingest.http.app import create_app
 from schemas.shared import logs
 from schemas.shared.server import FaultError, PortTakenError, Stop, serve
-from schemas.shared.settings import complaint, describe
+from schemas.shared.settings import describe
+from schemas.shared.startup import wrong_settings_in_a_line
 
 _HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
 
@@ -41,15 +40,17 @@ def main() -> None:
         stop = Stop()
         app = create_app(settings, stop=stop)
         serve(app, port=settings.ingest_port, grace_s=settings.shutdown_grace_s, stop=stop)
-    except ValidationError as error:
-        sys.exit(f"ingest: wrong setting: {complaint(error)}")
-    except KafkaException as error:
-        sys.exit(f"ingest: wrong Kafka setting: {error.args[0].str()}")
     except FaultError as error:
         sys.exit(f"ingest: {error}")
     except PortTakenError as error:
         sys.exit(f"ingest: {error.strerror}; stop it, or set INGEST_PORT")
 
 
+def run() -> None:
+    """Enter here: `ses-metrics-ingest` and `python -m ingest`, which `--help` tells apart."""
+    with wrong_settings_in_a_line():
+        cli()
+
+
 if __name__ == "__main__":
-    cli(prog_name="python -m ingest")
+    run()

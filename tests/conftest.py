@@ -14,13 +14,13 @@ from hypothesis import settings
 from deploy.kafka import Kafka
 from deploy.valkey import Valkey
 from tests import services
+from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
 
-KAFKA_VARIABLE = "TEST_KAFKA_BOOTSTRAP_SERVERS"
-REDIS_VARIABLE = "TEST_REDIS_URL"
-
+pytest_plugins = ("tests.unit", "tests.side_by_side", "tests.durations")
 
 # no test is judged by the clock: a busy machine is no fault of the code
-settings.register_profile("ses-metrics", deadline=None, print_blob=True)
+settings.register_profile("ses-metrics", deadline=None, print_blob=True, max_examples=100)
+settings.register_profile("unit", settings.get_profile("ses-metrics"), max_examples=20)
 settings.load_profile("ses-metrics")
 
 

@@ -20,12 +20,15 @@ from typing import Literal
 
 from confluent_kafka.admin import AdminClient
 
-from deploy import topics
 from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
 from deploy.processes import Waiting, free_port
 from deploy.valkey import Valkey
+from schemas.shared import create_topics as topics
 from schemas.topics import TopicConfig
+
+KAFKA_VARIABLE = "TEST_KAFKA_BOOTSTRAP_SERVERS"
+REDIS_VARIABLE = "TEST_REDIS_URL"
 
 LIMIT_S = 180.0
 """A server that is not ready by then fails the tests; only a broken one takes so long."""

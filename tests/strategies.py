@@ -2,6 +2,8 @@
 
 `events()` draws what SES sends, `records()` what may lie on the topic: a value and a record time, near
 every bound of the law. Nothing here knows how a record is read.
+
+Long because every bound of the law is drawn in one place.
 """
 
 import json

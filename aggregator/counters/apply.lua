@@ -1,6 +1,9 @@
 --[[
 apply: count facts in one lane and move its checkpoints, all or nothing.
 
+Long because Redis runs one script as one step: all that must happen together stands here, and a script cannot
+use another file.
+
 Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash slot)
   LANE                     hash    generation, rules, retired; f<partition>: the checkpoint, every event of the
                                    partition below it is counted in this lane and none at or above;
@@ -203,7 +206,7 @@ local function remember(tenant, block, digits, back)
   write('SET', meta, {concat(sizes, ' '), 'EXAT', expires})
 end
 
--- A packed counter with its tail packed: see `unpack_counter` in schemas/counters.py.
+-- A packed counter with its tail packed. The format is told in schemas/packed_counter.py, which reads it.
 local function pack(packed_counter)
   local counts, cells, at = {}, {}, 3
   while at <= #packed_counter do
@@ -256,12 +259,12 @@ local function count_day(tenant, day, scopes, tails)
       if #packed_counter - 2 - packed > packed + 32 then packed_counter = pack(packed_counter) end
     else
       packed_counter = '\0\0' .. tails[i]
-      local letter = sub(scope, 1, 1)
-      if letter == 't' then
+      local prefix = sub(scope, 1, 1)
+      if prefix == 't' then
         write('SADD', lane .. ':n', {tenant})
         write('SADD', lane .. ':d:' .. tenant, {format('%d', day)})
       else
-        local ids = letter == 's' and sequences or templates
+        local ids = prefix == 's' and sequences or templates
         ids[#ids + 1] = sub(scope, 2)
       end
     end

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
@@ -59,3 +60,11 @@ def infos(client: Client, *sections: str) -> list[dict[str, Any]]:
     # redis-py answers with the answer itself, and not with one for each node, where there is one node
     primaries = client.get_primaries()  # type: ignore[no-untyped-call]
     return [client.info(*sections, target_nodes=node) for node in primaries]
+
+
+def decoded(raw: bytes, kind: type[Any]) -> Any:
+    """What stands in Redis as JSON. kind: its type. Raises: StoreUnavailableError where it is not of that."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise StoreUnavailableError(f"the record of the generations cannot be read: {error}") from error

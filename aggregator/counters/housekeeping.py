@@ -58,7 +58,7 @@ def drop_named(keys: Keyspace, name: str) -> int:
     record = keys.registry.read().record
     if record.live is not None:
         with suppress(GoneError):
-            closed = keys.registry.closed(record.live)
+            closed = keys.registry.lanes.closed(record.live)
             if any(each.successor is not None and each.successor.name == name for each in closed):
                 raise RefusedError(
                     f"the live generation was replaced by {name}, and Redis lost that: `generations restore`"

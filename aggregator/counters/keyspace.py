@@ -1,6 +1,9 @@
-"""Redis, as the operators' commands use it: whole generations, read, compared and dropped."""
+"""Redis, as the operators' commands use it: whole generations, read and dropped.
 
-import re
+One script reads (`snapshot.lua`), so that counters and the checkpoints that say which events they hold are of
+one instant.
+"""
+
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,22 +12,22 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from aggregator.counters.connection import connect, infos, translated
+from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
-from aggregator.counters.registry import Registry, gone
-from schemas.counters import Generation, lane_key
+from aggregator.counters.registry import Registry
+from schemas.counters import Generation
+from schemas.redis_keys import days_key, generation_of, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
 _SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
-_GENERATION_OF: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
-"""How the keys of a generation begin."""
 
 
 class Held(NamedTuple):
     """What a lane holds of one tenant.
 
     days: for each day since 1970 its packed counters by scope. known: `sequence` and `template` with their
-    known ids, which are told with the last day.
+    known ids, which come with the last day.
     """
 
     days: list[tuple[int, dict[bytes, bytes]]]
@@ -46,8 +49,9 @@ class Snapshot(NamedTuple):
 class Page(NamedTuple):
     """A part of what a lane holds, small enough to be read in one step.
 
-    tenants: those told. first, last: the day to begin at in the first of them and to end with in the last
-    one, none for all: with these another generation is read likewise. whole: how many of them end here.
+    tenants: those that were read. first, last: the day to begin at in the first of them and to end with in
+    the last one, none for all: with these another generation is read likewise. whole: how many of them end
+    here. snapshot: what was read.
     """
 
     tenants: Sequence[str]
@@ -58,12 +62,13 @@ class Page(NamedTuple):
 
 
 class Keyspace:
-    """Whole generations in Redis. Every method raises StoreUnavailableError."""
+    """Whole generations in Redis. Every method but `close` and `lease` raises StoreUnavailableError."""
 
     def __init__(self, settings: RedisSettings) -> None:
         """Connect.
 
         settings: where Redis is.
+        Raises: StoreUnavailableError for a cluster that cannot be reached.
         """
         self._client = connect(settings)
         self.registry: Final = Registry(self._client)
@@ -78,21 +83,24 @@ class Keyspace:
         return Lease(self._client)
 
     def checkpoints(self, generation: Generation, lane: int) -> dict[int, int]:
-        """The checkpoints of a lane, retired or not. Raises: GoneError."""
+        """The checkpoints of a lane, retired or not: offsets by partition. Raises: GoneError."""
         return _numbers(self._ask(generation, lane)[0], b"f")
 
     def completes(self, generation: Generation, lane: int) -> dict[int, int]:
-        """Up to when the partitions of a lane, retired or not, are complete, in ms. Raises: GoneError."""
+        """Up to when each partition of a lane, retired or not, is complete: ms since 1970, by partition.
+
+        Raises: GoneError.
+        """
         return _numbers(self._ask(generation, lane)[0], b"c")
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
-        """The tenants of a lane, as they stand in keys. Raises: GoneError."""
+        """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
     def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
         """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
-            days: Any = self._client.smembers(f"{lane_key(generation.name, lane)}:d:{tenant}")
+            days: Any = self._client.smembers(days_key(lane_key(generation.name, lane), tenant))
         return sorted(int(day) for day in days)
 
     def snapshot(
@@ -134,26 +142,28 @@ class Keyspace:
         *,
         tenants_a_page: int,
         packed_counters_a_page: int,
-        lock: Callable[[], AbstractContextManager[None]],
+        resting: Callable[[], AbstractContextManager[None]],
     ) -> Iterator[Page]:
         """All that a lane holds of tenants, of each page as it is when it is asked for.
 
-        tenants: as they stand in keys. turn: entered for each read. Raises: GoneError.
+        tenants: as they stand in keys. tenants_a_page, packed_counters_a_page: about how many at most.
+        resting: gives what is entered for each read, as `Pace.resting`.
+        Raises: GoneError.
         """
         done, first = 0, None
         while done < len(tenants):
             wanted = tenants[done : done + tenants_a_page]
-            with lock():
+            with resting():
                 snapshot = self.snapshot(
                     generation, lane, wanted, first=first, packed_counters=packed_counters_a_page
                 )
-            told, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+            found, stopped = wanted[: len(snapshot.held)], snapshot.stopped
             if stopped is None:
-                yield Page(told, first, None, len(told), snapshot)
-                done += len(told)
+                yield Page(found, first, None, len(found), snapshot)
+                done += len(found)
             else:
-                yield Page(told, first, stopped - 1, len(told) - 1, snapshot)
-                done += len(told) - 1
+                yield Page(found, first, stopped - 1, len(found) - 1, snapshot)
+                done += len(found) - 1
             first = stopped
 
     def memory(self) -> list[tuple[int, int]]:
@@ -169,8 +179,8 @@ class Keyspace:
         found: Counter[str] = Counter()
         with translated():
             for key in self._client.scan_iter(count=1000):
-                if (begins := _GENERATION_OF.match(key)) is not None:
-                    found[begins[1].decode()] += 1
+                if (name := generation_of(key)) is not None:
+                    found[name] += 1
         return dict(found)
 
     def drop(self, names: Collection[str], *, after_s: int = 0) -> int:
@@ -179,13 +189,9 @@ class Keyspace:
         Returns: how many keys.
         """
         number = 0
-        wanted = {name.encode() for name in names}
         with translated():
-            keys = (
-                key
-                for key in self._client.scan_iter(match="{*", count=1000)
-                if (begins := _GENERATION_OF.match(key)) is not None and begins[1] in wanted
-            )
+            begun = self._client.scan_iter(match="{*", count=1000)
+            keys = (key for key in begun if generation_of(key) in names)
             for group in _groups(keys):
                 number += len(group)
                 pipeline = self._client.pipeline(transaction=False)
@@ -217,9 +223,9 @@ class Keyspace:
         return answer
 
 
-def _numbers(fields: list[bytes], letter: bytes) -> dict[int, int]:
+def _numbers(fields: list[bytes], prefix: bytes) -> dict[int, int]:
     pairs = zip(fields[::2], fields[1::2], strict=True)
-    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == letter}
+    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == prefix}
 
 
 def _groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -15,13 +15,16 @@ from redis.exceptions import LockError
 
 from aggregator.counters.connection import Client, translated
 from aggregator.errors import RefusedError, StoreUnavailableError
-from schemas.counters import LEASE_KEY
+from schemas.redis_keys import LEASE_KEY
 
 LEASE_S: Final = 10.0
 
 
 class Lease:
-    """Makes this rebuild the only one; renewed by a thread while it is held (in `with`)."""
+    """Makes this rebuild the only one; renewed by a thread while it is held.
+
+    To be taken, then entered (`with`), which raises nothing: what happens to it meanwhile is seen by `check`.
+    """
 
     def __init__(self, client: Client) -> None:
         """Prepare.
@@ -29,7 +32,7 @@ class Lease:
         client: of the Redis where the lease is kept.
         """
         self.token: Final = secrets.token_hex(8)
-        """What the script asks for."""
+        """What `record.lua` compares with what Redis holds."""
         self._lock: Any = client.lock(LEASE_KEY, timeout=LEASE_S, sleep=0.5, thread_local=False)
         self._done = threading.Event()
         self._lost: str | None = None
@@ -45,7 +48,7 @@ class Lease:
             return bool(self._lock.acquire(token=self.token, blocking_timeout=wait_s))
 
     def check(self) -> None:
-        """Raise RefusedError where the lease was lost."""
+        """End a rebuild early. Raises: RefusedError where the lease was lost."""
         if self._lost is not None:
             raise RefusedError(f"the lease was lost ({self._lost}): run again, it goes on from there")
 

@@ -1,13 +1,14 @@
 """The record of the generations in Redis, and the lanes that a switch closes.
 
 There is one record in one hash slot, and one script writes it (`record.lua`): only where it is what the
-writer has read, and where the lease is as the writer says. What may follow what is in `lifecycle`.
+writer has read, and where the lease is as the writer says. Which state may follow which is in `lifecycle`,
+how a lane is closed and opened in `lanes`.
 
 **A switch from A to B** takes three steps, and may die after each of them:
 1. The record says that B is `closing`, and in which attempt: the token of the rebuild's lease. The lanes of
    A are closed with it, one after the other (`lane.lua`), and B is counted up to where they stopped.
 2. The record says that B is live and A retired. This alone decides.
-3. The lanes of A are told their successor.
+3. The successor is written into the lanes of A.
 
 **Taken back.** Where a live lane is closed and no switch is under way, somebody died or was refused between
 1 and 2. Whoever finds that (a worker, the next rebuild, or the one that failed) takes it back: the record
@@ -26,7 +27,7 @@ counted on since: that is said (`SwitchLostError`), and `restore` makes the swit
 lost too, it is a switch that died between 1 and 2, and A counts on: exact as well.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
@@ -35,7 +36,8 @@ import msgspec
 import structlog
 
 from aggregator.counters import lifecycle
-from aggregator.counters.connection import Client, translated
+from aggregator.counters.connection import Client, decoded, translated
+from aggregator.counters.lanes import Closed, Lanes
 from aggregator.errors import (
     ClosedError,
     GoneError,
@@ -43,25 +45,15 @@ from aggregator.errors import (
     StoreUnavailableError,
     SwitchLostError,
 )
-from schemas.counters import (
-    LEASE_KEY,
-    RECORD_KEY,
-    Generation,
-    Record,
-    State,
-    lane_key,
-)
+from schemas.counters import Generation, Record, State
+from schemas.redis_keys import FORMER_KEY, FORMER_KEYS, LEASE_KEY, RECORD_KEY
 
 log = structlog.get_logger(__name__)
-
-FORMER_KEY: Final = "ses-metrics:generation"
-"""Where versions before the record of all generations kept the live one. It is told of, and never read."""
 
 TRIES: Final = 20
 """Changes of the record are rare: whoever is overtaken so often meets a defect."""
 
 RECORD_SCRIPT: Final = files("aggregator.counters").joinpath("record.lua").read_text()
-LANE_SCRIPT: Final = files("aggregator.counters").joinpath("lane.lua").read_text()
 _NOW: Final = "return redis.call('TIME')"
 
 
@@ -76,39 +68,37 @@ class Held(NamedTuple):
     lease: str | None
 
 
-class Closed(NamedTuple):
-    """What a lane says of its being closed. Both are none where it is open.
-
-    attempt: for which generation and in which attempt. successor: to which generation the switch was done.
-    """
-
-    attempt: str | None
-    successor: Generation | None
-
-
 class Registry:
-    """Reads and changes the record, and closes and opens lanes. Every method raises StoreUnavailableError."""
+    """Reads and changes the record, undoes and repeats switches.
+
+    Every method raises StoreUnavailableError.
+    """
 
     def __init__(self, client: Client) -> None:
         """client: connected to the Redis of the counters."""
         self._client = client
+        self.lanes: Final = Lanes(client)
+        """The lanes of the generations."""
 
     def read(self) -> Held:
-        """The record and the lease, at one instant. A record that cannot be read is not taken for none."""
+        """The record and the lease, at one instant.
+
+        Raises: StoreUnavailableError, also for a record that cannot be read: that is not taken for none.
+        """
         with translated():
             found: Any = self._client.mget(RECORD_KEY, LEASE_KEY)
         raw, lease = found
         return Held(
-            Record(()) if raw is None else _decoded(raw, Record), raw, lease.decode() if lease else None
+            Record(()) if raw is None else decoded(raw, Record), raw, lease.decode() if lease else None
         )
 
     def change(self, step: Callable[[Record], Record], *, token: str = "", unheld: str = "") -> Record:
         """Put what follows the record in its place.
 
-        step: gives that, and may be asked again where somebody else was faster. token: who must hold the
+        step: gives that, and is called again where somebody else was faster. token: who must hold the
         lease; unheld: who must not.
         Returns: the record as it is now.
-        Raises: RefusedError, also where the lease is not as is said; what `step` raises.
+        Raises: RefusedError, also where the lease is not as required; what `step` raises.
         """
         for _ in range(TRIES):
             held = self.read()
@@ -130,7 +120,7 @@ class Registry:
         raise RefusedError("others change the record of the generations all the time")
 
     def now_ms(self) -> int:
-        """Redis's clock."""
+        """Redis's clock, in ms since 1970."""
         with translated():
             seconds, micros = self._client.eval(_NOW, 1, RECORD_KEY)
         return int(seconds) * 1000 + int(micros) // 1000
@@ -143,77 +133,8 @@ class Registry:
     def forget_former(self) -> None:
         """Remove what such a version kept beside its lanes."""
         with translated():
-            for key in (FORMER_KEY, "ses-metrics:rebuild", "ses-metrics:rebuild:lease"):
+            for key in FORMER_KEYS:
                 self._client.unlink(key)
-
-    # Lanes
-
-    def make_lanes(self, generation: Generation, start: Mapping[int, int]) -> None:
-        """Make the lanes of a generation; those that are there already stay as they are.
-
-        start: the checkpoints (by partition) of a generation that does not begin at the start of the log.
-        """
-        with translated():
-            for lane in range(generation.lanes):
-                key = lane_key(generation.name, lane)
-                if self._client.hexists(key, "generation"):
-                    continue
-                fields: dict[Any, Any] = {f"f{number}": at for number, at in start.items()}
-                fields |= {"generation": generation.name, "rules": generation.rules}
-                self._client.hset(key, mapping=fields)
-
-    def closed(self, generation: Generation) -> list[Closed]:
-        """What each lane says. Raises: GoneError."""
-        found = []
-        for lane in range(generation.lanes):
-            key = lane_key(generation.name, lane)
-            with translated():
-                head: Any = self._client.hmget(key, "generation", "retired", "successor")
-            name, attempt, successor = head
-            if name != generation.name.encode():
-                raise gone(generation, lane)
-            found.append(
-                Closed(
-                    attempt.decode() if attempt else None,
-                    _decoded(successor, Generation) if successor else None,
-                )
-            )
-        return found
-
-    def close(self, generation: Generation, attempt: str) -> None:
-        """From now on nothing is counted into a generation; it can still be read. What is gone stays gone.
-
-        attempt: as in `closed_for`. Raises: RefusedError where it was taken back.
-        """
-        for lane in range(generation.lanes):
-            self.close_lane(generation, lane, attempt)
-
-    def close_lane(self, generation: Generation, lane: int, attempt: str) -> None:
-        """As `close`."""
-        if self._lane(generation, lane, "close", attempt) == b"BARRED":
-            raise RefusedError("the switch was taken back: this rebuild was away for too long")
-
-    def open(self, generation: Generation, attempt: str) -> None:
-        """Lanes that were closed in an attempt count again, and bar it."""
-        for lane in range(generation.lanes):
-            self._lane(generation, lane, "open", attempt)
-
-    def succeed(self, generation: Generation, attempt: str, successor: Generation) -> None:
-        """Tell lanes that were closed in an attempt that the switch was done."""
-        for lane in range(generation.lanes):
-            self.succeed_lane(generation, lane, attempt, successor)
-
-    def succeed_lane(self, generation: Generation, lane: int, attempt: str, successor: Generation) -> None:
-        """As `succeed`."""
-        self._lane(generation, lane, "succeed", attempt, msgspec.json.encode(successor))
-
-    def _lane(self, generation: Generation, lane: int, *arguments: str | bytes) -> Any:
-        with translated():
-            return self._client.eval(
-                LANE_SCRIPT, 1, lane_key(generation.name, lane), generation.name, *arguments
-            )
-
-    # What is left half way
 
     def open_again(self, live: Generation) -> None:
         """Open the lanes of the live generation where they are closed and no switch is under way.
@@ -222,17 +143,16 @@ class Registry:
         where the generation is not the live one any more, or not there.
         """
         for _ in range(TRIES):
-            lanes = self.closed(live)
+            lanes = self.lanes.closed(live)
             held = self.read()  # after the lanes: see above
             if held.record.live != live:
                 raise GoneError(f"generation {live.name} was replaced")
-            for each in lanes:
-                if each.successor is not None:
-                    raise SwitchLostError(
-                        f"Redis lost a switch: its record says that generation {live.name} is live, and that"
-                        f" was replaced by {each.successor.name}: run `python -m aggregator generations"
-                        " restore`, or `rebuild`"
-                    )
+            if (successor := _successor(lanes)) is not None:
+                raise SwitchLostError(
+                    f"Redis lost a switch: its record says that generation {live.name} is live, and that"
+                    f" was replaced by {successor.name}: run `python -m aggregator generations restore`, or"
+                    " `rebuild`"
+                )
             attempts = {each.attempt for each in lanes if each.attempt is not None}
             making = held.record.next
             if making is not None and making.state is State.CLOSING:
@@ -244,7 +164,7 @@ class Registry:
                     continue
                 attempts.add(making.closes_as)
             for attempt in attempts:
-                self.open(live, attempt)
+                self.lanes.open(live, attempt)
             return
         raise ClosedError(f"generation {live.name} is closed, and its record changes all the time")
 
@@ -276,7 +196,7 @@ class Registry:
         if before is None:
             raise RefusedError("Redis holds no live generation, so none that was replaced: run `rebuild`")
         after, passed = before, {before.name}
-        while successor := next((each.successor for each in self.closed(after) if each.successor), None):
+        while successor := _successor(self.lanes.closed(after)):
             if successor.name in passed:
                 raise RefusedError(f"generations {sorted(passed)} name each other as successors")
             after = successor
@@ -293,13 +213,6 @@ class Registry:
         return before, after
 
 
-def gone(generation: Generation, lane: int) -> GoneError:
-    """The error for a lane that is not there."""
-    return GoneError(f"lane {lane} of generation {generation.name} is not there", generation.name)
-
-
-def _decoded(raw: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
-        raise StoreUnavailableError(f"the record of the generations cannot be read: {error}") from error
+def _successor(lanes: list[Closed]) -> Generation | None:
+    """To which generation the switch was done, as far as any lane says."""
+    return next((each.successor for each in lanes if each.successor is not None), None)

@@ -18,8 +18,8 @@ Arguments
 Answers: nil where the lane is not there or another generation's, else
   {checkpoints, tenants} or {checkpoints, {{{{DAY, {scope, packed counter, ...}}, ...}, sequences, templates}, ...}, stopped}
   with checkpoints = {f<partition> or c<partition>, number, ...}
-  and stopped = the day of the last tenant told at which to go on, or false where all was read
-  The known ids are told with a tenant's last day, which `stopped` and ARGV[4] leave out.
+  and stopped = the day of the last tenant given at which to go on, or false where all was read
+  The known ids come with a tenant's last day, which `stopped` and ARGV[4] leave out.
 ]]
 local call, huge = redis.call, math.huge
 local lane = KEYS[1]
@@ -40,7 +40,7 @@ local held = {}
 for i = 5, #ARGV do
   local tenant = ARGV[i]
   local from, upto = i == 5 and first or -huge, i == #ARGV and last or huge
-  local days, told = {}, {}
+  local days, found = {}, {}
   for _, member in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do
     local day = tonumber(member)
     if from <= day and day <= upto then days[#days + 1] = day end
@@ -48,18 +48,18 @@ for i = 5, #ARGV do
   table.sort(days)
   for n, day in ipairs(days) do
     if left <= 0 then
-      held[#held + 1] = {told, {}, {}}
+      held[#held + 1] = {found, {}, {}}
       return {checkpoints, held, day}
     end
     local packed_counters = call('HGETALL', string.format('%s:c:%s:%d', lane, tenant, day))
-    told[n] = {day, packed_counters}
+    found[n] = {day, packed_counters}
     left = left - #packed_counters / 2
   end
   local sequences, templates = {}, {}
   if upto == huge then
     sequences, templates = call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)
   end
-  held[#held + 1] = {told, sequences, templates}
+  held[#held + 1] = {found, sequences, templates}
   left = left - 1
 end
 return {checkpoints, held, false}

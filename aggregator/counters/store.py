@@ -1,7 +1,7 @@
 """Redis, as the aggregator uses it: the checkpoints, the generation, and the one script that counts.
 
 Called from one thread, so that calls reach Redis in their order. Nothing here tries anything again: after
-any error the caller begins at the checkpoints, which say what was counted (`worker`).
+any error the caller resyncs: it reads the checkpoints, which say what was counted, and goes on there.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from aggregator.counters import lifecycle
 from aggregator.counters.connection import Client, connect, infos, translated
-from aggregator.counters.registry import Registry, gone
+from aggregator.counters.lanes import gone
+from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
-from schemas.counters import Generation, Record, lane_key
+from schemas.counters import Generation, Record
+from schemas.redis_keys import lane_key
 from schemas.shared.settings import RedisSettings
 
 SCRIPT: Final = files("aggregator.counters").joinpath("apply.lua").read_text()
@@ -32,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class LaneCall(NamedTuple):
-    """One call: the lane and the packed argument (`tally.pack`)."""
+    """One call: the lane and the packed argument (`counting.pack`)."""
 
     lane: int
     argument: bytes
@@ -53,7 +55,7 @@ class Store:
         """The ids of the servers that were connected to by `open`; a server has a new one with each start."""
 
     def open(self) -> None:
-        """Connect anew, judge the server and hand it the script.
+        """Connect anew, check the server and load the script.
 
         Raises: StoreUnavailableError, StoreUnsupportedError.
         """
@@ -64,7 +66,7 @@ class Store:
             self._sha = str(self._client.script_load(SCRIPT))
 
     def check(self) -> frozenset[str]:
-        """Judge the server, or all that take writes in a cluster: its policy may change while it runs.
+        """Check the server, or all that take writes in a cluster: its policy may change while it runs.
 
         Returns: their ids. Raises: StoreUnavailableError, StoreUnsupportedError.
         """
@@ -75,7 +77,7 @@ class Store:
         return frozenset(str(info.get("run_id", "")) for info in found)
 
     def check_or_open(self) -> frozenset[str]:
-        """As `check`, connecting first where that was not done or was undone."""
+        """As `check`, connecting first where that was not done or was undone. Raises: as `open`."""
         if self._client is not None:
             return self.check()
         self.open()
@@ -118,7 +120,7 @@ class Store:
         Returns: whether it is the live one now; if not, its lanes are removed again.
         Raises: StoreUnavailableError.
         """
-        self._registry.make_lanes(generation, {})
+        self._registry.lanes.make(generation, {})
         try:
             self._registry.change(lambda record: lifecycle.first(record, generation))
         except RefusedError:
@@ -129,7 +131,10 @@ class Store:
         return True
 
     def open_again(self, live: Generation) -> None:
-        """As `Registry.open_again`."""
+        """As `Registry.open_again`.
+
+        Raises: ClosedError, SwitchLostError, GoneError, StoreUnavailableError.
+        """
         self._registry.open_again(live)
 
     def checkpoints(self, generation: Generation) -> list[dict[int, int]]:

@@ -1,9 +1,9 @@
-"""The pace of a rebuild: beside a service it gives way, and without one it takes what the machine has.
+"""The pace of a rebuild: throttled beside a service, and without one as fast as the machine.
 
 A rebuild is batch work. While Redis runs a script it serves nobody, so what the API waits for at worst is the
 calls that stand before its own. Therefore, beside a live generation (`THROTTLED`):
 - calls are short, however much work a fact makes: they hold as many facts as the ones before had time for;
-- all processes of a rebuild take turns, so that no two calls of theirs stand in line;
+- all processes of a rebuild share a lock, so that no two calls of theirs stand in line;
 - after a call nothing is asked of Redis for some times as long. What a call took includes its waiting, so a
   Redis that is busy with others is asked less;
 - its processes have the processor only when nobody else wants it, and never all processors
@@ -49,7 +49,7 @@ class Pace:
 
     facts_a_call: to begin with. call_s: how long a call is meant to take, none for any time: then there are
     always so many facts. pause: how long Redis is left alone after a call, as a multiple of what the call
-    took; then calls are in turns too.
+    took; where there is one, each call is made under a lock too.
     """
 
     facts_a_call: int
@@ -85,7 +85,7 @@ class Caller:
     ) -> None:
         """Prepare.
 
-        store, generation: to count into. turn: entered for each call where there are pauses; shared by all
+        store, generation: to count into. lock: entered for each call where there are pauses; shared by all
         that must not call at the same time, none where nobody else does.
         """
         self._store = store

@@ -1,10 +1,7 @@
-"""Cells, one number each: what `verify` and `rebuild` compare, and a count of them from the log alone.
+"""Cells: what counters come to, one number each, and where two counts of them differ.
 
-That an id is known is a cell too, of no hour: 1 where it is.
-
-Pure. `Recount` is the law of counting in its plainest form: the least hour of each fact, in a dictionary. It
-shares the reading of records with live counting and nothing else: no fold, no script, no packed counters, no
-hashes.
+What `rebuild`, `verify` and `audit` compare. That an id is known is a cell too, of no hour: 1 where it is.
+Pure.
 """
 
 from collections import Counter
@@ -12,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from schemas.counters import TENANT_SCOPE, unpack_counter
-from schemas.kinds import FIELDS, FUTURE_MS, HORIZON_MS
+from aggregator.counting.timestamps import iso
+from schemas.instants import DAY_MS, HOUR_MS
+from schemas.kinds import FIELDS
+from schemas.packed_counter import unpack_counter
+from schemas.redis_keys import TENANT_SCOPE
 
 
 class Cell(NamedTuple):
@@ -30,6 +28,10 @@ class Cell(NamedTuple):
     id: str
     hour: int | None
     field: str
+
+    def spelled(self) -> dict[str, str | None]:
+        """By name, as people and scripts read it: the hour in ISO 8601."""
+        return self._asdict() | {"hour": None if self.hour is None else iso(self.hour)}
 
 
 class Difference(NamedTuple):
@@ -72,43 +74,6 @@ def stored_cells(
 
 
 assert TENANT_SCOPE in _SCOPES
-
-
-def earliest_record_ms(since_ms: int) -> int:
-    """The least time of a record's own that can matter to the counts of hours from `since_ms` on.
-
-    A mail with a fact then was sent within the horizon before. The same fact may have been told for an
-    earlier hour, where it counts instead: at the earliest at the start of the day of that send.
-    """
-    return max(0, (since_ms - HORIZON_MS) // DAY_MS * DAY_MS - FUTURE_MS)
-
-
-class Recount:
-    """Counts events in memory."""
-
-    def __init__(self) -> None:
-        self._least: dict[tuple[Scopes, int, str, str | None, int], int] = {}
-
-    def add(self, facts: Facts) -> None:
-        """Take in an event, in any order and any number of times."""
-        least = self._least
-        for recipient in facts.recipients:
-            identity = (facts.scopes, facts.day, facts.message_id, recipient, facts.kind)
-            had = least.get(identity)
-            if had is None or facts.hour < had:
-                least[identity] = facts.hour
-
-    def cells(self) -> Counter[Cell]:
-        """The cells that are not 0."""
-        cells: Counter[Cell] = Counter()
-        for ((tenant, sequence, template), day, _, _, kind), hour in self._least.items():
-            at = day * DAY_MS + hour * HOUR_MS
-            cells[Cell(tenant, "tenant", "", at, FIELDS[kind])] += 1
-            for scope, name in (("sequence", sequence), ("template", template)):
-                if name is not None:
-                    cells[Cell(tenant, scope, name, at, FIELDS[kind])] += 1
-                    cells[Cell(tenant, scope, name, None, KNOWN)] = 1
-        return cells
 
 
 def differences(log: Mapping[Cell, int], redis: Mapping[Cell, int]) -> Iterator[Difference]:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from aggregator.counting.facts import Facts, Scopes
-from schemas.counters import HOURS
+from schemas.instants import HOURS
 
 FACTS_A_CALL: Final = 1000
 """Redis does nothing else while a script runs: some 4 ms for this many facts.

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from aggregator.counting.rules import Rules
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS, parse_ms
+from aggregator.counting.timestamps import parse_ms
+from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
 from schemas.ses import Body, Event, Mail, Record, type_of_array
 

@@ -14,7 +14,6 @@ within a bucket, which holds some 200: one wrong count in 10^12 messages, that i
 years for a tenant with a million messages a day. A tenant can only harm its own numbers by it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,16 +24,10 @@ import msgpack
 import msgspec
 
 from aggregator.counting.facts import Facts, Scopes
-from schemas.counters import (
-    HOURS,
-    MANY,
-    SEVERAL,
-    TENANT_SCOPE,
-    safe_id,
-    sequence_scope,
-    template_scope,
-)
+from schemas.instants import HOURS
 from schemas.kinds import HORIZON_MS, KINDS
+from schemas.packed_counter import pack_counts
+from schemas.redis_keys import TENANT_SCOPE, safe_id, sequence_scope, template_scope
 
 _LONGEST: Final = 2048
 """Size of a digit: hours from the start of the send day to the horizon, and one for none."""
@@ -62,6 +55,7 @@ def _key_groups() -> tuple[_KeyGroup, _KeyGroup]:
 DIGITS: Final = _key_groups()
 _DIGIT_OF: Final = {index: (divisor, size) for key_group in DIGITS for index, divisor, size in key_group}
 _PACKER: Final = msgpack.Packer(use_bin_type=False, autoreset=True)
+"""Writes bytes as strings: Redis's cmsgpack knows no `bin`, and msgspec writes bytes as nothing else."""
 
 
 @lru_cache(maxsize=65_536)
@@ -183,25 +177,10 @@ class _Tenant:
             list(self.templates),
             [[day, *zip(*sorted(rows), strict=True)] for day, rows in self.days.items()],
             [
-                [day, list(tails), [_shortened(b"".join(parts)) for parts in tails.values()]]
+                [day, list(tails), [pack_counts(b"".join(parts)) for parts in tails.values()]]
                 for day, tails in self.counts.items()
             ],
         ]
-
-
-def _shortened(tail: bytes) -> bytes:
-    """The same counts in fewer bytes, where there are many."""
-    if len(tail) < 8:
-        return tail
-    items = []
-    for cell, count in Counter(tail).items():
-        if count <= 3:
-            items.append(bytes((cell,)) * count)
-        elif count < 256:
-            items.append(bytes((SEVERAL, cell, count)))
-        else:
-            items.append(bytes((MANY, cell)) + count.to_bytes(4, "little"))
-    return b"".join(items)
 
 
 def pack(

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from aggregator.counting.checkpoints import Events
 from aggregator.counting.facts import Facts, Reader, Refusal, Scopes, type_of_outcome
-from schemas.counters import lane_of
+from schemas.redis_keys import lane_of
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 
 FLOOD_WINDOW: Final = 1000

@@ -5,16 +5,12 @@ without a colon, and a space before the zone. A zone is required; the fraction i
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
-_EPOCH: Final = date(1970, 1, 1).toordinal()
-_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d+))? ?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII
-)
-_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):", re.ASCII)
+from schemas.instants import CLOCK, DATE, SECONDS, ZONE, read_time
+
+_TIME: Final = re.compile(f"{DATE}{CLOCK}{SECONDS} ?{ZONE}", re.ASCII)
 
 
 def parse_ms(text: Any) -> int | None:
@@ -34,17 +30,11 @@ def _parse_any_ms(text: str) -> int | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None
-    day, hour, minutes, seconds, fraction, sign, zone_hours, zone_minutes = match.groups()
-    minute = _minute_of(day, hour, minutes)
-    if minute is None or seconds >= "60":
+    try:
+        ms, ahead_ms = read_time(match)
+    except ValueError:
         return None
-    ms = minute + int(seconds) * 1000 + int((fraction or "")[:3].ljust(3, "0"))
-    if sign is None:
-        return ms
-    if zone_hours >= "24" or zone_minutes >= "60":
-        return None
-    offset = (int(zone_hours) * 60 + int(zone_minutes)) * 60_000
-    return ms - offset if sign == "+" else ms + offset
+    return ms - (ahead_ms or 0)
 
 
 class _Hours(dict[str, int]):
@@ -54,8 +44,7 @@ class _Hours(dict[str, int]):
     """
 
     def __missing__(self, text: str) -> int:
-        match = _HOUR.fullmatch(text)
-        hour = _minute_of(match[1], match[2], "00") if match else None
+        hour = _parse_any_ms(f"{text}00:00Z")
         if hour is None:
             raise KeyError(text)
         if len(self) >= _HOURS_KEPT:
@@ -69,16 +58,6 @@ _HOURS: Final = _Hours()
 _MINUTES: Final = {f"{minute:02}:": minute * 60_000 for minute in range(60)}
 _SECONDS: Final = {f"{second:02}.": second * 1000 for second in range(60)}
 _MILLISECONDS: Final = {f"{ms:03}Z": ms for ms in range(1000)}
-
-
-def _minute_of(day: str, hour: str, minutes: str) -> int | None:
-    if hour >= "24" or minutes >= "60":
-        return None
-    try:
-        ordinal = date.fromisoformat(day).toordinal()
-    except ValueError:
-        return None
-    return (ordinal - _EPOCH) * DAY_MS + int(hour) * HOUR_MS + int(minutes) * 60_000
 
 
 def iso(ms: int) -> str:

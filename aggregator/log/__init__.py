@@ -2,7 +2,7 @@
 
 Lives here: everything that knows Faust, aiokafka or confluent-kafka by name. Two ways in: `faust_transport`
 and `faust_app` for a worker of a consumer group, `bulk_reader` for commands. Both read record batches by
-`packed_fetch` and `unpacking`. Beside them the questions of an operator's kind (`admin`), and the
+`packed_fetch`, `unpacking` and `record_parser`. Beside them what is asked of the cluster (`admin`), and the
 dead-letter topic: written (`dead_letters`), listed and redriven (`redrive`).
 Does not: what a record means (`counting`), and Redis.
 The way through: a fetch -> `packed_fetch` -> a batch of records -> whoever counts.

@@ -24,7 +24,7 @@ class Cluster:
     """Asks Kafka. Blocking calls of at most some seconds."""
 
     def __init__(self, settings: EventsSettings) -> None:
-        """Prepare; the connection is made with the first question.
+        """Prepare; the connection is made with the first query.
 
         settings: where Kafka is and what the topics are called.
         """
@@ -48,7 +48,7 @@ class Cluster:
             found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_S)
             topic = found[self._topic].result()
         except KafkaException as error:
-            self._admin.poll(0)  # hands over what was told to `error_cb`
+            self._admin.poll(0)  # delivers what librdkafka has for `error_cb`
             # A client waits for the controller that it knows, also where that broker is dead and others have
             # long taken over; one that is new asks any broker who it is.
             self._admin = AdminClient(self._config)
@@ -68,25 +68,25 @@ class Cluster:
         group: its id. partitions: how many the topic has.
         Raises: KafkaUnavailableError.
         """
-        # A consumer that never joins: the admin client's question crashes librdkafka 2.16 where the
+        # A consumer that never joins: the admin client's query crashes librdkafka 2.16 where the
         # coordinator is still loading, as it is when a group is asked for the first time.
         config = {**self._config, "group.id": group, "enable.auto.commit": False}
-        caller = Consumer(config)
+        consumer = Consumer(config)
         try:
             asked = [TopicPartition(self._topic, number) for number in range(partitions)]
-            found = caller.committed(asked, timeout=_TIMEOUT_S)
+            found = consumer.committed(asked, timeout=_TIMEOUT_S)
             return {each.partition: each.offset for each in found if each.offset >= 0}
         except KafkaException as error:
             self.check_group(group)
             why = self._causes.why(error, f"READ on group {group}")
             raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
         finally:
-            caller.close()
+            consumer.close()
 
     def check_group(self, group: str) -> None:
         """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.
 
-        Who may not is not told otherwise: librdkafka and aiokafka look for the coordinator again and again.
+        Nothing else reports who may not: librdkafka and aiokafka look for the coordinator again and again.
         """
         asked = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
         try:

@@ -1,6 +1,6 @@
 """Reading a topic in bulk, outside any consumer group: for `rebuild`, `verify`, `audit` and `dead-letters`.
 
-It reads record batches as the worker does (`record_batches`), from aiokafka's consumer in a thread with a
+It reads record batches as the worker does (`packed_fetch`), from aiokafka's consumer in a thread with a
 loop of its own; they are unpacked in the caller's, a bounded part at a time. Fetching waits while what was
 fetched is not read. `read_committed` as everywhere.
 """
@@ -44,7 +44,7 @@ class BulkReader:
     """Reads partitions of a topic. To be closed, or used in `with`; by one thread at a time."""
 
     def __init__(self, settings: EventsSettings, topic: str | None = None) -> None:
-        """Prepare; the connection is made with the first question.
+        """Prepare; the connection is made with the first query.
 
         settings: where Kafka is. topic: none for that of events.
         """

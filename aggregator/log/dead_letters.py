@@ -70,7 +70,7 @@ class DeadLetterWriter:
         for at in range(0, len(new), _AT_ONCE):
             part = new[at : at + _AT_ONCE]
             self._write(partition, part)
-            # What begins below is a log that is read again from further back: remember that instead.
+            # One that starts below is of a log that is read again from further back: remember that instead.
             begin = first if first <= part[0].offset and end else part[0].offset
             first, end = self._acknowledged[partition] = begin, part[-1].offset + 1
 

@@ -3,8 +3,8 @@
 Every reader of the log, live or in bulk, reads it here; so all come to the same outcome for each offset, and
 in bounded memory, whatever a batch of a megabyte unpacks to:
 - A batch that unpacks to no more than `VALUE_MAX` bytes is parsed by aiokafka at once: nearly all are.
-- Any other is parsed here from pieces, record by record. What is far larger than a record may be becomes a
-  dead letter `too_large`, cut while it is unpacked.
+- Any other is parsed from pieces, record by record (`record_parser`). What is far larger than a record may
+  be becomes a dead letter `too_large`, cut while it is unpacked.
 - A batch that cannot be unpacked or parsed up to its last record is unreadable as a whole: a dead letter for
   each of its offsets, without a value and at the batch's latest time. (Its checksum is right: it was sent so,
   and Kafka's broker takes some.) What follows the last record is no matter, as for the broker.
@@ -25,13 +25,10 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
 from aggregator.counting.facts import Refusal
-from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
+from aggregator.counting.reading import DeadLetter, KafkaRecord
+from aggregator.log.record_parser import Numbering, parsed
 from aggregator.log.unpacking import DamagedError, pieces, unpacked_up_to
-from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
-
-WHOLE_MAX: Final = 2 * RECORD_MAX_BYTES
-"""A longer record is never held as a whole: it is `too_large`, even where it is made of nothing but the
-lengths of empty headers. Shorter ones are judged by whoever reads them: dead letters may be larger."""
+from schemas.topics import VALUE_MAX_BYTES
 
 _NONE: Final[tuple[KafkaRecord, ...]] = ()
 _HEADER: Final = Struct(">qiibIhiqqqhii")
@@ -142,111 +139,17 @@ class PackedBatch:
             yield DeadLetter(offset, self.max_timestamp, None, None, Refusal.UNREADABLE)
 
     def _parsed(self) -> Iterator[KafkaRecord]:
-        """The records, parsed here. Raises: DamagedError, at the first that is not right."""
-        stream = _Stream(pieces(self._attributes & _CODEC, self.raw[_HEADER.size :]))
-        offset = self.base_offset - 1
-        for _ in range(self._count):
-            length = stream.varint()
-            stream.begin(length)
-            stream.skip(1)  # attributes, which mean nothing yet
-            delta_ms = stream.varint()
-            timestamp = self.max_timestamp if self._attributes & _APPEND_TIME else self._first_ms + delta_ms
-            before, offset = offset, self.base_offset + stream.varint()
-            if not before < offset < self.next_offset:
-                raise DamagedError(f"offset {offset} after {before}, in a batch up to {self.next_offset}")
-            yield self._record(stream, offset, timestamp, whole=length <= WHOLE_MAX)
-
-    def _record(self, stream: "_Stream", offset: int, timestamp: int, *, whole: bool) -> KafkaRecord:
-        key, _ = stream.field(WHOLE_MAX if whole else CUT_KEY_BYTES)
-        value, value_bytes = stream.field(WHOLE_MAX if whole else CUT_VALUE_BYTES)
-        if not whole:
-            stream.skip(stream.left)
-            return DeadLetter(offset, timestamp, key, value, Refusal.TOO_LARGE, value_bytes)
-        headers = tuple(stream.headers())
-        if stream.left:
-            raise DamagedError(f"{stream.left} bytes after the headers of a record")
-        return Record(offset, timestamp, key, value, headers)
-
-
-class _Stream:
-    """What is read of pieces, in order. All of it raises DamagedError where it goes beyond their end.
-
-    left: how many bytes of the record that was begun are not read.
-    """
-
-    def __init__(self, source: Iterator[bytes]) -> None:
-        self._source = source
-        self._piece = b""
-        self._at = 0
-        self.left = 0
-
-    def has_more(self) -> bool:
-        """Whether there is a byte left."""
-        while self._at >= len(self._piece):
-            piece = next(self._source, None)
-            if piece is None:
-                return False
-            self._piece, self._at = piece, 0
-        return True
-
-    def begin(self, length: int) -> None:
-        """From now on, `left` counts down from a record's length."""
-        if length < 0:
-            raise DamagedError(f"a record of {length} bytes")
-        self.left = length
-
-    def varint(self) -> int:
-        """A number in zigzag encoding, of at most 64 bits."""
-        value = shift = 0
-        while True:
-            if not self.has_more():
-                raise DamagedError("the bytes end within a number")
-            byte = self._piece[self._at]
-            self._at += 1
-            self.left -= 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return (value >> 1) ^ -(value & 1)
-            if shift > 63:
-                raise DamagedError("a number of more than 64 bits")
-
-    def skip(self, length: int) -> None:
-        """Pass over bytes of the record."""
-        self._take(length, 0)
-
-    def field(self, most: int) -> tuple[bytes | None, int]:
-        """The first bytes of a field that begins with its length, at most so many, and its true length."""
-        length = self.varint()
-        return (None, 0) if length == -1 else (self._take(length, most), length)
-
-    def headers(self) -> Iterator[tuple[str, bytes | None]]:
-        """The headers of a record, names in UTF-8 as far as they are."""
-        count = self.varint()
-        if count < 0:
-            raise DamagedError(f"{count} headers")
-        for _ in range(count):
-            name, _ = self.field(WHOLE_MAX)
-            if name is None:
-                raise DamagedError("a header without a name")
-            yield name.decode(errors="replace"), self.field(WHOLE_MAX)[0]
-
-    def _take(self, length: int, most: int) -> bytes:
-        """Go on by `length` bytes. Returns: the first `most` of them."""
-        if not 0 <= length <= self.left:
-            raise DamagedError(f"{length} bytes where a record has {self.left} left")
-        self.left -= length
-        parts = []
-        while length:
-            if not self.has_more():
-                raise DamagedError("the bytes end within a record")
-            here = min(length, len(self._piece) - self._at)
-            if most:
-                parts.append(self._piece[self._at : self._at + min(here, most)])
-                most -= len(parts[-1])
-            self._at += here
-            length -= here
-        return b"".join(parts)
+        """The records, parsed from pieces. Raises: DamagedError, at the first that is not right."""
+        return parsed(
+            pieces(self._attributes & _CODEC, self.raw[_HEADER.size :]),
+            Numbering(
+                records=self._count,
+                base_offset=self.base_offset,
+                next_offset=self.next_offset,
+                first_ms=self._first_ms,
+                append_ms=self.max_timestamp if self._attributes & _APPEND_TIME else None,
+            ),
+        )
 
 
 class PackedBatches:

@@ -1,7 +1,7 @@
 """`dead-letters`: list, show, redrive and purge what could not be read.
 
 A dead letter may have been written twice; dead letters are counted by key. A redrive puts the original bytes
-back on the events topic, with the original key and record time, as the rules judge a record by its time. Dead
+back on the events topic, with the original key and record time, as the rules go by a record's time. Dead
 letters are read one after the other and none is held: there may be millions.
 """
 
@@ -55,7 +55,7 @@ class Redriven:
 
 
 class CannotRedriveError(Exception):
-    """Dead letters that may not be redriven, or not unless told so."""
+    """Dead letters that may not be redriven, or only with `--old`."""
 
 
 class DeadLetterTopic:
@@ -142,7 +142,7 @@ class DeadLetterTopic:
         try:
             found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
         except KafkaException as error:
-            self._admin.poll(0)  # hands over what was told to `error_cb`
+            self._admin.poll(0)  # delivers what librdkafka has for `error_cb`
             raise KafkaUnavailableError(f"topic {topic}: {self._causes.why(error)}") from error
         if found.error is not None:
             why = self._causes.why(found.error, f"READ on {topic}")
@@ -164,7 +164,7 @@ class _Sender:
                 "acks": "all",
                 "enable.idempotence": True,
                 "compression.type": "zstd",  # a record that came so packed may fit no other way
-                "message.max.bytes": topics.DEAD_LETTER_MAX_BYTES,  # the broker judges what is packed
+                "message.max.bytes": topics.DEAD_LETTER_MAX_BYTES,  # the broker measures what is packed
                 "queue.buffering.max.kbytes": _QUEUE_KIB,
             }
         )

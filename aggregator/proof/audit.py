@@ -5,10 +5,9 @@ together with the checkpoints of its lane, in one step; the recount takes in exa
 checkpoints, so what comes in meanwhile is no difference. Nothing is written.
 
 How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the checkpoints.
-Not
-less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so Kafka
-can say where the first record of a time is, but not where the last one is. What is read and can say nothing
-about those days, by its record's time, is not decoded.
+Not less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so
+Kafka can say where the first record of a time is, but not where the last one is. What is read and can say
+nothing about those days, by its record's time, is not decoded.
 
 It can find only what Redis has a day for: that a tenant is missing as a whole is found by `verify`.
 """
@@ -20,17 +19,19 @@ from typing import Final
 
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counting.cells import Cell, Difference, differences, earliest_record_ms, stored_cells
+from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.facts import Facts, Reader
 from aggregator.counting.reading import KafkaRecord, outcome_of
-from aggregator.counting.timestamps import DAY_MS
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from aggregator.proof.daycount import DayCount
+from aggregator.proof.day_recount import DayRecount
+from aggregator.proof.recount import earliest_record_ms
 from aggregator.proof.verify import Checkpoints, live_of, tenants_of
-from schemas.counters import Generation, lane_of, safe_id
+from schemas.counters import Generation
+from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
+from schemas.redis_keys import lane_of, safe_id
 
 FACTS_MAX: Final = 2_000_000
 """Facts of all chosen days in memory, each of some 150 bytes; the largest day is given up above it."""
@@ -55,7 +56,7 @@ class Audit:
 class _Chosen:
     """A tenant's day: its count so far, up to where to count, and what Redis has counted up to there."""
 
-    count: DayCount
+    count: DayRecount
     checkpoints: Checkpoints
     stored: dict[Cell, int]
 
@@ -74,8 +75,8 @@ class Auditor:
     def audit(self, now_ms: int) -> Audit:
         """Choose, count and compare.
 
-        now_ms: the time, from which the age of days is told.
-        Raises: PostponedError of any kind where nothing could be said.
+        now_ms: the time that the age of days is counted from, in ms since 1970.
+        Raises: PostponedError of any kind where nothing could be compared.
         """
         found = Audit()
         log, live = live_of(self._settings)
@@ -111,7 +112,7 @@ class Auditor:
                 except ValueError:
                     found.damaged.append((tenant, day))
                     continue
-                count = stack.enter_context(closing(DayCount(tenant, day)))
+                count = stack.enter_context(closing(DayRecount(tenant, day)))
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
 

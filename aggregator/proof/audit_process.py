@@ -1,6 +1,6 @@
 """The life of the `audit` process: an audit, a pause, the next one, until SIGTERM.
 
-The audits run in a thread that gives way to all else on the machine; the loop answers `/metrics`. As they
+The audits run in a thread of the lowest priority; the loop answers `/metrics`. As they
 write nothing, they are not waited for at the end: the thread goes down with the process, in the middle of
 an audit too.
 """
@@ -17,10 +17,11 @@ import structlog
 from aggregator import metrics
 from aggregator.config import AuditSettings
 from aggregator.counters.throttle import lower_priority
-from aggregator.counting.timestamps import DAY_MS, iso
+from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError
 from aggregator.probes import serve
 from aggregator.proof.audit import Audit, Auditor
+from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +89,7 @@ class AuditProgram:
                 self._postponed(str(error))
             else:
                 self._trouble, self._said = None, ("", 0.0)
-                _tell(found)
+                _report(found)
             time.sleep(self._settings.audit_interval_s)
 
     def _postponed(self, why: str) -> None:
@@ -100,11 +101,10 @@ class AuditProgram:
             log.warning("audit postponed", why=why)
 
 
-def _tell(found: Audit) -> None:
-    """Log and meter what an audit found."""
+def _report(found: Audit) -> None:
+    """Log what an audit found, and set the metrics."""
     for each in found.differences[:LINES_MAX]:
-        cell = each.cell._asdict() | {"hour": None if each.cell.hour is None else iso(each.cell.hour)}
-        log.error("audit: a cell differs", **cell, log=each.log, redis=each.redis)
+        log.error("audit: a cell differs", **each.cell.spelled(), log=each.log, redis=each.redis)
     if len(found.differences) > LINES_MAX:
         log.error("audit: more cells differ, `verify` names all", cells=len(found.differences) - LINES_MAX)
     for tenant, day in found.damaged:

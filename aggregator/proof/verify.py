@@ -15,13 +15,15 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
-from aggregator.counting.cells import Cell, Difference, Recount, differences, earliest_record_ms, stored_cells
+from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.facts import Facts, Reader
 from aggregator.counting.reading import outcome_of
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.counters import Generation, lane_of, safe_id, unsafe_id
+from aggregator.proof.recount import Recount, earliest_record_ms
+from schemas.counters import Generation
+from schemas.redis_keys import lane_of, safe_id, unsafe_id
 
 Checkpoints = Mapping[int, int]
 

@@ -131,7 +131,7 @@ class Planner:
             return "the live generation counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
-            if any(each.attempt for each in self._keys.registry.closed(live)):
+            if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
                 return "the live generation is closed to counting: Redis lost the switch to its successor"
         except GoneError:
             return "the live generation is not there as a whole: Redis was wiped"
@@ -177,9 +177,11 @@ class Planner:
             return bulk.ranges(partitions)
 
     def resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
-        """The generation that an earlier run began, if it may be gone on with.
+        """The generation that an earlier run began, if it may be gone on with; none otherwise.
 
         It must be of these rules, this log and this start, and not too old.
+        found: the log that is counted. start: the offset to begin at, by partition.
+        Raises: StoreUnavailableError.
         """
         begun = self._keys.registry.read().record.next
         if begun is None:

@@ -31,7 +31,6 @@ from aggregator.counting.checkpoints import Partition
 from aggregator.counting.facts import Reader
 from aggregator.counting.pack import pack
 from aggregator.counting.reading import FloodWatch, read_batch
-from aggregator.counting.timestamps import DAY_MS
 from aggregator.errors import (
     GoneError,
     KafkaUnavailableError,
@@ -47,6 +46,7 @@ from aggregator.worker.checking import Checker
 from aggregator.worker.lag import Lags
 from aggregator.worker.pending import Pending
 from schemas.counters import Generation
+from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
 

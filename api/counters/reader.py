@@ -31,10 +31,11 @@ from api.counters.round_trips import AT_ONCE, REDIS_ERRORS, Command, Reply, Roun
 from api.errors import RANGE_TOO_LARGE, UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
 from api.query.hours import Cells, unpack_cells
-from schemas.counters import (
+from schemas.counters import Generation, Record
+from schemas.redis_keys import (
+    SEQUENCES,
+    TEMPLATES,
     TENANT_SCOPE,
-    Generation,
-    Record,
     lane_key,
     lane_of,
     safe_id,
@@ -58,7 +59,7 @@ class Script:
 READ: Final = Script("read.lua")
 IDS: Final = Script("ids.lua")
 
-KNOWN_SETS: Final[Mapping[str, str]] = {"sequence": "s", "template": "t"}
+KNOWN_SETS: Final[Mapping[str, str]] = {"sequence": SEQUENCES, "template": TEMPLATES}
 GROUP_FIELDS: Final[Mapping[str, bytes]] = {"sequence": sequence_scope(""), "template": template_scope("")}
 """By what the API groups: the set of its known ids, and how its fields in a day's counters begin."""
 
@@ -86,12 +87,12 @@ class Scope:
     @classmethod
     def sequence(cls, sequence: str) -> "Scope":
         """The mails of one sequence."""
-        return cls(sequence_scope(sequence), "s", sequence)
+        return cls(sequence_scope(sequence), SEQUENCES, sequence)
 
     @classmethod
     def template(cls, template: str) -> "Scope":
         """The mails of one template."""
-        return cls(template_scope(template), "t", template)
+        return cls(template_scope(template), TEMPLATES, template)
 
 
 @dataclass(frozen=True, slots=True)

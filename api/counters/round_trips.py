@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from schemas.counters import LEASE_KEY, RECORD_KEY
+from schemas.redis_keys import LEASE_KEY, RECORD_KEY
 
 REDIS_ERRORS: Final = (RedisError, RedisClusterException)
 """All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""

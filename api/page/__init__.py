@@ -1,9 +1,12 @@
 """The page `/`: one tenant's numbers to look at, in a browser, with nothing from any other host.
 
-It is a client of the API like any other: it asks the metrics routes with a key that a person typed in, and
-knows nothing else. Plain modules, no build step: what stands in `static/` is what the browser runs. The key
-stays in the tab (sessionStorage). The policy lets the browser load and call this API alone, and run no
-script that is not one of these files; text becomes text and never markup (Trusted Types hold it to that).
+Lives here: the page's files (`static/`) and how they are served (`assets`), and the page that shows the
+OpenAPI description (`docs`). Plain modules, no build step: what stands in `static/` is what the browser runs.
+Does not: anything that other clients of the API cannot do. The page asks the metrics routes with a key that a
+person typed in and that stays in the tab (sessionStorage). The policy lets the browser load and call this API
+alone, and run no script that is not one of these files; text becomes text and never markup (Trusted Types
+hold it to that).
+The way through: a file of `static/` -> `assets` -> the browser -> the metrics routes -> the page.
 """
 
 from importlib.resources import files

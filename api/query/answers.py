@@ -17,8 +17,8 @@ from api.query.periods import DAY, HOUR
 from api.query.query import Query
 from api.query.rates import change_of, rates_of
 from api.query.rollup import Days, Range, Series, add_up, total_of
-from api.query.zones import HOUR_MS, UTC
-from schemas.counters import HOURS
+from api.query.zones import UTC
+from schemas.instants import HOUR_MS, HOURS
 from schemas.kinds import FIELDS
 
 Point: Final = msgspec.defstruct(

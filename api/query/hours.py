@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from schemas.counters import CELLS, HOURS, unpack_counter
+from schemas.instants import HOURS
 from schemas.kinds import KINDS
+from schemas.packed_counter import CELLS, unpack_counter
 
 Counts: TypeAlias = tuple[int, ...]
 """A number for each kind, in the order of KINDS."""
@@ -23,7 +24,7 @@ _KINDS = len(KINDS)
 
 
 class Cells(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """The counts of a day: by cell (`schemas.counters.CELLS`), and its total. Equal to itself alone."""
+    """The counts of a day: by cell (`schemas.packed_counter.CELLS`), and its total. Equal to itself alone."""
 
     counts: tuple[int, ...]
     total: Counts

@@ -5,20 +5,16 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 
-from api.query.zones import DAY_MS, EPOCH, UTC, Zone
+from api.query.zones import EPOCH, UTC, Zone
+from schemas.instants import CLOCK, DATE, DAY_MS, EPOCH_DAY, SECONDS, ZONE, read_time
 
-EPOCH_DAY: Final = EPOCH.toordinal()
 FIRST_MS: Final = (date.min.toordinal() - EPOCH_DAY) * DAY_MS
 LAST_MS: Final = (date.max.toordinal() - EPOCH_DAY + 1) * DAY_MS - 1
 
 INSTANTS_KEPT: Final = 20_000
 """Times that are kept in writing, as answers tell the same ones again and again: the hours of two years."""
 
-_INSTANT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[T ](?P<hour>\d\d):(\d\d)(?::(\d\d)(?:\.(?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?",
-    re.ASCII,
-)
+_INSTANT: Final = re.compile(f"{DATE}(?:{CLOCK}(?:{SECONDS})?{ZONE}?)?", re.ASCII)
 
 
 def parse_instant(text: str, *, end_of_day: bool, zone: Zone = UTC) -> int:
@@ -33,22 +29,12 @@ def parse_instant(text: str, *, end_of_day: bool, zone: Zone = UTC) -> int:
     match = _INSTANT.fullmatch(text)
     if match is None:
         raise ValueError("not a time")
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6))
-    if hour > 23 or minute > 59 or second > 59:
-        raise ValueError("no such time of day")
-    ms = (date(year, month, day).toordinal() - EPOCH_DAY) * DAY_MS
-    if match["hour"] is None:
-        return _in_range(_there(ms + DAY_MS, zone) - 1 if end_of_day else _there(ms, zone))
-    ms += ((hour * 60 + minute) * 60 + second) * 1000 + int((match["fraction"] or "")[:3].ljust(3, "0"))
-    offset = match["zone"]
-    if offset is None:
-        return _in_range(_there(ms, zone))
-    if offset != "Z":
-        offset_hours, offset_minutes = int(offset[1:3]), int(offset[-2:])
-        if offset_hours > 23 or offset_minutes > 59:
-            raise ValueError("no such offset")
-        ms -= int(offset[0] + "1") * (offset_hours * 60 + offset_minutes) * 60_000
-    return _in_range(ms)
+    ms, ahead_ms = read_time(match)
+    if ahead_ms is not None:
+        return _in_range(ms - ahead_ms)
+    if match["hour"] is None and end_of_day:
+        return _in_range(_there(ms + DAY_MS, zone) - 1)
+    return _in_range(_there(ms, zone))
 
 
 @lru_cache(maxsize=INSTANTS_KEPT)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from api.query.instants import EPOCH_DAY
-from schemas.counters import HOURS
+from schemas.instants import EPOCH_DAY, HOURS
 
 MONDAY: Final = 3
 """Days from the Monday before 1970 to 1970-01-01, a Thursday."""

@@ -20,8 +20,8 @@ from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORT
 from api.query.hours import Cells, Counts
 from api.query.instants import FIRST_MS, LAST_MS, parse_instant
 from api.query.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
-from api.query.zones import HOUR_MS, UTC, Zone
-from schemas.counters import HOURS
+from api.query.zones import UTC, Zone
+from schemas.instants import HOUR_MS, HOURS
 from schemas.kinds import KINDS
 
 MAX_POINTS: Final = 10_000

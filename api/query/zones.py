@@ -17,8 +17,7 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
+from schemas.instants import DAY_MS, HOUR_MS
 
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - local times of any zone are reckoned from here too
 EPOCH_UTC: Final = EPOCH.replace(tzinfo=UTC_ZONE)

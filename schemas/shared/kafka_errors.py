@@ -21,7 +21,7 @@ _CERTIFICATE: Final = (
 _NAME: Final = "the host name of a broker is not known; check KAFKA_BOOTSTRAP_SERVERS"
 _AWAY: Final = "no broker can be reached; is Kafka up, and KAFKA_BOOTSTRAP_SERVERS right?"
 _SILENT: Final = "Kafka does not answer in time"
-_MISSING: Final = "the topic does not exist; python -m deploy.topics creates it"
+_MISSING: Final = "the topic does not exist; ses-metrics-topics (python -m deploy.topics) creates it"
 
 _SENTENCES: Final = {
     KafkaError._AUTHENTICATION: _LOGIN,

@@ -8,8 +8,9 @@ from typing import Any
 from aggregator.counters.store import SCRIPT
 from aggregator.counting.facts import Facts
 from aggregator.counting.pack import pack
-from schemas.counters import lane_key, safe_id, unpack_counter
 from schemas.kinds import FIELDS
+from schemas.packed_counter import unpack_counter
+from schemas.redis_keys import lane_key, safe_id
 
 Cells = Counter[tuple[str, bytes, int, int, str]]
 """(tenant, scope, day, hour of the day, field) -> count."""

@@ -1,11 +1,11 @@
-"""As much of Redis as the record of the generations needs, in memory: its scripts are told in Python here.
+"""As much of Redis as the record of the generations needs, in memory: its scripts are said in Python here.
 
 The laws of the generations are run against this twin, quickly, and against a real Valkey.
 """
 
 from typing import Any
 
-from aggregator.counters import registry
+from aggregator.counters import lanes, registry
 
 
 def _raw(value: Any) -> bytes:
@@ -48,7 +48,7 @@ class Twin:
         keys, arguments = rest[:numkeys], [_raw(each) for each in rest[numkeys:]]
         if script == registry.RECORD_SCRIPT:
             return self._record(keys, *arguments)
-        assert script == registry.LANE_SCRIPT
+        assert script == lanes.LANE_SCRIPT
         return self._lane(keys[0], *arguments)
 
     def _record(self, keys: tuple[str, ...], was: bytes, wanted: bytes, token: bytes, unheld: bytes) -> bytes:

@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, urlencode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.counters import lane_key, safe_id
 from schemas.kinds import FIELDS
+from schemas.redis_keys import lane_key, safe_id
 from tests.api.conftest import Door
 from tests.api.http.test_routes import refused
 from tests.api.writer import Counted, Writer

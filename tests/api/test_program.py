@@ -14,7 +14,7 @@ import pytest
 
 from deploy.kafka import Kafka
 from deploy.processes import Waiting
-from schemas import counters
+from schemas import redis_keys
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests.api.site import Site, until
 from tests.api.writer import Counted, Writer
@@ -294,4 +294,4 @@ def test_counters_of_a_lost_redis_are_not_zeros(site: Site, writer: Writer) -> N
     assert site.get("/api/metrics", key).status_code == 503
     writer.client.flushdb()
     assert site.get("/api/metrics", key).status_code == 503
-    assert writer.client.get(counters.RECORD_KEY) is None
+    assert writer.client.get(redis_keys.RECORD_KEY) is None

@@ -1,4 +1,7 @@
-"""Writes counters into a Redis by hand, in the layout of `schemas.counters`, as a worker would leave them."""
+"""Writes counters into a Redis by hand, in the layout of `schemas.redis_keys`, as a worker would leave them.
+
+Keys and items are spelled out here once more on purpose: what reads them is tested against this.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,9 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 import redis
 
-from schemas import counters
+from schemas import counters, redis_keys
 from schemas.counters import Generation, Member, Record, State
 from schemas.kinds import FIELDS
+from schemas.packed_counter import MANY, MINUS, SEVERAL
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,10 @@ def pack(cells: dict[int, int]) -> bytes:
         if count == 1:
             items += bytes([cell])
         elif count < 256:
-            items += bytes([counters.SEVERAL, cell, count])
+            items += bytes([SEVERAL, cell, count])
         else:
-            items += bytes([counters.MANY, cell]) + (count + 1).to_bytes(4, "little")
-            items += bytes([counters.MINUS, cell])
+            items += bytes([MANY, cell]) + (count + 1).to_bytes(4, "little")
+            items += bytes([MINUS, cell])
     return len(items).to_bytes(2, "little") + bytes(items)
 
 
@@ -54,7 +58,7 @@ class Writer:
             created_ms=0,
         )
         for lane in range(lanes):
-            client.hset(counters.lane_key(name, lane), mapping={"generation": name, "rules": "r"})
+            client.hset(redis_keys.lane_key(name, lane), mapping={"generation": name, "rules": "r"})
 
     def go_live(self, **changes: object) -> None:
         live = msgspec.structs.replace(self.generation, **changes)
@@ -62,20 +66,20 @@ class Writer:
 
     def put(self, *members: Member) -> None:
         """Set the record to these generations."""
-        self.client.set(counters.RECORD_KEY, msgspec.json.encode(Record(members)))
+        self.client.set(redis_keys.RECORD_KEY, msgspec.json.encode(Record(members)))
 
     def lane(self, tenant: str = "acme") -> str:
-        lane = counters.lane_of(tenant, self.generation.lanes)
-        return counters.lane_key(self.generation.name, lane)
+        lane = redis_keys.lane_of(tenant, self.generation.lanes)
+        return redis_keys.lane_key(self.generation.name, lane)
 
     def day_key(self, day: int, tenant: str = "acme") -> str:
-        return f"{self.lane(tenant)}:c:{counters.safe_id(tenant)}:{day}"
+        return f"{self.lane(tenant)}:c:{redis_keys.safe_id(tenant)}:{day}"
 
     def write(self, facts: Iterable[Counted]) -> None:
         """Set the counters to those facts and no others."""
         packed_counters: dict[tuple[str, int, bytes], dict[int, int]] = {}
         for fact in facts:
-            lane, tenant = self.lane(fact.tenant), counters.safe_id(fact.tenant)
+            lane, tenant = self.lane(fact.tenant), redis_keys.safe_id(fact.tenant)
             if fact.sequence is not None:
                 self.client.sadd(f"{lane}:s:{tenant}", fact.sequence)
             if fact.template is not None:
@@ -91,8 +95,8 @@ class Writer:
 
 
 def scopes(fact: Counted) -> Iterator[bytes]:
-    yield counters.TENANT_SCOPE
+    yield redis_keys.TENANT_SCOPE
     if fact.sequence is not None:
-        yield counters.sequence_scope(fact.sequence)
+        yield redis_keys.sequence_scope(fact.sequence)
     if fact.template is not None:
-        yield counters.template_scope(fact.template)
+        yield redis_keys.template_scope(fact.template)

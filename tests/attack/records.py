@@ -1,4 +1,7 @@
-"""Attacks by those who can put records on the topic: what SES never says, and Kafka takes all the same."""
+"""Attacks by those who can put records on the topic: what SES never says, and Kafka takes all the same.
+
+Long because it is one list of attacks, each with the records that it needs.
+"""
 
 import json
 import time

@@ -128,6 +128,7 @@ def test_an_answer_that_must_not_be_is_told() -> None:
     assert len(scene.wrong) == 1
 
 
+@pytest.mark.programs
 def test_memory_that_was_given_back_is_seen() -> None:
     """What counts is the highest, not what is left."""
     grow = "import sys; print(flush=True); input(); x = b'x' * 50_000_000; del x; print(flush=True); input()"
@@ -147,6 +148,7 @@ def test_memory_that_was_given_back_is_seen() -> None:
         child.kill()
 
 
+@pytest.mark.programs
 def test_a_command_that_does_not_end_is_killed() -> None:
     started = subprocess.Popen(
         [sys.executable, "-c", "import time; print('words', flush=True); time.sleep(600)"],

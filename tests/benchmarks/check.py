@@ -1,6 +1,6 @@
 """Is what was counted right? A run with a wrong number is no result, however fast it was.
 
-Redis is read here as its layout (`schemas.counters`) says, past the API and the aggregator, and compared
+Redis is read here as its layout (`schemas.redis_keys`) says, past the API and the aggregator, and compared
 with what the workload's generator counted: the hours of each tenant, the totals of each sequence and
 template, and the tenants that there are. (`verify` compares every cell with a recount; it is a measure too.)
 """
@@ -11,20 +11,19 @@ from typing import Any
 import msgspec
 import redis
 
-from schemas.counters import (
-    HOURS,
+from schemas.counters import Generation, Record
+from schemas.instants import HOURS
+from schemas.kinds import FIELDS
+from schemas.packed_counter import unpack_counter
+from schemas.redis_keys import (
     RECORD_KEY,
     TENANT_SCOPE,
-    Generation,
-    Record,
     lane_key,
     lane_of,
     safe_id,
     sequence_scope,
     template_scope,
-    unpack_counter,
 )
-from schemas.kinds import FIELDS
 from tests.benchmarks.workload import Counts, Expected, sequence_name, template_name, tenant_name
 
 KINDS = len(FIELDS)

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.counters import RECORD_KEY, Record
+from schemas.counters import Record
+from schemas.redis_keys import RECORD_KEY
 from tests.benchmarks.check import WrongNumbersError, check
 from tests.benchmarks.scene import MICRO, Scene, Stage, Topic
 from tests.benchmarks.watch import Watched, watch

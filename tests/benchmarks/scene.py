@@ -20,7 +20,8 @@ from deploy.kafka import Kafka
 from deploy.processes import free_port
 from deploy.valkey import Valkey
 from schemas import topics
-from schemas.counters import LANES, RECORD_KEY, Record, lane_key, lane_of
+from schemas.counters import LANES, Record
+from schemas.redis_keys import RECORD_KEY, lane_key, lane_of
 from tests import services
 from tests.benchmarks.ceiling import Event, fetches
 from tests.benchmarks.load import load

@@ -7,22 +7,18 @@ import pytest
 import redis
 
 from deploy.valkey import Valkey
-from schemas.counters import (
-    HOURS,
-    LANES,
+from schemas.counters import LANES, Generation, Member, Record, State
+from schemas.instants import HOURS
+from schemas.kinds import FIELDS
+from schemas.redis_keys import (
     RECORD_KEY,
     TENANT_SCOPE,
-    Generation,
-    Member,
-    Record,
-    State,
     lane_key,
     lane_of,
     safe_id,
     sequence_scope,
     template_scope,
 )
-from schemas.kinds import FIELDS
 from tests.benchmarks.check import WrongNumbersError, check
 from tests.benchmarks.watch import Sample, Watched, counted
 from tests.benchmarks.workload import (

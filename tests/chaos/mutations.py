@@ -232,7 +232,7 @@ MUTATIONS = (
         "whichever generation is gone is taken for the live one",
         (
             Edit(
-                "aggregator/rebuild/rebuild.py",
+                "aggregator/rebuild/following.py",
                 "        if error.generation != live.name:\n            raise\n",
                 "",
             ),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from schemas import counters, topics
+from schemas import counters, redis_keys, topics
 from tests.chaos.arena import LIMIT_S, Arena, sends
 from tests.pipeline.programs import Program, wait_until
 
@@ -84,12 +84,12 @@ def ended(rebuild: "subprocess.Popen[str]") -> str:
 
 def closes(generation: counters.Generation, lane: int) -> bytes:
     """What stands in the call that closes a lane, and in no other."""
-    key, name = counters.lane_key(generation.name, lane), generation.name
+    key, name = redis_keys.lane_key(generation.name, lane), generation.name
     return f"{key}\r\n${len(name)}\r\n{name}\r\n$5\r\nclose\r\n".encode()
 
 
 def is_open(arena: Arena, generation: counters.Generation) -> bool:
-    lanes = [counters.lane_key(generation.name, lane) for lane in range(generation.lanes)]
+    lanes = [redis_keys.lane_key(generation.name, lane) for lane in range(generation.lanes)]
     return not any(arena.redis.hexists(lane, "retired") for lane in lanes)
 
 
@@ -103,7 +103,7 @@ def test_a_switch_that_redis_lost(arena: Arena, way_back: str) -> None:
     send(arena, 0)
     arena.wait_until_counted()
     api = with_api(arena)
-    before = arena.redis.get(counters.RECORD_KEY)
+    before = arena.redis.get(redis_keys.RECORD_KEY)
     code, out = arena.place.programs.run("rebuild", "--json")
     report = json.loads(out)
     assert code == 0
@@ -111,7 +111,7 @@ def test_a_switch_that_redis_lost(arena: Arena, way_back: str) -> None:
     arena.wait_until_counted()
     assert status(arena, api) == 200
 
-    arena.redis.set(counters.RECORD_KEY, before)
+    arena.redis.set(redis_keys.RECORD_KEY, before)
     arena.wait_until_waiting(worker, "lost a switch", "generations restore", "rebuild")
     assert worker.said("counting waits")
     for _ in range(5):
@@ -203,13 +203,13 @@ def test_a_rebuild_that_slept_closes_nothing(arena: Arena) -> None:
         rebuild.send_signal(signal.SIGSTOP)
         send(arena, 60)
         arena.wait_until_counted()
-        assert not arena.redis.exists(counters.LEASE_KEY)
+        assert not arena.redis.exists(redis_keys.LEASE_KEY)
 
     rebuild = arena.place.programs.command("rebuild")
     moment = arena.proxy.at_call(
         closes(before, 7),
         before=sleep_until_it_is_taken_back,
-        after=lambda: late.append(arena.redis.hget(counters.lane_key(before.name, 7), "retired")),
+        after=lambda: late.append(arena.redis.hget(redis_keys.lane_key(before.name, 7), "retired")),
     )
     assert moment.wait(120)
     rebuild.send_signal(signal.SIGCONT)
@@ -235,9 +235,9 @@ def test_a_lost_lane_of_the_new_generation_is_not_the_live_ones(arena: Arena, mo
     def lose_a_lane() -> None:
         making = arena.place.record().next
         assert making is not None
-        arena.redis.delete(counters.lane_key(making.generation.name, lane))
+        arena.redis.delete(redis_keys.lane_key(making.generation.name, lane))
 
-    lane = counters.lane_of(TENANT, before.lanes)
+    lane = redis_keys.lane_of(TENANT, before.lanes)
     reads_the_tenant = f"${len(TENANT)}\r\n{TENANT}\r\n".encode()
     needle = closes(before, 0) if moment == "closing" else reads_the_tenant
     passed = arena.proxy.at_call(needle, before=lose_a_lane)
@@ -245,7 +245,7 @@ def test_a_lost_lane_of_the_new_generation_is_not_the_live_ones(arena: Arena, mo
     assert passed.is_set()
     assert live(arena) == before, "the good generation was retired"
     if moment == "comparing":
-        closed_once = arena.redis.hexists(counters.lane_key(before.name, 0), "barred")
+        closed_once = arena.redis.hexists(redis_keys.lane_key(before.name, 0), "barred")
         assert not closed_once, "the good generation was closed for it"
     send(arena, 60)
     arena.check()
@@ -268,7 +268,7 @@ def test_partitions_that_are_added_during_a_rebuild(arena: Arena, moment: str) -
         name = arena.place.programs.events_topic
         for done in admin.create_partitions([NewPartitions(name, added + 1)]).values():
             done.result()
-        lane = counters.lane_key(before.name, counters.lane_of(TENANT, before.lanes))
+        lane = redis_keys.lane_key(before.name, redis_keys.lane_of(TENANT, before.lanes))
 
         def counted() -> bool:
             return int(arena.redis.hget(lane, f"f{added}") or 0) >= 60

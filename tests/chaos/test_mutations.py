@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.mutations import MUTATIONS, Mutation, plant, run
-from tests.conftest import KAFKA_VARIABLE
+from tests.services import KAFKA_VARIABLE
 
 TESTS_FAILED = 1
 """pytest's exit status where a test has failed, and nothing else went wrong."""

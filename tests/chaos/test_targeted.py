@@ -1,6 +1,8 @@
 """One fault at one moment, each in a few seconds: what must hold then, on the true programs.
 
 `test_mutations` runs some of these against trees that are broken on purpose, and sees them fail.
+
+Long because it is the list of these faults, by which `test_mutations` names them.
 """
 
 import time

@@ -1,6 +1,6 @@
 """What Redis holds, seen from outside: every cell with its checkpoints in one step, and copies to go back to.
 
-Law: nothing here comes from the aggregator. The layout is the contract of `schemas.counters`; which lane a
+Law: nothing here comes from the aggregator. The layout is the contract of `schemas.redis_keys`; which lane a
 tenant lives in is worked out anew.
 """
 
@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from schemas import counters, topics
+from schemas import redis_keys, topics
 from schemas.kinds import FIELDS
+from schemas.packed_counter import unpack_counter
 from tests.pipeline import oracle
 
 Cell = tuple[oracle.Scope, datetime, str]
@@ -54,7 +55,7 @@ def lane_of(tenant: str, lanes: int) -> int:
 
 def lanes(client: Any) -> list[str]:
     """The keys of the live generation's lanes; none where there is no generation."""
-    record = client.get(counters.RECORD_KEY)
+    record = client.get(redis_keys.RECORD_KEY)
     members = json.loads(record)["members"] if record else []
     live = [each["generation"] for each in members if each["state"] == "live"]
     return [f"{{{each['name']}:{lane}}}" for each in live for lane in range(each["lanes"])]
@@ -70,7 +71,7 @@ def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> S
         for scope, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
             kind = {b"t": "tenant", b"s": "sequence", b"p": "template"}[scope[:1]]
             where = (unquote(tenant), kind, scope[1:].decode())
-            for index, count in enumerate(counters.unpack_counter(packed_counter)):
+            for index, count in enumerate(unpack_counter(packed_counter)):
                 if count:
                     hour, field = divmod(index, len(FIELDS))
                     cells[where, EPOCH + timedelta(days=int(day), hours=hour), FIELDS[field]] = count

@@ -5,6 +5,8 @@ of `promtool test rules`: `0+15x4` is 0 15 30 45 60, `1x4` five times 1, `_` no 
 series, as at a failed scrape. `HEALTHY` is one of parts that were all started a moment before the first
 scrape: processes at time 0, counters at 0. A case changes some of its series and names the alarms that must
 ring at some minutes; all others must not.
+
+Long because it is one table.
 """
 
 from collections.abc import Mapping

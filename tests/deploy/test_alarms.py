@@ -67,6 +67,7 @@ def test_the_runbook_knows_every_metric_of_the_aggregator() -> None:
     assert {name for name in OF_AGGREGATOR if name not in RUNBOOK} == set()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(("what", "name"), [("rules", "alarms.yaml"), ("config", "prometheus.yaml")])
 def test_prometheus_can_read_it(what: str, name: str) -> None:
     done = subprocess.run(

@@ -12,6 +12,8 @@ from tests import prometheus
 from tests.deploy.alarm_cases import FAULTS, HEALTHY, MINUTES, SILENT, Case
 from tests.deploy.test_alarms import METRICS, RULES
 
+pytestmark = pytest.mark.programs
+
 ALARMS = [rule["alert"] for rule in RULES]
 
 

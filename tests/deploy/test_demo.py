@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from deploy.demo import RefusedError, Sns
+from deploy.disorder import Message
 from deploy.run import TOPIC_ARN
 from deploy.signing import Signer
-from deploy.traffic import Message
+
+pytestmark = pytest.mark.programs
 
 
 class Webhook(ThreadingHTTPServer):

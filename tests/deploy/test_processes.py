@@ -11,6 +11,8 @@ import pytest
 
 from deploy.processes import Child, StackError, Waiting, free_port, port_is_free
 
+pytestmark = pytest.mark.programs
+
 LIMIT_S = 60.0
 STUBBORN = """
 import signal, subprocess, sys, time

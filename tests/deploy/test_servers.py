@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 
-import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from deploy import topics
 from deploy.kafka import Kafka
-from deploy.processes import StackError, Waiting
+from deploy.processes import Waiting
 from deploy.valkey import Valkey
-from schemas.shared.settings import TopicsSettings
 from schemas.topics import EVENTS
 from tests.services import LIMIT_S, create_topics
 
@@ -76,25 +73,3 @@ def test_valkey_keeps_what_it_flushed(valkey_factory: Callable[[], Valkey]) -> N
             "maxmemory-policy": "noeviction",
             "save": "",
         }
-
-
-def test_topics_are_created_once_and_as_the_schemas_say(kafka_bootstrap: str, topic_prefix: str) -> None:
-    settings = TopicsSettings(
-        kafka_bootstrap_servers=kafka_bootstrap,
-        events_topic=f"{topic_prefix}events",
-        dead_letter_topic=f"{topic_prefix}dlq",
-    )
-    wanted = topics.all_topics(settings)
-    assert {settings.events_topic, settings.dead_letter_topic} <= set(
-        topics.create(settings.librdkafka(), wanted)
-    )
-    assert topics.create(settings.librdkafka(), wanted) == []
-    found = AdminClient(settings.librdkafka()).list_topics(timeout=30).topics
-    assert {name: len(found[name].partitions) for name in wanted} == {
-        name: topic.partitions for name, topic in wanted.items()
-    }
-
-
-def test_a_kafka_that_refuses_is_said_in_one_line(kafka_bootstrap: str) -> None:
-    with pytest.raises(StackError, match="topic not/a/name could not be created"):
-        create_topics(kafka_bootstrap, {"not/a/name": EVENTS})

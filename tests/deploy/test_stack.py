@@ -23,6 +23,8 @@ from deploy.traffic import SENDERS
 from tests.deploy.test_processes import alive, wait_for
 from tests.services import LIMIT_S
 
+pytestmark = pytest.mark.programs
+
 STACK = """
 import os, sys
 from pathlib import Path

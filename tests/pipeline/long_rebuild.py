@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from aggregator.counting.cells import stored_cells
-from schemas import counters
+from schemas import redis_keys
 from tests import services
 from tests.pipeline import events, oracle
 from tests.pipeline.beside import Asked, Sent, beside, percentile
@@ -56,7 +56,7 @@ def read_so_far(place: Place) -> int:
     making = place.record().next
     if making is None:
         return 0
-    checkpoints = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
+    checkpoints = place.redis.hgetall(redis_keys.lane_key(making.generation.name, 0))
     return sum(int(at) for field, at in checkpoints.items() if field[:1] == b"f")
 
 
@@ -168,7 +168,7 @@ def compare(place: Place, want: oracle.Count) -> tuple[int, int]:
 def stored_by_hour(place: Place, tenant: str) -> dict[tuple[str, str, datetime, str], int]:
     """What Redis holds of a tenant, by scope, id, hour and field."""
     lanes = place.lanes()
-    lane, safe = lanes[counters.lane_of(tenant, len(lanes))], counters.safe_id(tenant)
+    lane, safe = lanes[redis_keys.lane_of(tenant, len(lanes))], redis_keys.safe_id(tenant)
     days = [int(day) for day in place.redis.smembers(f"{lane}:d:{safe}")]
     packed_counters: Any = ((day, place.redis.hgetall(f"{lane}:c:{safe}:{day}")) for day in days)
     return {

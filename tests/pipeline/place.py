@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 import redis
 
-from schemas import counters, topics
+from schemas import counters, redis_keys, topics
 from tests import services
 from tests.pipeline import log, oracle
 from tests.pipeline.log import Outgoing, Stored
@@ -115,7 +115,7 @@ class Place:
 
     def record(self) -> counters.Record:
         """The record of the generations, as it is now."""
-        raw: Any = self.redis.get(counters.RECORD_KEY)
+        raw: Any = self.redis.get(redis_keys.RECORD_KEY)
         return counters.Record(()) if raw is None else msgspec.json.decode(raw, type=counters.Record)
 
     def lanes(self) -> list[str]:
@@ -123,7 +123,7 @@ class Place:
         live = self.record().live
         if live is None:
             return []
-        return [counters.lane_key(live.name, lane) for lane in range(live.lanes)]
+        return [redis_keys.lane_key(live.name, lane) for lane in range(live.lanes)]
 
     def checkpoints(self) -> list[list[int]]:
         """For each lane, the checkpoint of each partition."""

@@ -13,7 +13,7 @@ import redis
 from aggregator.config import AuditSettings
 from aggregator.proof import audit
 from deploy.processes import Waiting
-from schemas import counters
+from schemas import redis_keys
 from tests import services
 from tests.pipeline import events
 from tests.pipeline.place import Place, open_place_on
@@ -62,7 +62,7 @@ def held(place: Place) -> dict[bytes, object]:
 
 def packed_counters_of(place: Place, tenant: str) -> tuple[int, str]:
     """The last day of a tenant that has counters, and the key of its packed counters."""
-    lane, safe = place.lanes()[counters.lane_of(tenant, len(place.lanes()))], counters.safe_id(tenant)
+    lane, safe = place.lanes()[redis_keys.lane_of(tenant, len(place.lanes()))], redis_keys.safe_id(tenant)
     day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
     return day, f"{lane}:c:{safe}:{day}"
 

@@ -16,7 +16,7 @@ import pytest
 from deploy.signing import Signer
 from deploy.traffic import HOUR
 from schemas import topics
-from schemas.counters import lane_of
+from schemas.redis_keys import lane_of
 from tests.pipeline import events, oracle, webhook
 from tests.pipeline.log import Outgoing
 from tests.pipeline.place import Place, naive_count, open_place, time_of

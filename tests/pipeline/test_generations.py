@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas import counters
+from schemas import counters, redis_keys
 from schemas.counters import Member, State
 from tests.pipeline import events
 from tests.pipeline.place import Place
@@ -36,7 +36,7 @@ def run(place: Place, *command: str) -> tuple[int, dict[str, Any]]:
 
 
 def put(place: Place, *members: Member) -> None:
-    place.redis.set(counters.RECORD_KEY, msgspec.json.encode(counters.Record(members)))
+    place.redis.set(redis_keys.RECORD_KEY, msgspec.json.encode(counters.Record(members)))
 
 
 def calls(place: Place, command: str) -> int:
@@ -53,7 +53,7 @@ def test_list_and_drop(place: Place) -> None:
         assert code == 0
     live = place.record().live
     assert live is not None
-    place.redis.hset(counters.lane_key("stray", 3), mapping={"generation": "stray"})
+    place.redis.hset(redis_keys.lane_key("stray", 3), mapping={"generation": "stray"})
     code, told = run(place, "generations", "list")
     listed = told["generations"]
     assert code == 0
@@ -88,12 +88,12 @@ def test_one_that_is_being_made_is_dropped_only_without_its_rebuild(place: Place
     assert record.live is not None
     begun = msgspec.structs.replace(record.live, name="begun")
     put(place, *record.members, Member(generation=begun, state=State.CLOSING, attempt="dead"))
-    place.redis.set(counters.LEASE_KEY, "alive")
+    place.redis.set(redis_keys.LEASE_KEY, "alive")
     assert place.programs.run("generations", "drop", "begun")[0] == 1
-    place.redis.delete(counters.LEASE_KEY)
+    place.redis.delete(redis_keys.LEASE_KEY)
     assert place.programs.run("generations", "drop", "begun")[0] == 0
     assert place.record() == record
-    assert not place.redis.exists(counters.LEASE_KEY)
+    assert not place.redis.exists(redis_keys.LEASE_KEY)
 
 
 @pytest.mark.parametrize(("days", "resumed"), [(13, True), (15, False)])

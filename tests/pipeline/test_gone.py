@@ -5,7 +5,7 @@ That nothing happens is seen by counting how often a worker has looked and found
 
 import time
 
-from aggregator.counters.registry import FORMER_KEY
+from schemas.redis_keys import FORMER_KEY
 from tests.pipeline import events, log
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Program

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from schemas import counters
+from schemas import counters, redis_keys
 from tests.pipeline import events
 from tests.pipeline.log import Outgoing
 from tests.pipeline.place import Place, naive_count
@@ -58,7 +58,7 @@ def generation(place: Place) -> str:
 
 
 def put_record(place: Place, *members: counters.Member) -> None:
-    place.redis.set(counters.RECORD_KEY, msgspec.json.encode(counters.Record(members)))
+    place.redis.set(redis_keys.RECORD_KEY, msgspec.json.encode(counters.Record(members)))
 
 
 def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
@@ -76,7 +76,7 @@ def test_a_rebuild_under_traffic_killed_once_is_exact(place: Place) -> None:
             making = place.record().next
             if making is None:
                 return False
-            checkpoints = place.redis.hgetall(counters.lane_key(making.generation.name, 0))
+            checkpoints = place.redis.hgetall(redis_keys.lane_key(making.generation.name, 0))
             return sum(int(at) for field, at in checkpoints.items() if field[:1] == b"f") > RECORDS // 4
 
         wait_until(half_way, "the rebuild is in the middle")
@@ -112,8 +112,8 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
     place.wait_until_counted(worker)
     place.make_keys(events.TENANTS[:TENANTS])
     assert place.programs.run("verify")[0] == 0
-    lane = place.lanes()[counters.lane_of(tenant, len(place.lanes()))]
-    safe = counters.safe_id(tenant)
+    lane = place.lanes()[redis_keys.lane_of(tenant, len(place.lanes()))]
+    safe = redis_keys.safe_id(tenant)
     day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
     packed_counters = f"{lane}:c:{safe}:{day}"
     one_more_click_at_5 = bytes([5 * 6 + 3])
@@ -174,9 +174,9 @@ def test_rebuilds_that_must_not_be(place: Place) -> None:
     assert record.live is not None
     code, out = place.programs.run("rebuild", "--dry-run", "--json")
     assert (code, json.loads(out)["records"], place.redis.dbsize()) == (0, 2_000, before)
-    place.redis.set(counters.LEASE_KEY, "another", px=60_000)
+    place.redis.set(redis_keys.LEASE_KEY, "another", px=60_000)
     assert place.programs.run("rebuild")[0] == 1
-    place.redis.delete(counters.LEASE_KEY)
+    place.redis.delete(redis_keys.LEASE_KEY)
     begun = msgspec.structs.replace(record.live, name="partial")
     making = counters.Member(generation=begun, state=counters.State.BUILDING, start={0: 1_000})
     put_record(place, *record.members, making)

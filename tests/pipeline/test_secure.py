@@ -1,5 +1,7 @@
 """Everything with the doors shut: each program with a user of its own, who may do what it needs and no more.
 
+Long because all of it needs one house of users and certificates, which takes long to start.
+
 What may pass (a password, a certificate, a right: somebody fixes it) is waited for by what runs for ever, and
 the reason is reported; a command ends with status 1 and says it in a line. Nothing shows a password.
 """

@@ -9,7 +9,7 @@ import pytest
 from aggregator.counters import connection, store
 from api.counters import reader
 from deploy.processes import free_port
-from schemas.counters import RECORD_KEY
+from schemas.redis_keys import RECORD_KEY
 from schemas.shared.settings import RedisSettings
 from tests.authority import Authority
 from tests.pipeline.programs import wait_until

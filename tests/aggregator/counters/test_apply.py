@@ -14,8 +14,8 @@ from aggregator.counters.connection import CALL_TIMEOUT_S
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import pack
 from deploy.valkey import Valkey
-from schemas.counters import safe_id
 from schemas.kinds import KINDS
+from schemas.redis_keys import safe_id
 from tests.aggregator.lanes import Lane, naive_count
 
 DAY = 20_000

@@ -4,9 +4,12 @@ Workers are modelled by the product's own parts (reading, `Partition`, the calls
 Valkey). What a thread and a network do to them is what Hypothesis chooses: batches wait in flight, workers
 die, two own one partition, answers are lost, Redis goes back to any earlier state or is wiped. The other side
 is the ledger of the chaos runs, which counts by the naive oracle.
+
+Long because a state machine is one class: its rules share its state.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
@@ -30,10 +33,10 @@ from aggregator.counting.reading import Record, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.errors import GoneError, RolledBackError
 from deploy.traffic import DAY, HOUR
+from deploy.valkey import Valkey
 from schemas.counters import LAYOUT, Generation
 from schemas.kinds import FIELDS
 from schemas.shared.settings import RedisSettings
-from tests import services
 from tests.chaos import arena, view
 from tests.chaos.ledger import Ledger
 from tests.pipeline.log import Outgoing
@@ -86,7 +89,7 @@ class ModelWorker:
         self._store.close()
 
     def forget(self) -> None:
-        """It dies, or has to begin again."""
+        """It dies, or has to resync."""
         self.partitions, self.backlog, self.flight = {}, Backlog(), []
 
     def begin(self) -> None:
@@ -117,7 +120,7 @@ class ModelWorker:
         self.flight.append([LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
 
     def call(self) -> None:
-        """Send the calls that have waited longest. An answer other than OK: begin again, later."""
+        """Send the calls that have waited longest. An answer other than OK: resync, later."""
         calls = self.flight.pop(0)
         packs = [each for each in calls if isinstance(each, Packed)]
         moves = [each for each in calls if isinstance(each, LaneCall)]
@@ -141,7 +144,7 @@ class Machine(RuleBasedStateMachine):
     def a_generation(self) -> None:
         self.client.flushall()
         self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
-        self.told: list[Outgoing] = []
+        self.sent: list[Outgoing] = []
         self.ledger = Ledger(LANES, PARTITIONS)
         generation = Generation(
             name="machine",
@@ -170,16 +173,16 @@ class Machine(RuleBasedStateMachine):
 
     @rule(new=st.lists(events | poison, min_size=1, max_size=6), partition=partitions)
     def produce(self, new: list[Outgoing], partition: int) -> None:
-        """New events; few mails, so that most facts are told for several hours, early ones late."""
+        """New events; few mails, so that most facts are reported for several hours, early ones late."""
         for record in new:
-            self.told.append(record)
+            self.sent.append(record)
             self._write(record, partition)
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.sent)
     @rule(which=st.integers(min_value=0), partition=partitions)
     def duplicate(self, which: int, partition: int) -> None:
         """An event again, in the same partition or another."""
-        self._write(self.told[which % len(self.told)], partition)
+        self._write(self.sent[which % len(self.sent)], partition)
 
     # Workers
 
@@ -295,8 +298,9 @@ class Machine(RuleBasedStateMachine):
             worker.call()
 
 
-def test_checkpoints_and_cells_agree_whatever_happens() -> None:
-    with services.valkey_server() as valkey, redis.Redis.from_url(valkey.url) as client:
+def test_checkpoints_and_cells_agree_whatever_happens(valkey_factory: Callable[[], Valkey]) -> None:
+    valkey = valkey_factory()
+    with redis.Redis.from_url(valkey.url) as client:
         run_state_machine_as_test(
             lambda: Machine(valkey.url, client),  # type: ignore[arg-type]  # it takes any factory
             settings=settings(max_examples=150, stateful_step_count=40, deadline=None),

@@ -23,8 +23,9 @@ from aggregator.errors import (
 )
 from aggregator.log.admin import Cluster, Log
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, RECORD_KEY, Generation, lane_key
+from schemas.counters import LAYOUT, Generation
 from schemas.kinds import FIELDS
+from schemas.redis_keys import RECORD_KEY, lane_key
 from schemas.topics import EVENTS
 from tests import services
 

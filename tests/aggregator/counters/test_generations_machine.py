@@ -2,6 +2,8 @@
 
 Rebuilds go on step by step, and may be overtaken by others between any two of them, also while a worker opens
 lanes: so each client lets a chosen rebuild go on before one of its calls.
+
+Long because a state machine is one class: its rules share its state.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,9 +27,11 @@ from aggregator.counters import lifecycle
 from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, GoneError, RefusedError, SwitchLostError
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, LEASE_KEY, RECORD_KEY, Generation, Member, Record, State, closed_for
+from schemas.counters import LAYOUT, Generation, Member, Record, State, closed_for
 from schemas.kinds import FIELDS
+from schemas.redis_keys import LEASE_KEY, RECORD_KEY
 from tests.aggregator.twin import Twin
+from tests.examples import examples
 
 LANES = 2
 
@@ -81,7 +85,7 @@ class Rebuild:
             return
         with suppress(RefusedError):
             self.registry.take_back(self.token, token=self.token)
-            self.registry.open(self.closing, closed_for(self.new, self.token))
+            self.registry.lanes.open(self.closing, closed_for(self.new, self.token))
 
     def _change(self, step: Callable[[Record], Record]) -> None:
         self.registry.change(step, token=self.token)
@@ -101,7 +105,7 @@ class Rebuild:
         self.new = new.name
         self._change(lambda record: lifecycle.begun(record, new, {}))
         yield "begun"
-        self.registry.make_lanes(new, {})
+        self.registry.lanes.make(new, {})
         yield "lanes"
         self._change(lambda record: lifecycle.comparing(record, new.name))
         yield "comparing"
@@ -112,13 +116,13 @@ class Rebuild:
         self.closing = live
         yield "closing"
         for lane in range(LANES):
-            self.registry.close_lane(live, lane, attempt)
+            self.registry.lanes.close_lane(live, lane, attempt)
             yield f"closed {lane}"
         self._change(lambda record: lifecycle.switched(record, new.name, self.token))
         self.switched = True
         yield "switched"
         for lane in range(LANES):
-            self.registry.succeed_lane(live, lane, attempt, new)
+            self.registry.lanes.succeed_lane(live, lane, attempt, new)
             yield f"succeeded {lane}"
 
 
@@ -141,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         for number in range(200):
             for lane in range(LANES):
                 self.client.delete(f"{{g{number}:{lane}}}")
-        self.registry.make_lanes(first, {})
+        self.registry.lanes.make(first, {})
         self.registry.change(lambda record: lifecycle.first(record, first))
         self.history = [self.client.get(RECORD_KEY)]
         self.went_back = False
@@ -220,7 +224,7 @@ class Machine(RuleBasedStateMachine):
         try:
             worker.open_again(live)
         except (ClosedError, GoneError):
-            return  # it begins again in a second; the law below says that this ends
+            return  # it resyncs in a second; the law below says that this ends
         except SwitchLostError:
             assert self.went_back, "a switch was lost, and the record never went back"
         finally:
@@ -256,7 +260,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_live_generation_without_a_rebuild_counts(self) -> None:
-        """Once no lease is held, one begin of a worker opens the live lanes, or tells of a lost switch."""
+        """Once no lease is held, one resync of a worker opens the live lanes, or reports a lost switch."""
         if self.held() is not None:
             return
         record = self.registry.read().record
@@ -268,7 +272,7 @@ class Machine(RuleBasedStateMachine):
             assert self.went_back
             return
         self.remember()
-        assert [each.attempt for each in self.registry.closed(live)] == [None] * LANES
+        assert [each.attempt for each in self.registry.lanes.closed(live)] == [None] * LANES
         assert self.registry.read().record.live == live
 
     @invariant()
@@ -278,14 +282,14 @@ class Machine(RuleBasedStateMachine):
             return
         for each in self.registry.read().record.members:
             if each.state is State.RETIRED:
-                assert all(lane.attempt for lane in self.registry.closed(each.generation))
+                assert all(lane.attempt for lane in self.registry.lanes.closed(each.generation))
 
 
-def run(client: Any, examples: int) -> None:
+def run(client: Any, number: int) -> None:
     run_state_machine_as_test(
         lambda: Machine(client),  # type: ignore[arg-type]  # what makes one does as well as the class
         settings=settings(
-            max_examples=examples,
+            max_examples=examples(number),
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],

@@ -74,25 +74,25 @@ def test_the_whole_of_some_tenants(keys: Keyspace, held: Generation) -> None:
 def test_pages_together_are_the_whole(
     keys: Keyspace, held: Generation, most: int, tenants_a_page: int
 ) -> None:
-    """Whatever the limits, every day and every known id is told once, and each page goes on."""
+    """Whatever the limits, every day and every known id is read once, and each page goes on."""
     tenants = list(DAYS)
-    told: dict[str, list[int]] = {tenant: [] for tenant in tenants}
+    found: dict[str, list[int]] = {tenant: [] for tenant in tenants}
     known: list[bytes] = []
     whole = 0
     pages = keys.pages(
-        held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, lock=nullcontext
+        held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, resting=nullcontext
     )
     for page in islice(pages, 20):
         again = keys.snapshot(held, 0, page.tenants, first=page.first, last=page.last)
         assert again.held == page.snapshot.held  # the same range without a limit, as of another generation
         for name, each in zip(page.tenants, page.snapshot.held, strict=True):
-            told[name] += [day for day, _ in each.days]
+            found[name] += [day for day, _ in each.days]
             known += each.known["sequence"]
         assert sum(len(each.days) for each in page.snapshot.held) <= -(-most // COUNTERS)
         whole += page.whole
     assert next(pages, None) is None
     assert whole == len(tenants)
-    assert told == DAYS
+    assert found == DAYS
     assert known == [f"sequence of {tenant}".encode() for tenant in tenants]
 
 

@@ -1,4 +1,4 @@
-"""How a rebuild gives way."""
+"""How a rebuild is throttled beside a service."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

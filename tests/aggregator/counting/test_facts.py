@@ -1,4 +1,7 @@
-"""Reading a record: each step of the law by itself, and all of them against a second statement of it."""
+"""Reading a record: each step of the law by itself, and all of them against a second statement of it.
+
+Long because it is the law step by step, each with its table of cases, and is read beside `law`.
+"""
 
 import gc
 import json
@@ -15,6 +18,7 @@ from aggregator.counting.facts import Facts, Reader, Refusal, type_of_outcome
 from aggregator.counting.rules import Rules
 from schemas.kinds import FIELDS
 from tests.aggregator.law import Fact, stated
+from tests.examples import examples
 from tests.strategies import DAY, HOUR, NOT_COUNTED, SOME_DAY, TYPES, Record, event, records, spelled
 
 NOON: Final = SOME_DAY + 12 * HOUR
@@ -61,7 +65,9 @@ def changed(change: Callable[[dict[str, Any]], object], event_type: str = "Send"
 
 
 @settings(
-    max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(800),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(records(), st.sampled_from(RULES))
 def test_every_record_has_the_outcome_that_the_law_states(record: Record, rules: Rules) -> None:

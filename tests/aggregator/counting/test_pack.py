@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import LONG, identity, pack
-from schemas.counters import CELLS, safe_id, unpack_counter
 from schemas.kinds import KINDS
+from schemas.packed_counter import unpack_counter
 from tests.aggregator.lanes import naive_count
+from tests.examples import examples
 
 few_ids = st.sampled_from([None, "a", "b:{c}", "ü\x00%", "\N{GRINNING FACE}" * 63])
 tenants = st.sampled_from(["one", "two:{x}", "drei ß\n"])
@@ -50,7 +51,7 @@ def is_known(e: Facts, recipient: str | None) -> tuple[Any, ...]:
     return (e.day, *identity(e.message_id, e.scopes.sequence, e.scopes.template, recipient))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(facts(), max_size=25))
 def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Facts]) -> None:
     """The counts of a packed call are those of the naive model, for every scope, day, hour and kind."""
@@ -71,7 +72,7 @@ def test_a_call_counts_each_of_its_facts_once_at_its_least_hour(events: list[Fac
     assert number == sum(count for (_, scope, *_), count in counted.items() if scope == b"t")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(facts(), max_size=25))
 def test_a_call_holds_one_state_for_each_message_and_recipient(events: list[Facts]) -> None:
     """By id, spread and day; a kind's digit is its least hour plus 1, the scopes are the mail's own."""
@@ -229,44 +230,3 @@ def test_an_identity_is_small_and_bucket_hash_evenly() -> None:
         sizes = Counter(bucket_hash % buckets for _, bucket_hash in known)
         assert len(sizes) == buckets
         assert max(sizes.values()) < 1.5 * 4096 / buckets
-
-
-# Keys and packed counters
-
-
-@given(st.text(st.characters(codec="utf-8")))
-def test_a_tenant_in_a_key_is_safe_and_stays_itself(tenant: str) -> None:
-    """Nothing that a key or a hash slot reads, and no two tenants in one key."""
-    safe = safe_id(tenant)
-    assert safe.isascii()
-    assert not set(safe) & set("{}:*?[]\\ \x00\n")
-    assert unquote(safe) == tenant
-
-
-def test_a_tenant_in_a_key_is_spelled_as_the_layout_says() -> None:
-    """The spelling is part of the layout: all programs meet in these keys, and so do releases."""
-    assert safe_id("Acme-1_2.x~@y") == "Acme-1_2.x~@y"
-    assert safe_id("a/b:{c} ü%") == "a%2Fb%3A%7Bc%7D%20%C3%BC%25"
-
-
-@pytest.mark.parametrize(
-    "packed_counter",
-    [
-        b"",
-        b"\x00",
-        b"\x00\x00\xff",
-        b"\x00\x00\xfe\x01",
-        b"\x00\x00\xfd\x01\x01\x00\x00",
-        b"\x00\x00\xff\x90",
-    ],
-)
-def test_a_damaged_packed_counter_is_no_count(packed_counter: bytes) -> None:
-    """What ends within an item, or names a cell that there is none of, is reported and not guessed at."""
-    with pytest.raises(ValueError, match="damaged"):
-        unpack_counter(packed_counter)
-
-
-@pytest.mark.parametrize("mark", range(CELLS, 253))
-def test_a_mark_that_says_nothing_is_damage(mark: int) -> None:
-    with pytest.raises(ValueError, match="damaged"):
-        unpack_counter(b"\x00\x00" + bytes((mark, 0, 0, 0, 0, 0)))

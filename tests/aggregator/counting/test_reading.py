@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aggregator.counting.facts import Reader, Refusal, Skipped
 from aggregator.counting.reading import FLOOD_WINDOW, WEIGHT_A_READING, FloodWatch, Record, read_batch
 from aggregator.counting.rules import Rules
-from schemas.counters import lane_of
+from schemas.redis_keys import lane_of
 from tests.aggregator.law import stated
 from tests.strategies import Record as Drawn
 from tests.strategies import records

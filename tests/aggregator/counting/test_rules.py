@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from itertools import combinations
-from zlib import crc32
 
 import msgspec
 import pytest
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from aggregator.config import AggregatorSettings
 from aggregator.counting import rules
 from aggregator.counting.rules import Rules
-from schemas.counters import LAYOUT, lane_of
+from schemas.counters import LAYOUT
 from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
 
 VARIANTS = [
@@ -124,10 +123,3 @@ def test_tags_that_coincide_are_refused(one: str, other: str, settings: pytest.M
     settings.setenv(other, one.removesuffix("_TAG").lower())
     with pytest.raises(ValidationError, match="must differ"):
         AggregatorSettings()
-
-
-@given(st.one_of(texts, st.text(st.characters(codec="utf-8"), min_size=50)), st.integers(1, 64))
-def test_a_tenants_lane_is_the_checksum_of_its_bytes(tenant: str, lanes: int) -> None:
-    """CRC-32 of the UTF-8, modulo the number of lanes: the same in every program and every release."""
-    assert lane_of(tenant, lanes) == crc32(tenant.encode("utf-8")) % lanes
-    assert lane_of("123456789", lanes) == 0xCBF43926 % lanes, "the check value of CRC-32"

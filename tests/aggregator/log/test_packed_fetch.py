@@ -20,13 +20,13 @@ from aggregator.counting.facts import Reader, Refusal
 from aggregator.counting.reading import DeadLetter, KafkaRecord, outcome_of, read_batch
 from aggregator.counting.rules import Rules
 from aggregator.log.packed_fetch import (
-    WHOLE_MAX,
     PackedBatch,
     PackedBatches,
     PackedRecords,
     RecordBatch,
     unpacked,
 )
+from aggregator.log.record_parser import WHOLE_MAX
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 from tests import wire
 from tests.memory import peak_bytes, reset_peak
@@ -108,7 +108,7 @@ def iterated(kind: Any, fetch: Fetch, offset: int, isolation: int) -> list[Any]:
     return every
 
 
-def told(records: list[KafkaRecord]) -> list[tuple[int, int, bytes | None, bytes | None]]:
+def seen(records: list[KafkaRecord]) -> list[tuple[int, int, bytes | None, bytes | None]]:
     return [(each.offset, each.timestamp, each.key, each.value) for each in records]
 
 
@@ -119,8 +119,8 @@ def test_the_same_records_as_aiokafka_unpacks(fetch: Fetch, data: st.DataObject,
     batches: list[RecordBatch] = iterated(PackedRecords, fetch, offset, isolation)
     assert batches[0].first == offset
     assert all(before.next == after.first for before, after in pairwise(batches)), "no offset is left out"
-    ours = told(list(unpacked(list(batches))))
-    assert ours == told(iterated(PartitionRecords, fetch, offset, isolation))
+    ours = seen(list(unpacked(list(batches))))
+    assert ours == seen(iterated(PartitionRecords, fetch, offset, isolation))
     assert not ours or max(at for _, at, _, _ in ours) <= max(batch.last_ms for batch in batches)
 
 
@@ -131,8 +131,8 @@ def test_a_batch_may_begin_at_any_of_its_offsets(fetch: Fetch, data: st.DataObje
     first = data.draw(st.integers(fetch.begin, fetch.end - 1))
     second = data.draw(st.integers(first, fetch.end - 1))
     left = [b.starting_at(first).starting_at(second) for b in batches if b.next > second]
-    every = told(iterated(PartitionRecords, fetch, fetch.begin, READ_COMMITTED))
-    assert told(list(unpacked(left))) == [row for row in every if row[0] >= second]
+    every = seen(iterated(PartitionRecords, fetch, fetch.begin, READ_COMMITTED))
+    assert seen(list(unpacked(left))) == [row for row in every if row[0] >= second]
     assert not left, "what is unpacked is no longer held"
 
 
@@ -192,7 +192,7 @@ def test_any_records_in_any_codec(drawn: list[Any], codec: int, base: int) -> No
         too_large = value_bytes > VALUE_MAX_BYTES or together > RECORD_MAX_BYTES
         assert (outcome_of(READER, mine) is Refusal.TOO_LARGE) == too_large
         if not too_large:
-            assert told([mine]) == told([other])
+            assert seen([mine]) == seen([other])
             assert list(getattr(mine, "headers", ())) == other.headers
             continue
         (dead_letter,) = read_batch(READER, 1, iter([mine])).dead_letters

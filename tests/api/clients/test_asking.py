@@ -12,6 +12,8 @@ from kraiter import AsyncKraiter, Kraiter
 from tests.api.clients.callers import Call, Caller, Limits, run_node, sync
 from tests.api.clients.scripted import Reply, metrics, problem, scripted
 
+pytestmark = pytest.mark.programs
+
 GET: Call = ("get", ())
 BUSY = Reply(429, problem("RATE_LIMITED", 429), {"Retry-After": "1"})
 AWAY = Reply(503, problem("UNAVAILABLE", 503, request_id="r-1"))

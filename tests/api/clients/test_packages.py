@@ -10,6 +10,8 @@ import pytest
 
 from tests.api.clients.callers import CLIENTS
 
+pytestmark = pytest.mark.programs
+
 CHECKOUT = CLIENTS.parents[1]
 
 

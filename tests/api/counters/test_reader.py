@@ -1,4 +1,7 @@
-"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero."""
+"""Reading from a real Redis: only numbers of the live generation, and trouble is never a zero.
+
+Long because each case is one way for Redis to be in trouble, tried on one reader.
+"""
 
 import asyncio
 import os
@@ -17,7 +20,7 @@ from api.counters.reader import Counters, Reader, Scope, connect
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey
-from schemas import counters
+from schemas import counters, redis_keys
 from schemas.counters import Member, State, closed_for
 from schemas.kinds import FIELDS
 from tests.api.conftest import Door, OpenDoor
@@ -121,7 +124,7 @@ def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
     made = Member(generation=later, state=State.CLOSING, attempt="token")
     writer.put(Member(generation=writer.generation, state=State.LIVE), made)
     writer.client.hset(writer.lane(), "retired", attempt)
-    writer.client.set(counters.LEASE_KEY, "token")
+    writer.client.set(redis_keys.LEASE_KEY, "token")
     clock_s = [100.0]
 
     async def over_time() -> None:
@@ -138,7 +141,7 @@ def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
 
         assert await is_read(100.0)
         assert await is_read(1_000.0), "a switch under way"
-        writer.client.set(counters.LEASE_KEY, "another")
+        writer.client.set(redis_keys.LEASE_KEY, "another")
         assert [await is_read(at) for at in (1_000.0, 1_015.0, 1_015.1, 9_000.0)] == [
             True,
             True,
@@ -182,7 +185,7 @@ def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -
     """Reads that share round trips: each has its own numbers, also where its neighbour's read fails."""
     tenants = [f"tenant {number}" for number in range(20)]
     writer.write(Counted(HOUR, "sent", number + 1, tenant=name) for number, name in enumerate(tenants))
-    writer.client.hset(writer.day_key(DAY, "damaged"), counters.TENANT_SCOPE, b"\x00")
+    writer.client.hset(writer.day_key(DAY, "damaged"), redis_keys.TENANT_SCOPE, b"\x00")
     writer.client.sadd(f"{writer.lane('damaged')}:d:damaged", DAY)
     writer.client.sadd(f"{writer.lane('broken')}:d:broken", DAY)
     writer.client.set(writer.day_key(DAY, "broken"), "x")
@@ -227,11 +230,11 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
     writer.go_live(lanes=0)
     assert "layout" in refuses(read)
     for record in (b"", b"{}", b"null", b"\xff"):
-        writer.client.set(counters.RECORD_KEY, record)
+        writer.client.set(redis_keys.RECORD_KEY, record)
         assert "record" in refuses(read)
-    writer.client.delete(counters.RECORD_KEY)
+    writer.client.delete(redis_keys.RECORD_KEY)
     assert "no live generation" in refuses(read)
-    writer.client.sadd(counters.RECORD_KEY, "x")
+    writer.client.sadd(redis_keys.RECORD_KEY, "x")
     assert "no live generation" in refuses(read)
 
 
@@ -242,7 +245,7 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
 def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, packed_counter: bytes) -> None:
     """A packed counter that ends within an item, names no cell or counts below zero."""
     writer.write([Counted(HOUR, "sent", 5)])
-    writer.client.hset(writer.day_key(DAY), counters.TENANT_SCOPE, packed_counter)
+    writer.client.hset(writer.day_key(DAY), redis_keys.TENANT_SCOPE, packed_counter)
     assert "damaged" in refuses(read)
 
 
@@ -333,6 +336,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         child.kill()
 
 
+@pytest.mark.programs
 def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
     """With REDIS_CLUSTER the same answers come from a cluster, and 503 while it has no generation."""
     door = open_door(cluster, cluster=True)
@@ -346,6 +350,7 @@ def test_a_cluster_is_read_too(cluster: str, open_door: OpenDoor) -> None:
     assert door.get("/api/metrics?from=2025-09-01", door.keys.add("other")).json()["totals"]["sent"] == 2
 
 
+@pytest.mark.programs
 def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: OpenDoor) -> None:
     """Its lanes lie in several slots; together they say up to when a partition is counted."""
     door = open_door(cluster, cluster=True)
@@ -353,11 +358,12 @@ def test_the_lanes_of_a_cluster_are_looked_through(cluster: str, open_door: Open
         writer = Writer(client)
         writer.go_live()
         for number in range(writer.generation.lanes):
-            client.hset(counters.lane_key("g1", number), mapping={"f0": 5, "c0": 9_000 + number})
+            client.hset(redis_keys.lane_key("g1", number), mapping={"f0": 5, "c0": 9_000 + number})
     text = door.send("GET", "/metrics").text
     assert by_partition(text, "api_complete_through_timestamp_seconds") == {0: 9}
 
 
+@pytest.mark.programs
 def test_a_cluster_that_is_not_there_is_unavailable(open_door: OpenDoor) -> None:
     door = open_door(f"redis://127.0.0.1:{free_port()}/0", cluster=True)
     assert sent(door) is None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from api.http import lookout
-from schemas import counters
+from schemas import redis_keys
 from tests.api.conftest import Door, OpenDoor
 from tests.api.writer import Writer
 from tests.metrics_text import by_partition, samples
@@ -28,7 +28,7 @@ def ready(door: Door) -> float:
 def test_the_least_of_all_lanes_is_told_for_each_partition(writer: Writer, door: Door) -> None:
     """Without a request and without a tenant; a partition that one lane does not know has no time yet."""
     assert through(door) == {}
-    lanes = [counters.lane_key("g1", number) for number in range(writer.generation.lanes)]
+    lanes = [redis_keys.lane_key("g1", number) for number in range(writer.generation.lanes)]
     for number, lane in enumerate(lanes):
         writer.client.hset(lane, mapping={"f0": 5, "c0": 9_000 - number, "f1": 7, "c1": 4_000})
     assert through(door) == {0: 8.998, 1: 4}
@@ -40,7 +40,7 @@ def test_the_least_of_all_lanes_is_told_for_each_partition(writer: Writer, door:
 @pytest.mark.usefixtures("_always_looks")
 def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) -> None:
     """One lane of many, the generation, all: not ready, and the last time that was seen stands."""
-    lanes = [counters.lane_key("g1", number) for number in range(writer.generation.lanes)]
+    lanes = [redis_keys.lane_key("g1", number) for number in range(writer.generation.lanes)]
     for lane in lanes:
         writer.client.hset(lane, mapping={"f0": 5, "c0": 9_000})
     assert (ready(door), through(door)) == (1, {0: 9})
@@ -50,7 +50,7 @@ def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) ->
         lambda: writer.client.hset(lanes[1], "generation", "g0"),
         lambda: writer.client.hset(lanes[1], "c0", "yesterday"),
         lambda: writer.client.set(lanes[1], "no lane"),
-        lambda: writer.client.delete(counters.RECORD_KEY),
+        lambda: writer.client.delete(redis_keys.RECORD_KEY),
         writer.client.flushdb,
     ]
     for damage in damages:
@@ -65,6 +65,7 @@ def test_what_cannot_be_read_any_more_grows_older(writer: Writer, door: Door) ->
     assert ready(door) == 0
 
 
+@pytest.mark.programs
 def test_a_redis_that_never_was_there_is_told(open_door: OpenDoor) -> None:
     """A scrape is answered, and says that nothing can be read."""
     away = open_door("redis://127.0.0.1:1/0")

@@ -1,4 +1,7 @@
-"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged."""
+"""The routes on a real Redis: what a client sees, field by field, and in which order a query is judged.
+
+Long because every route is asked the same things, in one order.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from api.errors import ERRORS
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from schemas import counters
+from schemas import counters, redis_keys
 from schemas.responses import Counts, Metrics
 from tests.api import model
 from tests.api.conftest import NOW_MS, Door
@@ -296,7 +299,7 @@ def test_order_of_judgement(writer: Writer, door: Door) -> None:
     assert refused(door.get(path), "UNAVAILABLE")
     assert refused(door.get(path, **stranger), "UNAUTHORIZED")
 
-    writer.client.delete(counters.RECORD_KEY)
+    writer.client.delete(redis_keys.RECORD_KEY)
     assert refused(door.get(path, **stranger), "UNAVAILABLE")
     assert refused(door.get(path), "UNAVAILABLE")
 
@@ -352,7 +355,7 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     assert "api_keys_followed 0.0" in door.send("GET", "/metrics").text
 
     door.keys.loaded, door.keys.next_offset = False, 7
-    writer.client.delete(counters.RECORD_KEY)
+    writer.client.delete(redis_keys.RECORD_KEY)
     waiting = door.send("GET", "/readyz")
     assert waiting.status_code == 503
     assert waiting.json()["status"] == "unavailable"

@@ -12,6 +12,8 @@ from api.keys import commands
 from api.keys.commands import NotAppliedError, await_applied
 from deploy.processes import free_port
 
+pytestmark = pytest.mark.programs
+
 
 @contextmanager
 def something_listens(body: Callable[[], bytes], status: int = 200) -> Iterator[int]:

@@ -11,7 +11,7 @@ import pytest
 import redis
 from playwright.sync_api import Browser, expect
 
-from schemas import counters
+from schemas import redis_keys
 from schemas.kinds import FIELDS
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests.api.site import Site, until
@@ -62,7 +62,7 @@ class Pipeline:
     def tell(self, through_ms: int | None) -> None:
         """Set `complete_through` of every lane; None takes it away."""
         for lane in range(self.writer.generation.lanes):
-            key = counters.lane_key(self.writer.generation.name, lane)
+            key = redis_keys.lane_key(self.writer.generation.name, lane)
             if through_ms is None:
                 self.writer.client.hdel(key, "c0")
             else:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from playwright.sync_api import Page, Request, Route, expect
 
-from schemas import counters
+from schemas import redis_keys
 from schemas.kinds import FIELDS
 from tests.api.page.conftest import NO_NUMBER, Running, enter, settled, totals
 from tests.browser import LIMIT_MS, Tab, Tabs
@@ -33,8 +33,8 @@ def test_503_is_said_and_is_no_zero(running: Running, tabs: Tabs) -> None:
     """The API's own word, and dashes, or the numbers from before marked as old; then the new ones."""
     tab = enter(tabs.open(), running.key)
     before = totals(tab)
-    record = running.pipeline.writer.client.get(counters.RECORD_KEY)
-    running.pipeline.writer.client.delete(counters.RECORD_KEY)
+    record = running.pipeline.writer.client.get(redis_keys.RECORD_KEY)
+    running.pipeline.writer.client.delete(redis_keys.RECORD_KEY)
     refusal = running.ask("/api/metrics")
     assert refusal["code"] == "UNAVAILABLE"
     expect(tab.page.locator("#trouble")).to_contain_text("The numbers cannot be read at the moment.")
@@ -54,7 +54,7 @@ def test_503_is_said_and_is_no_zero(running: Running, tabs: Tabs) -> None:
     assert no_numbers(other)
     assert "0" not in other.page.locator("#numbers").inner_text()
 
-    running.pipeline.writer.client.set(counters.RECORD_KEY, record or b"")
+    running.pipeline.writer.client.set(redis_keys.RECORD_KEY, record or b"")
     assert totals(settled(other)) == before
     expect(other.page.locator("#trouble")).to_be_hidden()
 

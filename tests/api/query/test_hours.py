@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.query.hours import Cells, cells_of, unpack_cells
-from schemas.counters import CELLS, HOURS, MINUS, unpack_counter
+from schemas.instants import HOURS
 from schemas.kinds import KINDS
+from schemas.packed_counter import CELLS, MINUS, unpack_counter
 from tests.api.writer import pack
 
 days = st.dictionaries(st.integers(0, CELLS - 1), st.integers(1, 10**9), max_size=40)

@@ -11,6 +11,7 @@ from api.query.periods import PERIODS
 from api.query.rollup import MAX_POINTS, Range, Series, add_up, parse_range
 from schemas.kinds import FIELDS
 from tests.api import model
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2025, 9, 17, 13, 45, 12, 345_000, tzinfo=UTC)
@@ -211,7 +212,7 @@ def answer_or_refusal(period: str, from_: str | None, to: str | None) -> Range |
 
 
 @given(period_names, st.none() | instants, st.none() | instants)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_every_query_has_an_answer_or_a_refusal(period: str, from_: str | None, to: str | None) -> None:
     """From the year 1 to 9999, nothing but ApiError is raised, and no answer has more points than allowed."""
     asked = answer_or_refusal(period, from_, to)

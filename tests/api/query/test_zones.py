@@ -18,6 +18,7 @@ from tests.api import model
 from tests.api.conftest import NOW_MS, Door
 from tests.api.query.test_rollup import by_day
 from tests.api.writer import Writer
+from tests.examples import examples
 
 # Both hemispheres, changes at midnight (Havana, Santiago, Beirut), a skipped day (Apia), no changes at all.
 WHOLE = [
@@ -73,7 +74,7 @@ def walk(
     return list(points.values())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     moments,
     st.timedeltas(timedelta(0), timedelta(days=70)),
@@ -179,7 +180,7 @@ edges = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.sampled_from(sorted(zone_names())), st.sampled_from(["hour", "day", "week", "month"]), edges, edges)
 def test_every_zone_has_an_answer_or_a_refusal(
     name: str, period: str, first: str | None, last: str | None

@@ -1,3 +1,8 @@
+"""The webhook's answers, one by one, without a Kafka.
+
+Long because it is one list of answers: each status and what leads to it.
+"""
+
 import asyncio
 import json
 from collections.abc import Awaitable, Callable

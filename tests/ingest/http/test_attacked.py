@@ -20,6 +20,8 @@ from tests.ingest.program import LIMIT_S, Program, program
 from tests.ingest.support import TOPIC, event
 from tests.memory import peak_bytes, resident_bytes
 
+pytestmark = pytest.mark.programs
+
 HEAD = b"POST /webhooks/sns HTTP/1.1\r\nHost: ingest.test\r\n"
 GROWTH_MAX_BYTES = 256 * 1024 * 1024
 SNS_WAITS_S = 15.0

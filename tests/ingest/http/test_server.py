@@ -1,4 +1,7 @@
-"""The true program and its server, without Kafka."""
+"""The true program and its server, without Kafka.
+
+Long because all of it asks one program, started once.
+"""
 
 import json
 import signal
@@ -19,6 +22,8 @@ from deploy.processes import free_port
 from deploy.signing import Signer
 from tests.ingest.program import COMMAND, LIMIT_S, Program, environment, program
 from tests.ingest.support import SNS_HOST, TOPIC, event
+
+pytestmark = pytest.mark.programs
 
 SNS_WAITS_S = 15.0
 """How long SNS waits for an answer."""

@@ -1,4 +1,7 @@
-"""The true program and a real Kafka."""
+"""The true program and a real Kafka.
+
+Long because all of it uses one Kafka, and each case is one way for it to fail.
+"""
 
 import asyncio
 import ctypes
@@ -196,6 +199,7 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
     assert {b"before", b"after 0", b"after 1"} <= set(found)
 
 
+@pytest.mark.programs
 def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
     """It is replaced then too, and who waits for it hears it at once, not when time has run out."""
     settings = EventsSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
@@ -218,6 +222,7 @@ def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
     asyncio.run(use())
 
 
+@pytest.mark.programs
 def test_the_end_of_the_polling_thread_ends_the_program(tmp_path: Path) -> None:
     """Whatever it dies of: exit status 1 and the reason, so that a supervisor starts it anew."""
     for polls in (0, 5):

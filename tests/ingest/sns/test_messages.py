@@ -1,3 +1,8 @@
+"""What SNS signs verifies, and nothing else does.
+
+Long because it is tables of cases: envelopes, URLs of certificates, signatures, topics.
+"""
+
 import json
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit

@@ -17,7 +17,7 @@ def error(code: int) -> KafkaError:
         (KafkaError._SSL, "KAFKA_SSL_CA_LOCATION"),
         (KafkaError._RESOLVE, "KAFKA_BOOTSTRAP_SERVERS"),
         (KafkaError._TRANSPORT, "no broker can be reached"),
-        (KafkaError.UNKNOWN_TOPIC_OR_PART, "deploy.topics"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, "ses-metrics-topics (python -m deploy.topics)"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "lacks WRITE on ses-events"),
         (KafkaError.MSG_SIZE_TOO_LARGE, "Message size too large"),
         (9_999, "9999"),

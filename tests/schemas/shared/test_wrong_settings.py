@@ -23,6 +23,8 @@ from schemas.shared.settings import RedisSettings
 from schemas.shared.startup import wrong_settings_in_a_line
 from tests.pipeline.programs import CHECKOUT, LIMIT_S
 
+pytestmark = pytest.mark.programs
+
 KAFKA_ALONE = ("deploy.topics", "ingest", "aggregator dead-letters list", "aggregator dead-letters redrive")
 BOTH = (
     "aggregator",

@@ -1,9 +1,9 @@
 """A count of one tenant's day from the log alone, in memory that follows that day and not the days before.
 
-Knows no Kafka and no Redis. Like `cells.Recount` it is the law of counting in its plainest form, a fact at
-its least hour. But a fact of this day may have been told for an earlier one too, by a record that comes
-before or after it, and 62 days of facts of a large tenant do not fit in memory. So the facts told for an
-earlier day go to a file in the order in which they come, and are taken out at the end.
+Knows no Kafka and no Redis. Like `recount` it is the law of counting in its plainest form, a fact at
+its least hour. But a fact of this day may have been reported for an earlier one too, by a record that comes
+before or after it, and 62 days of facts of a large tenant do not fit in memory. So the facts reported for
+an earlier day go to a file in the order in which they come, and are taken out at the end.
 """
 
 import tempfile
@@ -16,8 +16,7 @@ import msgspec
 
 from aggregator.counting.cells import Cell
 from aggregator.counting.facts import Facts
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from schemas.counters import HOURS
+from schemas.instants import DAY_MS, HOUR_MS, HOURS
 from schemas.kinds import FIELDS, HORIZON_MS
 
 _DIGEST_BYTES: Final = 16
@@ -36,13 +35,14 @@ def _what(hour: int, kind: int, sequence: str | None, template: str | None) -> _
     return hour, kind, sequence, template
 
 
-class DayCount:
+class DayRecount:
     """Counts the events of one tenant for one day. To be closed."""
 
     def __init__(self, tenant: str, day: int) -> None:
-        """Begin.
+        """Prepare; makes a temporary file.
 
-        day: since 1970, of the counts.
+        tenant: whose events will be given. day: of the counts, in days since 1970.
+        Raises: OSError where there is no room for the file.
         """
         self.tenant = tenant
         self.day = day
@@ -59,10 +59,13 @@ class DayCount:
         self._earlier.close()
 
     def add(self, facts: Facts) -> None:
-        """Take in an event of the tenant, in any order and any number of times."""
+        """Take in an event of the tenant, in any order and any number of times.
+
+        Raises: OSError where the disk is full.
+        """
         hour = (facts.day - self.day) * HOURS + facts.hour
         if hour >= HOURS or facts.day < self.day - _HORIZON_DAYS:
-            return  # told for a later day, or of a mail that can have no fact on this one
+            return  # reported for a later day, or of a mail that can have no fact on this one
         for recipient in facts.recipients:
             identity = _encode((facts.day, facts.message_id, recipient, facts.kind, facts.scopes))
             digest = blake2b(identity, digest_size=_DIGEST_BYTES).digest()
@@ -74,7 +77,7 @@ class DayCount:
                 self._least[digest] = _what(hour, facts.kind, facts.scopes.sequence, facts.scopes.template)
 
     def cells(self) -> Counter[Cell]:
-        """The day's cells that are not 0."""
+        """The day's cells that are not 0. To be called once, after the last `add`."""
         self._earlier.seek(0)
         while digests := self._earlier.read(_READ):
             for at in range(0, len(digests), _DIGEST_BYTES):

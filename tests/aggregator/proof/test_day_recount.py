@@ -1,16 +1,15 @@
-"""A count of one day is what the plain recount has for that day, in whatever order the log tells it."""
+"""A count of one day is what the plain recount has for that day, in whatever order the log has it."""
 
 from contextlib import closing
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aggregator.counting.cells import Recount, earliest_record_ms, stored_cells
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.timestamps import DAY_MS, HOUR_MS
-from aggregator.proof.daycount import DayCount
-from schemas.kinds import FUTURE_MS, HORIZON_MS
+from aggregator.proof.day_recount import DayRecount
+from aggregator.proof.recount import Recount
+from schemas.instants import DAY_MS
+from tests.examples import examples
 
 DAY = 20_062
 few = st.sampled_from([None, "a", "b"])
@@ -18,7 +17,7 @@ few = st.sampled_from([None, "a", "b"])
 
 @st.composite
 def facts(draw: st.DrawFn) -> Facts:
-    """Of few mails, sent up to 63 days before the day; told mostly near its bounds."""
+    """Of few mails, sent up to 63 days before the day; reported mostly near its bounds."""
     day = DAY - draw(st.sampled_from([0, 1, 2, 61, 62, 63, -1]))
     near = (DAY - day) * 24
     hour = draw(st.sampled_from([0, 5, near - 1, near, near + 7, near + 23, near + 24]))
@@ -33,13 +32,13 @@ def opened(hour: int) -> Facts:
     return Facts(Scopes("one", "a", None), DAY - 1, hour, "m", 2, (None,))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(facts(), max_size=30))
 @example([opened(30), opened(10)])
 @example([opened(10), opened(30)])
 @example([opened(30), opened(10), opened(29)])
 def test_a_day_is_that_day_of_the_recount(events: list[Facts]) -> None:
-    """Every fact of the day at its least hour, none that was told for an earlier day too."""
+    """Every fact of the day at its least hour, none that was reported for an earlier day too."""
     recount = Recount()
     for each in events:
         recount.add(each)
@@ -49,27 +48,14 @@ def test_a_day_is_that_day_of_the_recount(events: list[Facts]) -> None:
         for cell, number in recount.cells().items()
         if cell.hour is not None and first <= cell.hour < first + DAY_MS
     }
-    with closing(DayCount("one", DAY)) as count:
+    with closing(DayRecount("one", DAY)) as count:
         for each in events:
             count.add(each)
         assert count.cells() == of_the_day
 
 
-def test_facts_told_for_earlier_days_are_not_held_in_memory() -> None:
-    with closing(DayCount("one", DAY)) as count:
+def test_facts_reported_for_earlier_days_are_not_held_in_memory() -> None:
+    with closing(DayRecount("one", DAY)) as count:
         for number in range(1000):
             count.add(Facts(Scopes("one", None, None), DAY - 1, 3, f"m{number}", 0, ("x",)))
         assert len(count) == 0
-
-
-def test_the_earliest_record_of_a_day_and_of_an_hour() -> None:
-    """An hour within a day reaches back to the start of the send day, as the fact's identity does."""
-    start = DAY * DAY_MS
-    assert earliest_record_ms(start) == start - HORIZON_MS - FUTURE_MS
-    assert earliest_record_ms(start + 5 * HOUR_MS) == earliest_record_ms(start)
-    assert earliest_record_ms(0) == 0
-
-
-def test_a_scope_that_is_none_is_damage() -> None:
-    with pytest.raises(ValueError, match="no scope"):
-        stored_cells("one", [(DAY, {b"x": b"\x00\x00\x05"})])

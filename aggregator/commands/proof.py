@@ -1,0 +1,83 @@
+"""`verify` and `audit`: the log counted again, and compared with Redis."""
+
+import asyncio
+from random import SystemRandom
+from typing import Annotated, Final
+
+import typer
+
+from aggregator.commands.arguments import Json, instant
+from aggregator.commands.output import errors_in_a_line, out, print_json, row, table
+from aggregator.config import AggregatorSettings, AuditSettings
+from aggregator.proof.audit_process import AuditProgram
+from aggregator.proof.verify import Verifier
+from schemas.shared import logs
+from schemas.shared.settings import describe
+
+ROWS_SHOWN: Final = 50
+
+AUDIT_HELP: Final = f"""Compare days of tenants with a recount of the log, for ever, until SIGTERM or SIGINT.
+
+The days are drawn at random. It changes nothing and runs beside the service, at the lowest priority.
+
+\b
+  GET  /livez          200
+  GET  /readyz         200, or 503 and why nothing could be audited
+  GET  /metrics        for Prometheus: audit_mismatch_total and more
+
+\b
+Settings, from the environment:
+{describe(AuditSettings)}
+
+\b
+Exit codes: 0 stopped; 1 it can't start, and says why.
+"""
+
+
+def verify(
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only hours that begin at this time or later.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Tenants chosen at random, until they have so many cells.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the log again and compare with what Redis holds; exits 1 if anything differs.
+
+    It may run beside live traffic.
+    """
+    logs.configure()
+    settings = AggregatorSettings()
+    with errors_in_a_line(ValueError):  # a counter in Redis is damaged
+        result = Verifier(settings).verify(
+            tenant=tenant, since_ms=instant(since), sample=sample, random=SystemRandom() if sample else None
+        )
+    rows = [row(each) for each in result.differences]
+    if as_json:
+        print_json(
+            {
+                "generation": result.generation,
+                "tenants": result.tenants,
+                "cells": result.cells,
+                "records": result.records,
+                "differences": rows,
+            }
+        )
+    else:
+        if rows:
+            out.print(table("Cells that differ", rows[:ROWS_SHOWN]))
+        if len(rows) > ROWS_SHOWN:
+            out.print(f"and {len(rows) - ROWS_SHOWN:,} more: --json gives all")
+        out.print(
+            f"{result.cells:,} cells of {result.tenants:,} tenants against {result.records:,} records:"
+            f" {len(rows):,} differ"
+        )
+    if rows:
+        raise typer.Exit(1)
+
+
+def audit() -> None:
+    """Run the process that audits, until SIGTERM or SIGINT."""
+    logs.configure()
+    raise typer.Exit(asyncio.run(AuditProgram(AuditSettings()).run()))

@@ -1,0 +1,172 @@
+"""`rebuild`: count the whole topic anew and switch to it; or say what that would be."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Annotated, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aggregator.commands.arguments import Json, instant, offsets
+from aggregator.commands.output import err, errors_in_a_line, out, print_json, row, table
+from aggregator.config import AggregatorSettings
+from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
+from aggregator.rebuild.rebuild import Rebuild
+from aggregator.rebuild.report import Report
+from schemas.shared import logs
+
+LINE_EVERY_S: Final = 5.0
+
+
+class _Watch:
+    """Shows a rebuild: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._said = 0.0
+        self._began = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=err, disable=quiet or not sys.stderr.isatty())
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> "_Watch":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, what: str) -> None:
+        if not self._quiet:
+            err.print(what, highlight=False)
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        rate = f", {done / max(now - self._began, 0.001):,.0f} records/s" if phase == "counting" else ""
+        self._bar.update(self._task, description=phase + rate, completed=done, total=total or None)
+        if not self._quiet and not sys.stderr.isatty() and now - self._said >= LINE_EVERY_S:
+            self._said = now
+            err.print(f"{phase}: {done:,} of {total:,}{rate}", highlight=False)
+
+
+def rebuild(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Count only records of this time or later: partial counters.")
+    ] = None,
+    from_offset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION:OFFSET",
+            help="Count this partition only from there on (repeatable): partial counters.",
+        ),
+    ] = None,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Count a log whose beginning is gone: partial counters.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="How many read and fold.")] = 2,
+    drop: Annotated[bool, typer.Option("--drop", help="Remove the old generation after the switch.")] = False,
+    drop_after_hours: Annotated[
+        int, typer.Option(min=0, help="Let the old generation expire after so many hours; 0: keep it.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Count the whole topic into a new generation, compare it with the live one, and switch to it.
+
+    Live counting and the API go on meanwhile. Killed, it goes on where it was when it is run again.
+    """
+    logs.configure()
+    settings = AggregatorSettings()
+    with errors_in_a_line(), _Watch(quiet=as_json) as watch:
+        work = Rebuild(settings, processes=processes, progress=watch)
+        plan = work.plan(
+            since_ms=instant(since), offsets=offsets(from_offset or []), allow_truncated=allow_truncated
+        )
+        if dry_run:
+            _show_plan(plan, processes, as_json=as_json)
+            return
+        report = work.run(plan)
+        if report.previous is not None and (drop or drop_after_hours) and not report.wrong:
+            report.dropped_keys = work.drop(report.previous, 0 if drop else drop_after_hours * 3600)
+    _show_report(report, as_json=as_json)
+
+
+def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
+    rows = [
+        {"partition": number, "from": plan.start[number], "to": plan.stop[number]}
+        for number in sorted(plan.stop)
+    ]
+    if as_json:
+        print_json(
+            {
+                "partitions": rows,
+                "records": plan.records,
+                "partial": plan.partial,
+                "resumes": plan.resumed.name if plan.resumed else None,
+                "seconds_expected": round(plan.seconds),
+                "process_bytes_expected": processes * BYTES_A_PROCESS,
+                "redis_bytes_expected": plan.more_bytes,
+                "redis_bytes_used": plan.used,
+                "redis_bytes_limit": plan.limit or None,
+            }
+        )
+        return
+    out.print(table("What would be counted", rows))
+    out.print(
+        f"{plan.records:,} records: about {timedelta(seconds=round(plan.seconds))} at {RECORDS_A_SECOND:,} a"
+        " second, as measured beside live traffic on two cores"
+    )
+    out.print(
+        f"memory: Redis holds {plan.used:,} bytes now and would need up to {plan.more_bytes:,} more until the"
+        f" old generation is dropped; {processes} processes of up to {BYTES_A_PROCESS:,}"
+    )
+    if plan.resumed:
+        out.print(f"goes on with generation {plan.resumed.name}")
+    if plan.partial:
+        out.print(f"partial: {plan.partial}")
+
+
+def _show_report(report: Report, *, as_json: bool) -> None:
+    rows = [row(each, "new", "old") for each in report.examples]
+    if as_json:
+        print_json(
+            {
+                "generation": report.generation,
+                "previous": report.previous,
+                "records": report.records,
+                "seconds": round(report.seconds, 3),
+                "partial": report.partial,
+                "resumed": report.resumed,
+                "tenants_compared": report.compared,
+                "cells_differing": report.differing,
+                "kept": report.previous if report.wrong else None,
+                "examples": rows,
+                "not_compared": report.not_compared,
+                "workers_seen": report.workers_seen,
+                "dropped_keys": report.dropped_keys,
+            }
+        )
+        return
+    out.print(
+        f"{report.records:,} records in {report.seconds:,.1f} s; generation {report.generation} is live"
+        + (f", {report.previous} is retired" if report.previous else "")
+    )
+    if report.partial:
+        out.print(f"partial: {report.partial}")
+    if report.not_compared:
+        out.print(f"not compared: {report.not_compared}")
+    elif report.previous:
+        out.print(f"{report.compared:,} tenants compared: {report.differing:,} cells differ")
+    if rows:
+        out.print(table("Cells that differ", rows))
+    if report.wrong:
+        out.print(
+            f"the rules are equal, so {report.previous} was wrong there: it is kept, and not dropped in this"
+            f" run. Once the cause is known: `python -m aggregator generations drop {report.previous}`"
+        )
+    if not report.workers_seen:
+        out.print("no worker counts into it yet: start workers with the same rules")

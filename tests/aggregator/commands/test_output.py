@@ -1,0 +1,35 @@
+import pytest
+import typer
+
+from aggregator.commands.output import errors_in_a_line, row
+from aggregator.counting.cells import Cell, Difference
+from aggregator.errors import GoneError, RefusedError
+
+
+@pytest.mark.parametrize("error", [RefusedError("not so"), GoneError("not so"), LookupError("not so")])
+def test_an_expected_error_is_a_line_on_stderr_and_exit_code_1(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, errors_in_a_line(LookupError):
+        raise error
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr() == ("", f"{type(error).__name__}: not so\n")
+
+
+def test_a_defect_of_ours_is_not_hidden() -> None:
+    with pytest.raises(KeyError), errors_in_a_line(ValueError):
+        raise KeyError("ours")
+
+
+def test_a_difference_is_a_row_with_its_hour_in_iso_and_none_for_a_known_id() -> None:
+    counted = Difference(Cell("one", "tenant", "", 3_600_000, "sent"), 2, 1)
+    assert row(counted, "new", "old") == {
+        "tenant": "one",
+        "scope": "tenant",
+        "id": "",
+        "hour": "1970-01-01T01:00:00Z",
+        "field": "sent",
+        "new": 2,
+        "old": 1,
+    }
+    assert row(Difference(Cell("one", "sequence", "s", None, "known"), 1, 0))["hour"] is None

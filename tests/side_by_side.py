@@ -1,0 +1,44 @@
+"""`pytest -n auto`: how many processes, and in which order they are given the files.
+
+Each process has a Kafka and a Redis of its own, so tests of two processes never meet. A file is not divided
+(`--dist loadfile`), as its tests may share what a fixture of the module has started.
+"""
+
+import os
+from typing import Final
+
+import pytest
+
+from tests import services
+from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
+
+FIRST: Final = (
+    "tests/pipeline/test_secure.py",
+    "tests/chaos/test_mutations.py",
+    "tests/chaos/",
+    "tests/pipeline/",
+    "tests/attack/",
+    "tests/deploy/",
+    "tests/api/page/",
+)
+"""What takes longest comes first, so that no process has a long file left when the others are done."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than processors, as most tests wait for others; one where the servers are given.
+
+    Tests in one Redis empty databases that others may use.
+    """
+    given = (services.source_of(KAFKA_VARIABLE), services.source_of(REDIS_VARIABLE))
+    return 0 if any(each.kind == "environment" for each in given) else len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of `FIRST`, then others, and last those that need no server at all."""
+    servers = {item.path for item in items if item.get_closest_marker("unit") is None}
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        first = (number for number, prefix in enumerate(FIRST) if item.nodeid.startswith(prefix))
+        return item.path not in servers, next(first, len(FIRST))
+
+    items.sort(key=rank)
