@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from aggregator.counting.facts import Refusal, Skipped
 
 Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lost batch", "stalled"]
-"""Why counting begins at the checkpoints; a label, so one of a few words."""
+"""Why a worker resyncs; a label, so one of a few words."""
 
 RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])
 FACTS: Final = Counter("aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"])

@@ -1,4 +1,4 @@
-"""What SES tells of some tenants' mail: a pure, seeded stream of events; `deploy.disorder` is SNS's part.
+"""What SES reports of some tenants' mail: a pure, seeded stream of events; `deploy.disorder` is SNS's part.
 
 No clock and no I/O: a seeded `random.Random` and the time come in, the same ones give the same stream.
 The shapes are those of SES event publishing (developer guide, "Contents of event publishing"); who sends,
@@ -113,7 +113,7 @@ class Traffic:
         self._made = 0
 
     def until(self, now_ms: int) -> Iterator[Event]:
-        """The events that have happened up to `now_ms` and were not told yet, in the order of their time.
+        """The events that have happened up to `now_ms` and were not given yet, in the order of their time.
 
         None has a time after `now_ms`; what a mail that was sent brings about later comes later.
         """
@@ -134,7 +134,7 @@ class Traffic:
 
 
 def life_of_a_mail(rng: Random, sender: Sender, sent_ms: int, tags: TagNames) -> list[tuple[int, Event]]:
-    """What SES tells of one mail, from the send to the last click, with the time of each event (ms).
+    """What SES reports of one mail, from the send to the last click, with the time of each event (ms).
 
     One mail in twenty has two recipients: one Send for both, a Delivery or Bounce for each.
     """

@@ -10,7 +10,7 @@ from schemas.shared.settings import EventsSettings, ServerSettings
 
 
 class IngestSettings(EventsSettings, ServerSettings):
-    """What ingest is told by its environment.
+    """What the environment sets of ingest.
 
     A certificate that is found in `SNS_CERTIFICATE_DIR` is used and nothing is fetched for it. One that is
     missing there is fetched from SNS as ever, or the yearly change of SNS's certificate would stop a site

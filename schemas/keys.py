@@ -2,7 +2,7 @@
 
 The record's key is the API key's id, its value the JSON of `ApiKeyRecord`. It is written once, when the key
 is made, and never again: a program that rewrote it could undo what it had not read yet. What befalls a key
-later is told by records of other kinds, each with a key of its own, so that their order cannot matter and
+later is said by records of other kinds, each with a key of its own, so that their order cannot matter and
 compaction keeps them all:
 
 - `ID:revoked` (`Revoked`): the key is revoked. It wins over every record of the key, earlier or later.

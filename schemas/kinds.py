@@ -64,9 +64,9 @@ STALE_MS: Final = 78 * 24 * 3_600_000
 """A record whose own Kafka time is later than this after its send states nothing."""
 
 REMEMBERED_MS: Final = 14 * 24 * 3_600_000
-"""State that tells duplicates is kept so long after its last write (`GRACE` in
+"""State that recognizes duplicates is kept so long after its last write (`GRACE` in
 `aggregator/counters/apply.lua`). What brings older records back may count them twice: a redrive refuses that,
-and a rebuild begins anew."""
+and a rebuild starts over."""
 
 FUTURE_MS: Final = 24 * 3_600_000
 """A fact later than this after its record's own Kafka time is a wrong clock, not a fact."""

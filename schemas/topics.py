@@ -1,7 +1,7 @@
 """The Kafka topics: what each holds, how it is keyed and configured, and the headers of its records.
 
 Kafka holds what must survive; Redis can be rebuilt from `ses-events` alone. Topics use `CreateTime`
-(the rules of counting judge a record by its own time), are never compacted but for `api-keys`, and are
+(the rules of counting check a record against its own time), are never compacted but for `api-keys`, and are
 written without transactions, so their offsets are dense.
 """
 

@@ -38,7 +38,8 @@ def create_app(
     """Wire the program.
 
     publisher: where records go; none: to Kafka as the settings say. http_transport: what carries calls to
-    SNS; none: the network. Both are open while the app's lifespan runs. stop: told where the app can't go on.
+    SNS; none: the network. Both are open while the app's lifespan runs. stop: ends the program
+    where the app can't go on.
     Raises: KafkaException where the Kafka settings make no sense.
     """
     metrics = IngestMetrics()
@@ -84,7 +85,7 @@ def create_app(
     @app.get("/metrics")
     async def expose() -> Response:
         try:
-            await records.check()  # asked or not: an outage is told before an event meets it
+            await records.check()  # at each scrape: an outage shows before an event comes
         except TryAgain:
             metrics.ready.set(0)
         else:
@@ -123,7 +124,7 @@ class _Deliveries:
 
 @cache
 def _taken(outcome: str) -> Response:
-    """What SNS is told of a delivery that needs nothing more; one object for all that end alike."""
+    """The answer to a delivery that needs nothing more; one object for all that end alike."""
     return JSONResponse({"outcome": outcome})
 
 

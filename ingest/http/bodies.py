@@ -1,10 +1,10 @@
-"""The bodies in memory: how many bytes of them there may be, and who gives way.
+"""The bodies in memory: how many bytes of them there may be, and which is dropped for others.
 
 Law: a body's first `FREE_BYTES` are always taken (nearly every event of SES is shorter), so that nobody who
 sends large bodies keeps small ones out; their sum is bounded by the number of connections. Beyond that, all
 bodies together have `BUDGET_BYTES`, from their arrival until their delivery is answered. Where that is
-spent, the body gives way that has been arriving for the longest: SNS sends one in a moment, who holds one
-back on purpose does not. Where none is arriving any more, the newcomer is told to try again.
+spent, the body that has been arriving for the longest is dropped: SNS sends one in a moment, who holds one
+back on purpose does not. Where none is arriving any more, the newcomer is answered 503.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Bodies:
             if oldest is body:
                 raise _busy()
             self._give_back(oldest)
-            oldest.gives_way = True
+            oldest.dropped = True
             its_limit.reschedule(asyncio.get_running_loop().time())
         self._spent += number
         body.share += number
@@ -65,7 +65,7 @@ class Body:
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self.share = 0
-        self.gives_way = False
+        self.dropped = False
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +97,7 @@ class Body:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
-                    if self.gives_way:
+                    if self.dropped:
                         raise _busy()
                     body += message.get("body", b"")
                     if len(body) > BODY_MAX_BYTES:
@@ -106,7 +106,7 @@ class Body:
                         self._bodies._spend(self, len(body) - FREE_BYTES - self.share, limit)
                     more = message.get("more_body", False)
         except TimeoutError:
-            if self.gives_way:
+            if self.dropped:
                 raise _busy() from None
             raise TooSlow("too_slow", f"The body did not arrive within {BODY_SECONDS:g} s.") from None
         self._bodies._arrived(self)

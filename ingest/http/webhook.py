@@ -1,4 +1,4 @@
-"""One delivery by SNS, from its first byte to the answer: take, judge, act.
+"""One delivery by SNS, from its first byte to the answer: read, validate, act.
 
 Law: 200 is said only when the message needs nothing more: Kafka has it, or it is one of those that are not
 stored (a subscription that is now confirmed, the notice of one that ended, SES's own test message). Every

@@ -63,9 +63,10 @@ class KafkaPublisher(Publisher):
     """Publishes to the events topic."""
 
     def __init__(self, settings: EventsSettings, fail: Callable[[str], None]) -> None:
-        """Begin to connect, in the background.
+        """Connect in the background.
 
-        fail: told why, on another thread, where nothing can be published any more: end the program.
+        fail: called with the reason, on another thread, where nothing can be published any more: it ends the
+            program.
         Raises: KafkaException where librdkafka can't make sense of the settings.
         """
         self._topic = settings.events_topic
@@ -86,7 +87,7 @@ class KafkaPublisher(Publisher):
             "error_cb": self._on_error,
         }
         self._cause: KafkaError | None = None
-        """Why Kafka can't be used, as librdkafka told it last; none once something has worked."""
+        """Why Kafka can't be used, as librdkafka reported it last; none once something has worked."""
         self._trouble: tuple[float, KafkaError] | None = None
         """When a producer broke or a right was lacking last, and how; none once a later record was taken."""
         self._last_error = ""
@@ -177,7 +178,7 @@ class KafkaPublisher(Publisher):
         return None if error is None else f"The topic {self._topic} can't be used: {self._why(error)}"
 
     def _why(self, error: KafkaError) -> str:
-        """The sentence for an error; for one that only says that it did not work, the cause told before."""
+        """The sentence for an error; for one that only says that it failed, the cause reported before."""
         cause = self._cause
         return describe(error if cause is None or is_cause(error) else cause, wants=self._wants)
 
@@ -198,13 +199,13 @@ class KafkaPublisher(Publisher):
         """Called by librdkafka on the polling thread: out of reach, or login refused. It tries again."""
         self._last_error = detail(error)
         if is_cause(error):
-            why = self._why(error)  # one cause may come under several codes, in turns
+            why = self._why(error)  # one cause may come under several codes, alternately
             if self._cause is None or self._why(self._cause) != why:
                 log.error("kafka can't be used", why=why, error=detail(error))
             self._cause = error
 
     def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The polling thread: serve librdkafka's callbacks until told to stop."""
+        """The polling thread: serve librdkafka's callbacks until it is asked to stop."""
         try:
             while not self._stopping.is_set():
                 broken = self._serve_callbacks()

@@ -1,6 +1,6 @@
 """What is stored of a message: the record on the events topic.
 
-Pure. Law: the value is SES's own text, byte for byte as SNS delivered it, readable or not; to judge it is the
+Pure. Law: the value is SES's own text, byte for byte as SNS delivered it, readable or not: reading it is the
 aggregator's work. The key spreads the load and keeps a mail's events together; nothing is counted by it.
 """
 

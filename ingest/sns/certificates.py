@@ -1,7 +1,7 @@
 """The certificates that SNS signs with: pinned in a folder, or fetched and kept.
 
 Law: at most one fetch for a URL at a time and few in all, as anybody who knows the ARN of a listed topic can
-ask for URLs; a fetch that hangs gives way to the next (`ingest.sns.places`), and one that nobody waits for
+ask for URLs; a fetch that hangs is ended for the next (`ingest.sns.places`), and one that nobody waits for
 any more ends. Keys are kept apart from failures, so that made-up URLs push no key out. A failure is believed
 for a few seconds only. The trust lies in TLS and the host that `ingest.sns.messages` demanded; SNS's
 certificates change about once a year, each under a name of its own, so a kept one never goes stale.
@@ -24,7 +24,7 @@ from ingest.errors import TryAgain
 from ingest.metrics import IngestMetrics
 from ingest.sns import outbound
 from ingest.sns.messages import CertificateUrl
-from ingest.sns.places import GaveWayError, Places
+from ingest.sns.places import Places, PreemptedError
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +111,8 @@ class Certificates:
         try:
             pem = self._read_pinned(url)
             key = rsa_key(await self._fetch(url) if pem is None else pem)
-        except GaveWayError:
-            log.warning("a signing certificate that does not come gives way to others", url=url)
+        except PreemptedError:
+            log.warning("a signing certificate does not come, its fetch is ended for others", url=url)
             raise TryAgain("certificate", "The signing certificate does not come, and others wait.") from None
         except (outbound.CallError, OSError, ValueError) as error:
             log.error("no signing certificate", url=url, error=str(error))  # noqa: TRY400 - no traceback needed
@@ -138,7 +138,7 @@ class Certificates:
         try:
             async with self._places.take(url):
                 pem = await outbound.get(self._client, url)
-        except (outbound.CallError, GaveWayError):
+        except (outbound.CallError, PreemptedError):
             self._metrics.calls.labels("certificate", "failed").inc()
             raise
         self._metrics.calls.labels("certificate", "ok").inc()

@@ -1,8 +1,8 @@
 """Confirming subscriptions: a call to SNS, one at a time for a topic.
 
 Law: a confirmation that is delivered again and again, by SNS or by who has kept one, makes one call at a time
-and shares it; another one of the same topic waits its turn. So replays hold up neither the certificates nor
-other topics, and no more than one call of their own topic.
+and shares it; another one of the same topic waits for its end. So replays hold up neither the certificates
+nor other topics, and no more than one call of their own topic.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from ingest.sns.messages import Verified, confirmation_url
 log = structlog.get_logger(__name__)
 
 WAIT_SECONDS: Final = outbound.CALL_SECONDS
-"""For the turn and the call together, as SNS does not wait for ever."""
+"""For the topic's lock and the call together, as SNS does not wait for ever."""
 
 
 class Confirmations:
@@ -29,10 +29,10 @@ class Confirmations:
         """client: what calls SNS."""
         self._client = client
         self._metrics = metrics
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         """By topic; a verified envelope is of a listed topic, so they are few."""
         self._calls: dict[str, asyncio.Task[None]] = {}
-        """Under way or waiting for their turn, by URL."""
+        """Under way or waiting for their topic's lock, by URL."""
 
     async def confirm(self, envelope: Verified) -> None:
         """Confirm the subscription that the envelope is about. Raises: TryAgain."""
@@ -44,13 +44,13 @@ class Confirmations:
         await asyncio.shield(self._calls[url])
 
     async def _call(self, topic_arn: str, url: str) -> None:
-        turn = self._turns.setdefault(topic_arn, asyncio.Lock())
+        lock = self._locks.setdefault(topic_arn, asyncio.Lock())
         try:
-            async with asyncio.timeout(WAIT_SECONDS), turn:
+            async with asyncio.timeout(WAIT_SECONDS), lock:
                 await outbound.get(self._client, url)
         except (outbound.CallError, TimeoutError) as error:
             self._metrics.calls.labels("confirmation", "failed").inc()
-            why = str(error) or "no turn in time"
+            why = str(error) or "calls before it took too long"
             log.warning("subscription not confirmed", topic_arn=topic_arn, error=why)
             raise TryAgain("confirmation", "SNS did not confirm the subscription.") from error
         self._metrics.calls.labels("confirmation", "ok").inc()

@@ -7,7 +7,7 @@ topic's region can serve) and `verify` (that certificate's key signed it). The t
 key twice, and every field but `Message` on one line, so that no two envelopes have the same string to sign.
 
 A valid signature alone proves little: anyone may have a topic of their own point here. Neither a
-certificate's dates nor the age of `Timestamp` is judged, as redrives come late.
+certificate's dates nor the age of `Timestamp` is checked, as redrives come late.
 
 Sources: SNS developer guide, "Parsing message formats" and "Verifying the signatures of Amazon SNS
 messages".
@@ -95,7 +95,7 @@ def parse(body: bytes | bytearray) -> Envelope:
 
 
 def _check(envelope: Envelope) -> None:
-    """Judge what types can't say. Raises: ValueError (UnicodeError for half of a surrogate pair)."""
+    """Check what types can't say. Raises: ValueError (UnicodeError for half of a surrogate pair)."""
     for name, attribute in _ATTRIBUTES.items():
         value = getattr(envelope, attribute)
         if value is not None:

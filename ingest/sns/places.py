@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class GaveWayError(Exception):
-    """The call took longer than it may while others wait. A later one may do better."""
+class PreemptedError(Exception):
+    """The call was ended, as it took longer than it may while others wait. A later one may do better."""
 
 
 class Places:
@@ -31,7 +31,7 @@ class Places:
         """Hold a place, once there is one, for what is done inside.
 
         name: what for; not more than one at a time may wait for the same.
-        Raises: GaveWayError out of what is done inside.
+        Raises: PreemptedError out of what is done inside.
         """
         loop = asyncio.get_running_loop()
         while len(self._held) >= self._number:
@@ -55,7 +55,7 @@ class Places:
                 yield
         except TimeoutError:
             if limit.expired():
-                raise GaveWayError from None
+                raise PreemptedError from None
             raise
         finally:
             self._held.pop(limit, None)

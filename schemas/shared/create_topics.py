@@ -76,7 +76,7 @@ def create(
         except KafkaException as refused:
             error: KafkaError = refused.args[0]
             if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                admin.poll(0)  # hands over what was told to `error_cb`
+                admin.poll(0)  # calls `error_cb` with what is wrong
                 why = causes.why(error, f"CREATE on {name}")
                 raise TopicError(f"topic {name} could not be created: {why} ({detail(error)})") from refused
         else:
@@ -87,7 +87,7 @@ def create(
 @cli.command(help=_HELP)
 def main() -> None:
     """Create them for the Kafka of the environment."""
-    logs.configure(logging.ERROR)  # what goes wrong is told in a line of our own
+    logs.configure(logging.ERROR)  # what goes wrong is said in a line of our own
     settings = TopicsSettings()
     try:
         made = create(settings.librdkafka(), all_topics(settings))

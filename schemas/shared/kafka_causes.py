@@ -1,8 +1,8 @@
-"""Why Kafka does not do what it is asked.
+"""Why a call to Kafka fails.
 
-A call of librdkafka that fails for a wrong password, CA or host name says only that time ran out; why is told
-beside it, to `error_cb`, again and again while it tries. So each client's `error_cb` is a `Causes`, which is
-asked when the call has failed.
+A call of librdkafka that fails for a wrong password, CA or host name says only that time ran out; the cause
+is reported beside it, to `error_cb`, again and again while it tries. So each client's `error_cb` is a
+`Causes`, which is asked when the call has failed.
 """
 
 import time
@@ -19,7 +19,7 @@ DETAIL_EVERY_S: Final = 60.0
 
 
 class Causes:
-    """The last cause that a client of librdkafka has told, from any thread."""
+    """The last cause that a client of librdkafka has reported, from any thread."""
 
     def __init__(self) -> None:
         self._last: KafkaError | None = None
@@ -36,7 +36,7 @@ class Causes:
             log.warning("Kafka refuses the connection", detail=detail(error))
 
     def why(self, error: KafkaError | KafkaException, wants: str = "") -> str:
-        """Why a call has failed, as a sentence without addresses. What was heard so far is done with.
+        """Why a call has failed, as a sentence without addresses. What was reported so far is forgotten.
 
         error: of the call. wants: the right that it takes (`READ on ses-events`).
         """

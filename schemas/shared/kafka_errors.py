@@ -74,7 +74,7 @@ def describe(error: KafkaError | KafkaException, *, wants: str = "") -> str:
 def is_cause(error: KafkaError | KafkaException) -> bool:
     """Whether the error says why (a wrong password, name or CA) rather than that there was no answer.
 
-    librdkafka tells `error_cb` the cause and goes on trying; the call itself only says that time ran out.
+    librdkafka reports the cause to `error_cb` and tries on; the call itself only says that time ran out.
     """
     error = _bare(error)
     return error.code() not in _SYMPTOMS or _is_of_tls(error)

@@ -1,7 +1,7 @@
 """What went wrong with Redis, in a sentence that anybody may read.
 
 Law: a sentence about the connection never quotes redis-py's own text, which names hosts and addresses. What
-Redis itself answers (`OOM ...`, a right that its user lacks) holds none and is told as it is.
+Redis itself answers (`OOM ...`, a right that its user lacks) holds none and is quoted as it is.
 """
 
 import ssl

@@ -8,7 +8,7 @@ that option, before the program's start-up code runs. A client that is refused h
 program that had not yet read anything (`keys create` rests on this). There is one process and no child,
 so that nothing outlives a kill, and a request whose headers trickle in is cut off.
 
-A server leaves in good order: told to stop, it says 503 on `/readyz` and asks its clients to connect anew,
+A server leaves in good order: asked to stop, it says 503 on `/readyz` and asks its clients to connect anew,
 but takes requests for the time of its grace, so that a balancer can notice. Then it listens no more, and
 what is in flight ends well.
 """
@@ -91,7 +91,7 @@ def problem(
     parameter: str | None = None,
     request_id: str | None = None,
 ) -> ProblemResponse:
-    """The response that tells a client of an error.
+    """The response that reports an error to a client.
 
     code: the stable word for it; status: the HTTP status; detail: a sentence for a person;
     headers: further response headers (`Retry-After`, `WWW-Authenticate`); parameter, request_id: as in
@@ -169,7 +169,7 @@ def serve(
 
     app: the application; port, host: as `listen` takes them; grace_s: seconds for which it still listens
     after the signal; stop: another way to end it, without that grace where it is a fault.
-    Raises: PortTakenError, OSError as `listen`; FaultError where `stop` was told of a fault; granian's
+    Raises: PortTakenError, OSError as `listen`; FaultError where `stop` got a fault; granian's
     FatalError where the lifespan fails to start.
     """
     stop = stop or Stop()

@@ -1,4 +1,4 @@
-"""How a program is told where Kafka and Redis are: the environment variables that all three share.
+"""Where Kafka and Redis are: the environment variables that all three programs share.
 
 Environment variables are an outside contract. Each program has a settings class of its own that
 inherits what it uses from here and adds the rest.
@@ -18,7 +18,7 @@ from schemas.shared.tls import client_context
 class Settings(BaseSettings):
     """Base of all settings: read from the environment alone, immutable, empty variables are unset.
 
-    What is wrong with a setting is told without its value, which may hold a password.
+    What is wrong with a setting is reported without its value, which may hold a password.
     """
 
     model_config = SettingsConfigDict(
@@ -194,7 +194,7 @@ class RedisSettings(Settings):
         return self.redis_ssl_ca_location, self.redis_ssl_certificate_location, self.redis_ssl_key_location
 
     def redis_tls(self) -> dict[str, str]:
-        """What a client of redis-py is told of TLS beside the URL: keyword arguments; none: absent."""
+        """What a client of redis-py needs for TLS beside the URL: keyword arguments; none: absent."""
         names = "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"
         return {name: path for name, path in zip(names, self._redis_files, strict=True) if path}
 

@@ -1,6 +1,6 @@
 """TLS towards Kafka and Redis: the files that settings name, read once at the start.
 
-A file that cannot be used is a wrong setting: it is told, with the setting's name, before anything connects.
+A file that cannot be used is a wrong setting, reported with the setting's name before anything connects.
 What the other side makes of a certificate shows only when it is asked.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m tests.attack`: attack the true programs on this machine, and tell what held.
+"""`python -m tests.attack`: attack the true programs on this machine, and say what held.
 
 Everything is its own and on loopback: Kafka, Valkey, ingest, worker and API. It prints a line for each attack
 and at the end the table; exit status 1 where anything broke. The report is kept under `.local/attack/`.

@@ -76,7 +76,7 @@ async def _long_ids(scene: Scene, tries: int) -> int:
 
 
 async def _costly(scene: Scene, tries: int) -> int:
-    """The dearest questions that are allowed, of a tenant with thousands of ids on many days."""
+    """The dearest queries that are allowed, of a tenant with thousands of ids on many days."""
     at = now_ms()
     scene.write(
         (
@@ -173,7 +173,7 @@ ATTACKS: Final = (
     Attack("keys that nobody has", "401; innocent tenants are answered", awaited(_no_key), 3_000, 200),
     Attack("ids that no mail can have", "answered or refused, never 5xx", awaited(_long_ids), 320, 32),
     Attack(
-        "the dearest questions allowed",
+        "the dearest queries allowed",
         "innocent tenants are answered",
         awaited(_costly),
         tries=300,

@@ -189,7 +189,7 @@ def _parallel_rotates(scene: Scene, tries: int) -> int:
 
 @contextmanager
 def _end_of_keys(scene: Scene) -> Iterator[Callable[[], int]]:
-    """Tells the end of the topic of keys, again and again over one connection."""
+    """Gives the end of the topic of keys, again and again over one connection."""
     consumer = Consumer({"bootstrap.servers": scene.place.bootstrap, "group.id": "nobody"})
 
     def end() -> int:

@@ -1,6 +1,6 @@
-"""The innocent, who go on while an attack lasts: mail that comes by the webhook, questions, a look at Valkey.
+"""The innocent, who go on while an attack lasts: mail that comes by the webhook, queries, a look at Valkey.
 
-In a process of their own, so that an attacker's work is not taken for a delay. Posts and questions are an
+In a process of their own, so that an attacker's work is not taken for a delay. Posts and queries are an
 open model (see `tests.pipeline.beside`): each leaves when it is due, and its time counts from then. A post
 that is not taken is sent again, as SNS does, and is taken when it is answered 200. Each comes over
 a connection of its own, so that it stands in the same queue as the attacker's.
@@ -67,7 +67,7 @@ class Honest:
 
 @contextmanager
 def honest(where: Where, round_number: int) -> Iterator[Honest]:
-    """Go on until the block ends; the result is filled in then. round_number: no message is told twice."""
+    """Go on until the block ends; the result is filled in then. round_number: no message is sent twice."""
     context = multiprocessing.get_context("spawn")
     begun, done = context.Event(), context.Event()
     told: Any = context.SimpleQueue()
@@ -155,7 +155,7 @@ async def _post(
                 if answer.status == OK:
                     return Posted(value, (time.monotonic() - due) * 1000, refused, taken=True)
         except (aiohttp.ClientError, TimeoutError):
-            pass  # told as a refusal below, and tried again
+            pass  # counted as a refusal below, and tried again
         refused += 1
         await asyncio.sleep(AGAIN_S)
     return Posted(value, (time.monotonic() - due) * 1000, refused, taken=False)

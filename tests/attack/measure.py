@@ -1,4 +1,4 @@
-"""What an attack is judged by: what was measured, what may be, and the verdict. The verdict is pure."""
+"""What an attack is held against: what was measured, what may be, and the verdict. The verdict is pure."""
 
 import os
 import signal
@@ -83,7 +83,7 @@ def validate(seen: Measured, limits: Limits) -> list[str]:
         if number > limits.grown_bytes:
             broke.append(f"{name} grew by {number / MIB:,.0f} MiB, {limits.grown_bytes / MIB:,.0f} at most")
     if seen.api_refused and not limits.api_refused:
-        broke.append(f"the API refused {seen.api_refused:,} innocent questions")
+        broke.append(f"the API refused {seen.api_refused:,} innocent queries")
     if seen.webhook_lost:
         broke.append(f"the webhook never took {seen.webhook_lost:,} honest posts")
     return broke

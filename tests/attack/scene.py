@@ -1,4 +1,4 @@
-"""Where attacks take place: topics, a Valkey and the true programs beside the innocent, and the judgement."""
+"""Where attacks take place: topics, a Valkey and the true programs beside the innocent, and the verdict."""
 
 import tempfile
 import time
@@ -132,7 +132,7 @@ class Scene:
         for each in self.place.events():
             self._book.note(each)
 
-    # An attack and its judgement
+    # An attack and its verdict
 
     def attacked(self, run: Callable[["Scene", int], int], tries: int, limits: Limits) -> Measured:
         """Let an attack run beside the innocent, wait until all is counted, and look at everything.

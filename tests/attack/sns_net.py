@@ -1,6 +1,6 @@
 """The way out of ingest, for an attack: a proxy behind which SNS answers for what is known and hangs else.
 
-ingest is told of it by `HTTPS_PROXY`, and of its certificate authority by `SSL_CERT_FILE`, so the true
+ingest knows of it by `HTTPS_PROXY`, and of its certificate authority by `SSL_CERT_FILE`, so the true
 program makes true calls over TLS and none of them leaves this machine.
 """
 

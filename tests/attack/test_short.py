@@ -7,7 +7,7 @@ from tests.attack.report import all_held, table
 from tests.attack.runner import Runner
 
 PATIENCE = 6.0
-"""Nobody is judged by the clock here: a test machine may be this many times slower, and busy."""
+"""No limit of time counts here: a test machine may be this many times slower, and busy."""
 
 
 def test_nothing_hostile_gets_through(kafka_bootstrap: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The judges of an attack: each of them can say no."""
+"""The checks after an attack: each of them can fail."""
 
 import subprocess
 import sys

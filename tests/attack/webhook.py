@@ -73,7 +73,7 @@ async def _bad_megabytes(scene: Scene, tries: int) -> int:
     """Bodies of 1 MiB that are all complete in the same moment."""
     true = scene.signer.notification(TOPIC_ARN, "\u00e9" * 170_000)
     bodies = (
-        json.dumps({**true, "MessageId": "another"}).encode(),  # all is judged, and the signature is wrong
+        json.dumps({**true, "MessageId": "another"}).encode(),  # all is checked, and the signature is wrong
         b'{"x": [' + b"{}," * 340_000 + b"{}]}",
         b'{"x": [' + b"1e9," * 250_000 + b"1]}",
         b"{" + b",".join(b'"%x":0' % number for number in range(90_000)) + b"}",
@@ -163,7 +163,7 @@ async def _hanging_calls(scene: Scene, tries: int) -> int:
 
 
 async def _takes_a_new_key(scene: Scene) -> bool:
-    """SNS begins to sign with a key that ingest has never seen. Returns: whether it is taken."""
+    """SNS starts to sign with a key that ingest has never seen. Returns: whether it is taken."""
     signer = scene.new_signer()
     value = message(1_000_000 + len(scene.net.known), 0)
     data = last_one(request(PATH, json.dumps(signer.notification(TOPIC_ARN, value.decode())).encode()))

@@ -7,9 +7,9 @@ a tenant that has nothing to do with it is counted and the worker stopped; the b
 partition, so that all of it stands in one worker's calls; then the worker counts it while the API is asked
 for the innocent tenant.
 
-A call's time is what Valkey's SLOWLOG tells, time by the clock: on a busy machine also that in which Valkey
+A call's time is what Valkey's SLOWLOG says, time by the clock: on a busy machine also that in which Valkey
 waited for a processor. So beside the longest stands the mean, by the clock and in CPU time, and the share of
-its time that Valkey waited for a processor, as Linux tells it. Valkey does not rewrite its append-only file
+its time that Valkey waited for a processor, as Linux says. Valkey does not rewrite its append-only file
 meanwhile: that is work of its own, in a process beside it that takes one of the processors (one call of 1,700
 took 40 to 73 ms then, 6 of them CPU time), and it comes once in so many bytes, whatever a call holds.
 """

@@ -1,7 +1,7 @@
 """The ceiling: consume the topic and decode each event into typed structs, and do nothing with it.
 
 No stream processor in Python that looks at an event can be faster than this on the same machine, so all rates
-are told as ratios to it, measured in the same run. It is a program, so that it starts as fresh as those that
+are given as ratios to it, measured in the same run. It is a program, so that it starts as fresh as those that
 it is compared with:
 
     python -m tests.benchmarks.ceiling --bootstrap HOST:PORT --topic T --processes 2

@@ -54,7 +54,7 @@ class Record(NamedTuple):
 
 
 def records(happenings: Iterable[Happening]) -> Iterator[Record]:
-    """Each happening as a record, told at once."""
+    """Each happening as a record, reported at once."""
     for happening in happenings:
         at_ms, _, kind, person, mail = happening
         event_type, detail = TYPES[kind]

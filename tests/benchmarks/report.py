@@ -1,6 +1,6 @@
 """The report of a bench: the same figures as text for a terminal, as Markdown, CSV and JSON, and as a plot.
 
-Pure but for `write`: what is told follows from the figures alone, so a report can be tested without a bench.
+Pure but for `write`: what it says follows from the figures alone, so a report can be tested without a bench.
 """
 
 import csv

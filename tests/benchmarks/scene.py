@@ -1,6 +1,6 @@
 """Where a bench takes place: one Kafka for all of it, topics that are loaded once, a new Valkey for each run.
 
-A run that counts begins with an empty Valkey and a consumer group that nobody has seen, so that no run finds
+A run that counts starts with an empty Valkey and a consumer group that nobody has seen, so that no run finds
 anything of the one before.
 """
 

@@ -1,4 +1,4 @@
-"""The laws of the report: every figure is told in each form, with its goal and whether it is met."""
+"""The laws of the report: every figure stands in each form, with its goal and whether it is met."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def test_a_figure_is_judged_by_the_median_of_its_runs() -> None:
 
 
 def test_figures_of_other_sizes_are_not_judged() -> None:
-    """Where the sizes are not those of the goals, no form tells a goal or a verdict."""
+    """Where the sizes are not those of the goals, no form says a goal or a verdict."""
     unjudged = replace(FOUND, judged=False)
     text = report.markdown(unjudged) + report.as_csv(unjudged) + report.ratios(unjudged)
     assert not [mark for mark in ("≥", "≤", "| met", "not met", "#cc3311") if mark in text]
@@ -41,7 +41,7 @@ def test_figures_of_other_sizes_are_not_judged() -> None:
 
 
 def test_every_goal_is_about_a_figure_of_some_part() -> None:
-    """A goal whose part does not exist would never be judged."""
+    """A goal whose part does not exist would never be checked."""
     assert {key.partition(".")[0] for key in GOALS} <= PARTS.keys()
 
 

@@ -1,7 +1,7 @@
 """From the webhook's answer to the API's: when an event that was taken is seen, at 1,000 events a second.
 
 Vegeta posts signed events at a steady rate. Beside it, probes are posted one after another: the n-th is a
-Send in the n-th hour of a tenant of their own, so that one query by hour tells which are counted. A
+Send in the n-th hour of a tenant of their own, so that one query by hour shows which are counted. A
 probe's time runs from the webhook's 200 to the first answer of the API that counts it; the API is asked every
 20 ms, which is the error, to the long side.
 """

@@ -1,12 +1,12 @@
 """The workloads of the benchmark: which mails are sent, and what happens to them when. No bytes here.
 
 Law: a workload is a pure function of its shape, its number of events and its seed, and comes in the order of
-event time, as SES tells it. `events.py` writes each happening as SES does; `expected` counts them while they
+event time, as SES reports. `events.py` writes each happening as SES does; `expected` counts them while they
 are made, which is easy: the first happening of a kind is the earliest one.
 
 A mail is sent, delivered (or bounces) within seconds, seldom later, and is read within hours or days:
 repeated opens and clicks are as usual, so whoever does not dedupe counts too much. One mail in fifty has two
-recipients. What would happen after the last event is not told, but where a shape says so.
+recipients. What would happen after the last event is not reported, but where a shape says so.
 """
 
 import heapq
@@ -40,7 +40,7 @@ class Shape:
     zipf: the exponent of the tenants' sizes (the n-th has 1/n**zipf of the first); 0: all are alike.
     sequences, templates: of each tenant; a template belongs to one sequence. days: how long it lasts.
     start_ms: when the first mail may be sent. whole: no mail is sent after the last day, and all that becomes
-    of the mails is told: about as many events as were asked for.
+    of the mails is reported: about as many events as were asked for.
     """
 
     name: str

@@ -54,7 +54,7 @@ class Arena:
         )
 
     def wait_until_committed(self) -> None:
-        """Wait until the group has told Kafka that it is at the topic's end."""
+        """Wait until the group has committed the topic's end to Kafka."""
         ends = self.place.ends()
         name = self.place.programs.events_topic
         asking = Consumer({"bootstrap.servers": self.place.bootstrap, "group.id": self.place.programs.group})

@@ -1,6 +1,6 @@
 """The targeted cases as a report: faults that come at one moment, each injected a few times by a test.
 
-A test that takes a place or an arena tells in its properties how many events its topic held, and may tell
+A test that takes a place or an arena records in its properties how many events its topic held, and may record
 how often it injected its fault.
 """
 
@@ -53,12 +53,12 @@ CASES = {
 
 
 def run_cases() -> Report:
-    """Run them with pytest, which prints what it does; a failed one is told in `wrong`."""
+    """Run them with pytest, which prints what it does; a failed one stands in `wrong`."""
     began = time.monotonic()
     report = Report(name="targeted cases", seconds=0.0, events=0)
     with tempfile.TemporaryDirectory(prefix="ses-metrics-cases-") as directory:
         results = Path(directory) / "results.xml"
-        # The family of the file that has room for what a test tells of itself.
+        # The family of the file that has room for what a test records of itself.
         status = run_pytest("-q", f"--junit-xml={results}", "-o", "junit_family=xunit1")
         read(results, report)
         if status and not report.wrong:

@@ -109,7 +109,7 @@ class Field:
         aof.never_rewrite(self.redis)
 
     def ends(self) -> list[int]:
-        """The topic's ends as Kafka tells them."""
+        """The topic's ends as Kafka reports them."""
         return log.ends(self.kafka.bootstrap, self.programs.events_topic)
 
     def new_valkey(self) -> Valkey:

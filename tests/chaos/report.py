@@ -46,7 +46,7 @@ class Report(msgspec.Struct, kw_only=True):
         return not self.lost and not self.double and not self.wrong
 
     def line(self) -> str:
-        """What the table does not tell of the run."""
+        """What the table does not say of the run."""
         told = [f"{self.name}: {self.seconds:.0f} s, {self.events:,} events"]
         if self.again:
             told.append(f"{self.again:,} of them sent before")

@@ -27,7 +27,7 @@ SWITCH = b'"state":"retired"'
 def counting(arena: Arena) -> Program:
     """A worker that has begun."""
     worker = arena.place.programs.worker()
-    wait_until(lambda: bool(worker.said("counting")), "the worker begins", LIMIT_S)
+    wait_until(lambda: bool(worker.said("counting")), "the worker counts", LIMIT_S)
     return worker
 
 

@@ -44,7 +44,7 @@ def one_for_each_lane() -> list[str]:
 def counting(arena: Arena, group: str | None = None) -> Program:
     """A worker that has begun."""
     worker = arena.place.programs.worker(group)
-    wait_until(lambda: bool(worker.said("counting")), "the worker begins", LIMIT_S)
+    wait_until(lambda: bool(worker.said("counting")), "the worker counts", LIMIT_S)
     return worker
 
 
@@ -52,7 +52,7 @@ def counting(arena: Arena, group: str | None = None) -> Program:
 
 
 def test_a_rollback_that_no_connection_notices(arena: Arena) -> None:
-    """Redis is what it was a while ago, under a live connection: the checkpoints tell, and all is read again.
+    """Redis is what it was a while ago, under a live connection: checkpoints show it, all is read again.
 
     The group has committed the topic's end to Kafka by then, which must not decide where to begin.
     """
@@ -173,7 +173,7 @@ def test_wiped_while_workers_count(arena: Arena) -> None:
     workers.append(arena.place.programs.worker())
     for worker in workers:
         arena.wait_until_waiting(worker, "no generation", "rebuild")
-    time.sleep(3)  # some ticks and begins long
+    time.sleep(3)  # some ticks and resyncs long
     assert arena.redis.keys() == []
     for worker in workers:
         words = [*worker.said("counting waits"), *worker.said("waiting outside the consumer group")]
@@ -236,7 +236,7 @@ def test_the_answer_of_an_applied_call_is_lost(arena: Arena) -> None:
 
 
 def test_the_earliest_hour_wins(arena: Arena) -> None:
-    """A fact told for a later hour first, and for an earlier one in a later batch, counts in the earlier."""
+    """A fact reported for a later hour first, in a later batch for an earlier one, counts in the earlier."""
     counting(arena)
     sent = now_ms() - DAY
     arena.place.send(
@@ -267,7 +267,7 @@ def test_redis_out_of_memory(arena: Arena) -> None:
 
 
 def test_redis_that_evicts(arena: Arena) -> None:
-    """A Redis that is told to evict keys, while it runs: noticed by the tick, no record skipped, taken back.
+    """A Redis that is set to evict keys, while it runs: noticed by the tick, no record skipped, taken back.
 
     Nothing fails meanwhile and nobody's events come: only a worker that asks can notice.
     """
@@ -278,7 +278,7 @@ def test_redis_that_evicts(arena: Arena) -> None:
     arena.redis.config_set("maxmemory-policy", "allkeys-lru")
     arena.wait_until_waiting(worker, "allkeys-lru", "noeviction")
     sends_of_all(arena, 60)
-    time.sleep(3)  # some begins long
+    time.sleep(3)  # some resyncs long
     assert arena.place.checkpoints() == before
     arena.redis.config_set("maxmemory-policy", "noeviction")
     worker.wait_until_ready()
@@ -301,12 +301,12 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
         FAULTS="none",
         FAULT_HOLD=str(hold),
     )
-    wait_until(lambda: bool(worker.said("counting")), "the worker begins", LIMIT_S)
+    wait_until(lambda: bool(worker.said("counting")), "the worker counts", LIMIT_S)
     sends_of_all(arena, 0)
     arena.wait_until_counted()
     hold.write_text(late)
     wait_until(lambda: bool(worker.said("held")), "a check hangs", LIMIT_S)
-    begins = len(worker.said("resync is due"))
+    resyncs = len(worker.said("resync is due"))
     told = complete_throughs(arena)
     sends_of_all(arena, 60)
     arena.check()
@@ -314,7 +314,7 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
     assert complete_throughs(arena) == told, "nobody vouches for what was counted meanwhile"
     hold.unlink()
     wait_until(lambda: min(complete_throughs(arena)) > max(told), "complete-through goes on", LIMIT_S)
-    assert len(worker.said("resync is due")) == begins
+    assert len(worker.said("resync is due")) == resyncs
     assert worker.running
 
 
@@ -358,7 +358,7 @@ def test_topic_emptied_above_a_checkpoint(arena: Arena) -> None:
     view.go_back(arena.redis, before)
     arena.wait_until_waiting(worker, "starts at 80", "rebuild")
     arena.place.send(sends("alder", range(100, 120)))
-    time.sleep(3)  # some begins long
+    time.sleep(3)  # some resyncs long
     assert [lane[0] for lane in arena.place.checkpoints()] == [50] * len(arena.place.lanes())
     assert "rebuild" in worker.said("counting waits")[-1]["why"]
 

@@ -1,4 +1,4 @@
-"""What the parts meter in good hours and in bad ones, and which alarms must ring then.
+"""What the parts measure in good hours and in bad ones, and which alarms must ring then.
 
 A world is a table of series as Prometheus would have scraped them every 15 s from time 0 on, in the notation
 of `promtool test rules`: `0+15x4` is 0 15 30 45 60, `1x4` five times 1, `_` no sample, `stale` the end of a

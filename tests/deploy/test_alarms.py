@@ -91,7 +91,7 @@ def test_the_alarms_know_the_jobs_of_the_configuration() -> None:
 
 
 def test_every_known_label_is_born_at_zero() -> None:
-    """A series that begins with its first event hides it: `increase` sees a step only after a 0."""
+    """A series that starts with its first event hides it: `increase` sees a step only after a 0."""
     born = {
         (sample.name, *sample.labels.values())
         for registry in (REGISTRY, AUDIT, IngestMetrics().registry)

@@ -10,7 +10,7 @@ import yaml
 from deploy.stack import CHECKOUT
 
 POLICY = CHECKOUT / "deploy" / "sns-delivery-policy.json"
-PAGES = ["README.md", "deploy/runbook.md", "deploy/security.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "deploy/runbook.md", "deploy/security.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -39,7 +39,7 @@ def test_the_delivery_policy_is_one_that_sns_takes() -> None:
 
 
 def test_the_readme_says_what_to_set_on_a_subscription() -> None:
-    """Both attributes, with the policy's file; and nobody is told that SNS tries for an hour by itself."""
+    """Both attributes, with the policy's file; and no page says that SNS tries for an hour by itself."""
     readme = (CHECKOUT / "README.md").read_text()
     connecting = readme.partition("\n## Connecting SES\n")[2].partition("\n## ")[0]
     assert f"--attribute-name DeliveryPolicy --attribute-value file://deploy/{POLICY.name}" in connecting

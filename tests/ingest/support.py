@@ -49,7 +49,7 @@ async def comes(holds: Callable[[], bool]) -> None:
 
 
 class Recorder(Publisher):
-    """Keeps what it is given, or fails as told."""
+    """Keeps what it is given, or fails as set."""
 
     def __init__(self, failure: TryAgain | None = None) -> None:
         self.records: list[EventRecord] = []

@@ -1,8 +1,8 @@
-"""What goes on beside an operator's command while it is watched: live records, and questions to the API.
+"""What goes on beside an operator's command while it is watched: live records, and queries to the API.
 
-Each runs in a process of its own, so that neither waits for the other or for who measures. The questions are
+Each runs in a process of its own, so that neither waits for the other or for who measures. The queries are
 an open model: each leaves when it is due, whether the ones before are answered or not, and its time counts
-from when it was due; so a slow API cannot hide behind fewer questions.
+from when it was due; so a slow API cannot hide behind fewer queries.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ LIMIT_S: Final = 60.0
 
 
 class Asked(NamedTuple):
-    """A question: when it was due (s since 1970), how long the answer took, its status or `NO_ANSWER`."""
+    """A query: when it was due (s since 1970), how long the answer took, its status or `NO_ANSWER`."""
 
     at_s: float
     took_ms: float

@@ -1,6 +1,6 @@
 """Odd records one by one, and by hand what becomes of each: the law of reading as examples.
 
-Outcomes are the meter's words: `counted`, a reason to ignore, or the reason of a dead letter. What counts
+Outcomes are the metric's words: `counted`, a reason to ignore, or the reason of a dead letter. What counts
 says besides which number appears in which hour.
 """
 

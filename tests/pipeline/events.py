@@ -2,7 +2,7 @@
 
 Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
 added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
-event for several people, the same fact told twice at different times, clocks that disagree, and records
+event for several people, the same fact reported twice at different times, clocks that disagree, and records
 that must not be counted.
 """
 
@@ -135,9 +135,9 @@ def _unruly(rng: Random, life: list[tuple[int, Event]], sent_ms: int) -> Iterato
                 event[kind.lower()][word] = [{"emailAddress": one} for one in people]
         yield at_ms, event
         match rng.randrange(6):
-            case 0:  # told again, earlier: the count moves
+            case 0:  # reported again, earlier: the count moves
                 yield at_ms, _at(event, iso(at_ms - rng.randrange(3 * DAY)))
-            case 1:  # told again, later: the count stays
+            case 1:  # reported again, later: the count stays
                 yield at_ms, _at(event, iso(at_ms + rng.randrange(18 * HOUR)))
             case 2:  # a clock that is wrong by hours, days, decades: the hour of the send
                 yield (
@@ -146,9 +146,9 @@ def _unruly(rng: Random, life: list[tuple[int, Event]], sent_ms: int) -> Iterato
                 )
             case 3:  # the same instant, written in another way
                 yield at_ms, _at(event, _written(rng, at_ms))
-            case 4:  # told by EventBridge too
+            case 4:  # reported by EventBridge too
                 yield at_ms, {"version": "0", "detail-type": f"Email {kind}", "detail": event}
-            case _:  # told in the older format too, with tags and without
+            case _:  # reported in the older format too, with tags and without
                 older = {"notificationType" if k == "eventType" else k: v for k, v in event.items()}
                 yield at_ms, older
                 untagged = {k: v for k, v in older["mail"].items() if k != "tags"}

@@ -3,8 +3,8 @@
 The whole claim at once, on the true programs: while records come in and the API is asked all along, a rebuild
 is killed in the middle, run again, and switches. Then every number is compared with the independent count
 (`oracle`), every answer must have been 200, `verify` must agree, and the times of the answers before and
-during the rebuild are told. Exits 1 where a number or an answer is wrong, 2 where only the answers were more
-than twice as slow.
+during the rebuild are printed. Exits 1 where a number or an answer is wrong, 2 where only the answers were
+more than twice as slow.
 """
 
 import json
@@ -75,7 +75,7 @@ def rebuild_killed_once(place: Place, number: int) -> dict[str, Any]:
 
 
 def told(name: str, asked: list[Asked]) -> float:
-    """Tell how fast a phase was answered; returns the 99th percentile in ms."""
+    """Print how fast a phase was answered; returns the 99th percentile in ms."""
     p99 = percentile(asked, 0.99)
     say(f"{name}: {len(asked)} answers, p50 {percentile(asked, 0.5):.1f} ms, p99 {p99:.1f} ms")
     return p99
@@ -183,7 +183,7 @@ def main(
         int, typer.Option("--events", help="in the topic when it begins")
     ] = 2_000_000,
     quiet_s: Annotated[float, typer.Option(help="seconds to watch before and after")] = 60.0,
-    asks: Annotated[int, typer.Option(help="questions to the API a second")] = 150,
+    asks: Annotated[int, typer.Option(help="queries to the API a second")] = 150,
     sends: Annotated[int, typer.Option(help="live records a second")] = 1_000,
 ) -> None:
     """Rebuild beside live traffic, killed once, and compare everything."""

@@ -2,7 +2,7 @@
 
 Law: nothing here comes from the project. It is the law of counting once more in plain Python, with sets and
 dictionaries and the standard library's times, as slow and as obvious as that is. An error in the project's
-core must not hide in its twin. (`test_records` proves the oracle itself, on cases judged by hand.)
+core must not hide in its twin. (`test_records` proves the oracle itself, on cases worked out by hand.)
 """
 
 import calendar
@@ -57,7 +57,7 @@ class Count:
         return sorted(scope for scope in self.hours if scope[0] == tenant)
 
     def body(self, scope: Scope, period: str, first: datetime, last: datetime) -> dict[str, Any]:
-        """The API's whole answer to a question with `from=first` and `to=last`."""
+        """The API's whole answer to a query with `from=first` and `to=last`."""
         points = {start: dict.fromkeys(FIELDS, 0) for start in _starts(period, first, last)}
         for hour, counts in self.hours.get(scope, {}).items():
             if first <= hour <= last:
@@ -77,7 +77,7 @@ def iso(time: datetime) -> str:
 
 
 def start_of(period: str, time: datetime) -> datetime:
-    """When the period that holds a time begins."""
+    """When the period that holds a time starts."""
     hour = time.replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     match period:

@@ -1,4 +1,4 @@
-"""A place of a test's own: topics on the session's Kafka, a Valkey, the programs, questions to the API.
+"""A place of a test's own: topics on the session's Kafka, a Valkey, the programs, queries to the API.
 
 The Valkey is the test's own because there is one live generation in a Redis.
 """

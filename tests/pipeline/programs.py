@@ -68,7 +68,7 @@ class Program:
     def url(self) -> str:
         """Its base URL, once it has one."""
         if not self._port:
-            self.wait_until(lambda: bool(self.said("listening")), "it tells its port")
+            self.wait_until(lambda: bool(self.said("listening")), "it says its port")
             self._port = self.said("listening")[-1]["port"]
         return f"http://127.0.0.1:{self._port}"
 
@@ -104,7 +104,7 @@ class Program:
         return self.get("/readyz").text
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels, as `/metrics` tells it; 0 without any."""
+        """The sum of a metric's samples that have these labels, as `/metrics` shows it; 0 without any."""
         total = 0.0
         for line in self.get("/metrics").text.splitlines():
             sample, _, value = line.rpartition(" ")
@@ -187,7 +187,7 @@ class Programs:
             program.kill()
 
     def settings(self) -> dict[str, str]:
-        """What all programs are told, by the names of the settings' fields."""
+        """The settings of all programs, by the names of their fields."""
         return {name.lower(): value for name, value in self._environment.items()}
 
     def worker(self, group: str | None = None, **settings: str) -> Program:

@@ -134,7 +134,7 @@ class Secured:
     client: Identity
 
     def settings(self, user: str) -> dict[str, str]:
-        """What a program is told that logs in as this user, to both."""
+        """The settings of a program that logs in as this user, to both."""
         files = {
             "SSL_CA_LOCATION": self.authority.ca,
             "SSL_CERTIFICATE_LOCATION": self.client.certificate,

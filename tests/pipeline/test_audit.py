@@ -85,7 +85,7 @@ def test_no_false_alarm_beside_live_traffic(place: Place) -> None:
 
 
 def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
-    """One count too many: exactly that cell is metered and named, again and again, and nothing is fixed."""
+    """One count too many: exactly that cell is reported and named, again and again, and nothing is fixed."""
     tenant = events.TENANTS[2]
     counted(place, 32, 3_000).stop()
     day, packed_counters = packed_counters_of(place, tenant)

@@ -54,7 +54,7 @@ def records(seed: int, number: int = PIECE) -> list[Outgoing]:
 
 
 def check(place: Place, worker: Program, api: Program) -> None:
-    """Wait until all is counted; every cell in Redis and every day that the API tells must be right."""
+    """Wait until all is counted; every cell in Redis and every day that the API answers must be right."""
     place.wait_until_counted(worker)
     want = naive_count(place.events())
     differs = view.difference(view.all_cells(place.redis), view.flat(want))

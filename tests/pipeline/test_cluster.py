@@ -1,7 +1,7 @@
 """A Redis Cluster of three primaries and three replicas, with failovers in mid-stream: exact as one Redis is.
 
 A replica that takes over by force lacks what was not sent to it yet: Redis goes back in time for a third of
-the lanes, and the checkpoints of those tell.
+the lanes, and the checkpoints of those show it.
 """
 
 import json
@@ -50,7 +50,7 @@ def send(place: Place, seed: int) -> None:
 
 
 def check(place: Place, worker: Program, api: Program) -> None:
-    """Wait until all is counted; every cell in Redis and every day that the API tells must be right."""
+    """Wait until all is counted; every cell in Redis and every day that the API answers must be right."""
     place.wait_until_counted(worker)
     want = naive_count(place.events())
     differs = view.difference(view.all_cells(place.redis), view.flat(want))

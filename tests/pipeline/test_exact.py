@@ -29,7 +29,7 @@ BY_WEBHOOK = 2_000
 
 @dataclass
 class Scene:
-    """What was sent, and the programs that count it and tell of it."""
+    """What was sent, and the programs that count and report it."""
 
     place: Place
     worker: Program
@@ -130,12 +130,12 @@ def test_dead_letters_are_what_cannot_be_counted_and_nothing_else(scene: Scene) 
 
 
 def test_a_worker_of_another_group_begins_at_the_checkpoints(scene: Scene) -> None:
-    """A worker of another CONSUMER_GROUP on the same Redis begins at the checkpoints and changes nothing."""
+    """A worker of another CONSUMER_GROUP on the same Redis starts at the checkpoints and changes nothing."""
     scene.place.wait_until_counted(scene.worker)
     ends = scene.place.ends()
     other = scene.place.programs.worker(f"{scene.place.programs.group}-other")
     other.wait_until_ready()
-    other.wait_until(lambda: bool(other.said("counting")), "it says where it begins")
+    other.wait_until(lambda: bool(other.said("counting")), "it says where it starts")
     assert other.said("counting")[-1]["positions"] == {str(p): end for p, end in enumerate(ends)}
     other.wait_until(lambda: "aggregator_lag_records{" in other.get("/metrics").text, "its first tick")
     assert other.metric("aggregator_records_total") == 0
@@ -180,7 +180,7 @@ def test_every_record_a_second_time(scene: Scene) -> None:
 
 
 def set_back(place: Place, lanes: list[str]) -> None:
-    """Every checkpoint of these lanes to 0, at once: in turns by a 0 and by no field, which means 0 too."""
+    """Every checkpoint of these lanes to 0, at once; every other one by no field, which means 0 too."""
     with place.redis.pipeline(transaction=True) as pipeline:
         for number, lane in enumerate(lanes):
             fields = [f"f{partition}" for partition in range(topics.EVENTS.partitions)]

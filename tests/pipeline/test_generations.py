@@ -98,7 +98,7 @@ def test_one_that_is_being_made_is_dropped_only_without_its_rebuild(place: Place
 
 @pytest.mark.parametrize(("days", "resumed"), [(13, True), (15, False)])
 def test_a_rebuild_that_is_too_old_is_not_gone_on_with(place: Place, days: int, resumed: bool) -> None:
-    """After 14 days what tells duplicates may be gone: it is begun anew."""
+    """After 14 days what recognizes duplicates may be gone: it starts over."""
     worker = counted(place, 43)
     record = place.record()
     assert record.live is not None
@@ -114,7 +114,7 @@ def test_a_rebuild_that_is_too_old_is_not_gone_on_with(place: Place, days: int, 
 
 @pytest.mark.parametrize("stuck", [False, True], ids=["no worker", "a worker that cannot go on"])
 def test_a_live_generation_that_stands_still_is_said_at_once(place: Place, stuck: bool) -> None:
-    """Where nobody moves it the wait is told with its length; where nobody can, there is none."""
+    """Where nobody moves it the wait is said with its length; where nobody can, there is none."""
     worker = counted(place, 44)
     assert worker.stop() == 0
     place.send(events.records(45, now_ms(), RECORDS, TENANTS))

@@ -1,6 +1,6 @@
 """A Redis that was wiped: workers stay up, apply nothing and make no generation; nobody reads zeros.
 
-That nothing happens is told by counting how often a worker has looked and found nothing, not by waiting.
+That nothing happens is seen by counting how often a worker has looked and found nothing, not by waiting.
 """
 
 import time

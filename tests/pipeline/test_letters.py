@@ -1,4 +1,4 @@
-"""Dead letters: a worker writes each once, however often it begins; they are redriven as a stream."""
+"""Dead letters: a worker writes each once, however often it resyncs; they are redriven as a stream."""
 
 import time
 

@@ -165,7 +165,7 @@ def test_a_wiped_redis_comes_back_by_rebuild_alone(place: Place) -> None:
 
 
 def test_rebuilds_that_must_not_be(place: Place) -> None:
-    """One rebuild at a time; a log that lost its beginning only when told so; a dry run does nothing."""
+    """One rebuild at a time; a log that lost its beginning only when allowed; a dry run does nothing."""
     worker = place.programs.worker()
     place.send(events.records(14, now_ms(), 2_000, TENANTS))
     place.wait_until_counted(worker)
@@ -221,7 +221,7 @@ def test_a_changed_rule_is_a_rebuild_with_the_new_settings(place: Place) -> None
     assert (status, body["totals"]["opened"]) == (200, 1)
 
     redrive = ("dead-letters", "redrive", "--reason", "no_tenant")
-    assert place.programs.run(*redrive)[0] == 1, "older than 14 days: only when told"
+    assert place.programs.run(*redrive)[0] == 1, "older than 14 days: only when it is allowed"
     for _ in range(2):
         assert place.programs.run(*redrive, "--old")[0] == 0
     place.wait_until_counted(new)

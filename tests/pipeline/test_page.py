@@ -15,7 +15,7 @@ from tests.pipeline.programs import Program
 TENANT = events.TENANTS[0]
 RECORDS = 2_000
 STILL_WITHIN_S = 2.0
-"""A worker tells up to when all is counted each second; a call that was on its way may still land."""
+"""A worker says up to when all is counted each second; a call that was on its way may still land."""
 WATCHED_S = 4.0
 """How long it is then seen to stand still."""
 
@@ -45,7 +45,7 @@ def is_live(tab: Tab) -> None:
 
 
 def stood_still(place: Place, api: Program) -> str:
-    """Give the time that the API tells from 2 s after a stop on; fail where it moves after that."""
+    """Give the time that the API reports from 2 s after a stop on; fail where it moves after that."""
     time.sleep(STILL_WITHIN_S)
     first = through(place, api)
     until = time.monotonic() + WATCHED_S

@@ -84,7 +84,7 @@ def test_two_workers_one_killed_one_frozen(place: Place) -> None:
 
 
 def both_have_partitions(place: Place, one: Program, other: Program) -> None:
-    """Wait until two workers of a group share the partitions, as each of them tells."""
+    """Wait until two workers of a group share the partitions, as each of them says."""
 
     def shared() -> bool:
         begun = [worker.said("counting") for worker in (one, other)]

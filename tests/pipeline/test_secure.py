@@ -3,7 +3,7 @@
 Long because all of it needs one house of users and certificates, which takes long to start.
 
 What may pass (a password, a certificate, a right: somebody fixes it) is waited for by what runs for ever, and
-the reason is told; a command ends with status 1 and says it in a line. Nothing shows a password.
+the reason is reported; a command ends with status 1 and says it in a line. Nothing shows a password.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class House:
     _number: Iterator[int] = field(default_factory=count)
 
     def settings(self, part: Part, user: str = "") -> dict[str, str]:
-        """All that a program is told. user: for Kafka, another one than its own."""
+        """All settings of a program. user: for Kafka, another one than its own."""
         told = self.servers.settings(part.user)
         if user:
             told |= {name: value for name, value in self.servers.settings(user).items() if "SASL" in name}
@@ -233,7 +233,7 @@ def check_dead_letters(house: House, place: Place, number: int) -> None:
 
 
 def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
-    """Of each line of the table: who lacks it alone is told which it is."""
+    """Of each line of the table: who lacks it alone sees which it is."""
     by_user: dict[str, list[Right]] = {}
     for right in house.rights:
         by_user.setdefault(right.user, []).append(right)
@@ -302,7 +302,7 @@ def check_api_without(house: House, read: Right, write: Right) -> None:
 class Fault:
     """Something that is wrong with how Kafka or Redis is reached.
 
-    settings: what is told wrongly. said: of it, by every program.
+    settings: what is set wrongly. said: of it, by every program.
     """
 
     of: str

@@ -1,4 +1,4 @@
-"""A partition that is not counted is told: by the worker that has it, and by the API, whoever has it."""
+"""A partition that is not counted is reported: by the worker that has it, and by the API, whoever has it."""
 
 import time
 
@@ -30,12 +30,12 @@ def send(place: Place, seed: int) -> None:
 def test_one_healthy_worker_hides_no_partition_that_stands(place: Place) -> None:
     """A partition lost its next records: who has it shows a lag that grows, and the API a time that stands.
 
-    After a rebalance no partition is told by two workers, and what is counted has no lag of before.
+    After a rebalance no partition is reported by two workers, and what is counted has no lag of before.
     """
     send(place, 71)
     first, api = place.programs.worker(), place.programs.api()
     place.wait_until_counted(first)
-    first.wait_until(lambda: set(lags(first)) == PARTITIONS, "it tells of all partitions")
+    first.wait_until(lambda: set(lags(first)) == PARTITIONS, "it reports all partitions")
     api.wait_until(lambda: set(through(api)) == PARTITIONS, "the API knows of all partitions")
     assert first.stop() == 0
 
@@ -56,7 +56,7 @@ def test_one_healthy_worker_hides_no_partition_that_stands(place: Place) -> None
         sets = [set(lags(worker)) for worker in both]
         return set.union(*sets) == PARTITIONS and not set.intersection(*sets) and all(map(len, sets))
 
-    healthy.wait_until(shared, "each partition is told by one of them")
+    healthy.wait_until(shared, "each partition is reported by one of them")
     holder = next(worker for worker in both if STUCK in lags(worker))
     other = next(worker for worker in both if worker is not holder)
     other.wait_until_ready()
@@ -74,7 +74,7 @@ def test_a_worker_that_lost_its_redis_still_tells_how_far_behind_it_is(place: Pl
     send(place, 73)
     worker, api = place.programs.worker(), place.programs.api()
     place.wait_until_counted(worker)
-    worker.wait_until(lambda: set(lags(worker)) == PARTITIONS, "it tells of all partitions")
+    worker.wait_until(lambda: set(lags(worker)) == PARTITIONS, "it reports all partitions")
     api.wait_until(lambda: set(through(api)) == PARTITIONS, "the API knows of all partitions")
     seen = through(api)
     place.redis.flushall()

@@ -26,7 +26,7 @@ def can_carry(value: bytes | None) -> bool:
 
 
 async def post(url: str, signer: Signer, messages: Sequence[bytes], *, again: bool = False) -> None:
-    """Deliver messages and see each of them taken, in both versions of the signature by turns.
+    """Deliver messages and see each of them taken, in both versions of the signature, alternately.
 
     again: whether a message is delivered anew where the answer is 503, as SNS does.
     """

@@ -48,7 +48,7 @@ KINDS: Final[dict[str, Kind]] = {
 class Fact(NamedTuple):
     """What is counted once: a kind of a message, or of a message and a recipient.
 
-    what: tells the facts of one message apart.
+    what: distinguishes the facts of one message.
     """
 
     tenant: str

@@ -1,4 +1,4 @@
-"""The budget of bodies, without a server: who gets room, and who gives way."""
+"""The budget of bodies, without a server: which get room, and which are dropped."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,7 +15,7 @@ WHOLE = BUDGET_BYTES // (BODY_MAX_BYTES - FREE_BYTES)
 
 
 class Sender:
-    """A client whose body comes as it is told to. body: what was read; none: not yet."""
+    """A client whose body comes when the test says. body: what was read; none: not yet."""
 
     def __init__(self, bodies: Bodies) -> None:
         self.body: bytearray | None = None
@@ -44,7 +44,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 60))
 
 
-def test_who_holds_a_body_back_for_the_longest_gives_way() -> None:
+def test_the_body_held_back_for_the_longest_is_dropped() -> None:
     async def use() -> None:
         bodies = Bodies()
         holding = [Sender(bodies) for _ in range(WHOLE)]
@@ -69,7 +69,7 @@ def test_who_holds_a_body_back_for_the_longest_gives_way() -> None:
 
 
 def test_a_whole_body_keeps_its_room_until_it_is_answered() -> None:
-    """Then the newcomer is told to try again, unless it is small."""
+    """Then the newcomer is answered 503, unless it is small."""
 
     async def use() -> None:
         bodies = Bodies()
@@ -103,7 +103,7 @@ def test_a_whole_body_keeps_its_room_until_it_is_answered() -> None:
 
 
 def test_what_is_given_back_is_all_there_again() -> None:
-    """Whether a body is answered, gives way, is too long or its client leaves."""
+    """Whether a body is answered, is dropped, is too long or its client leaves."""
 
     async def use() -> None:
         bodies = Bodies()

@@ -160,7 +160,7 @@ def is_replaced(publisher: KafkaPublisher, producer: Producer) -> bool:
 def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, topic: str) -> None:
     """What librdkafka calls a fatal error ends with the producer, not with the program, however often.
 
-    Who waits meanwhile is told in time, we are not ready until it works again, and what was said to be taken
+    Who waits meanwhile hears it in time, we are not ready until it works again, and what was said to be taken
     is on the topic.
     """
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
@@ -201,7 +201,7 @@ def test_a_producer_that_is_broken_for_good_is_replaced(kafka_bootstrap: str, to
 
 @pytest.mark.programs
 def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
-    """It is replaced then too, and who waits for it is told at once, not when time has run out."""
+    """It is replaced then too, and who waits for it hears it at once, not when time has run out."""
     settings = EventsSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
 
     async def use() -> None:
@@ -291,7 +291,7 @@ def test_of_many_in_flight_each_is_told_of_itself(kafka_bootstrap: str, topic_pr
 def test_an_answer_that_was_given_is_not_changed_by_a_late_report(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who gave up has been told so; the others, before and after, learn of their own records."""
+    """Who gave up has heard so; the others, before and after, learn of their own records."""
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
 
     async def use() -> None:
@@ -325,7 +325,7 @@ def test_what_is_in_flight_at_the_end_is_still_told(kafka_bootstrap: str, topic:
 def test_an_outage_is_503_in_time_and_ends_with_it(
     kafka_factory: Callable[[], Kafka], signer: Signer, certificates: Path, tmp_path: Path
 ) -> None:
-    """While Kafka is away SNS is told to try again; when it is back, messages are taken again."""
+    """While Kafka is away SNS is answered 503; when it is back, messages are taken again."""
     kafka = kafka_factory()
     services.create_topics(kafka.bootstrap, {"ses-events": EVENTS})
     settings = {"SNS_TOPIC_ARNS": TOPIC, "SNS_CERTIFICATE_DIR": str(certificates)}

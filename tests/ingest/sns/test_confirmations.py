@@ -14,7 +14,7 @@ OTHER = f"{TOPIC}-2"
 
 
 class Sns(httpx.AsyncBaseTransport):
-    """An SNS that answers a confirmation when it is told to, and gives one certificate at once."""
+    """An SNS that answers a confirmation when the test says, and gives one certificate at once."""
 
     def __init__(self, certificate: bytes) -> None:
         self.asked = list[str]()

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from ingest.sns.places import GaveWayError, Places
+from ingest.sns.places import Places, PreemptedError
 from tests.ingest.support import comes
 
 LONG_S = 3600.0
 
 
 class Calls:
-    """Calls that hold a place until they are told to end."""
+    """Calls that hold a place until the test ends them."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -77,14 +77,14 @@ def test_what_is_asked_for_again_is_next() -> None:
     run(use())
 
 
-def test_a_call_that_hangs_gives_way_once_another_waits() -> None:
+def test_a_call_that_hangs_is_ended_once_another_waits() -> None:
     async def use() -> None:
         calls = Calls(Places(1, 0.0))
         await calls.begin(0)
         await asyncio.sleep(0.01)
         assert not calls.tasks[0].done()
         await calls.begin(1)
-        with pytest.raises(GaveWayError):
+        with pytest.raises(PreemptedError):
             await calls.tasks[0]
         await settle()
         assert calls.begun == [0, 1]

@@ -1,4 +1,4 @@
-"""Logins and TLS as settings: what cannot be right is told at the start, by the setting's name."""
+"""Logins and TLS as settings: what cannot be right is reported at the start, by the setting's name."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_a_password_that_moves_the_parts_of_a_url(program: str) -> None:
 @pytest.mark.parametrize("odd", "/#?@:,[]%\\ é℀\"'&=;")
 @pytest.mark.parametrize("known", [SECRET, "42"])
 def test_no_password_is_misread_or_told(known: str, odd: str) -> None:
-    """Written as it is, it is refused without being told, or means itself."""
+    """Written as it is, it is refused without being quoted, or means itself."""
     password = f"{known}{odd}zz{known}"
     understood = settings_of(f"redis://user:{password}@localhost:6379/0")
     assert known not in repr(understood)
