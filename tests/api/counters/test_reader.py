@@ -236,7 +236,8 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
 
 
 @pytest.mark.parametrize(
-    "bag", [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"]
+    "packed_counter",
+    [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"],
 )
 def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, packed_counter: bytes) -> None:
     """A packed counter that ends within an item, names no cell or counts below zero."""
