@@ -47,7 +47,7 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asker", "told"),
+    ("caller", "told"),
     [
         (SMALL, answer({"totals": {**ZEROS, "sent": 3}})),
         (SMALL, answer({"timeseries": [ZEROS, {**ZEROS, "clicked": MANY}]})),

@@ -78,7 +78,7 @@ def test_dead_letters_that_are_as_they_must_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("letters", "word"),
+    ("dead_letters", "word"),
     [
         ([], "missing"),
         ([_dead_letter(), replace(_dead_letter(), key=b"events:0:8")], "too many"),
