@@ -76,6 +76,7 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
     assert commands == ["exec make test"]
 
 
+@pytest.mark.programs  # git says what is ours
 def test_a_file_fits_the_head_or_says_in_its_first_lines_why_not() -> None:
     """At most 300 lines, or "Long because" in the first 15."""
     ours = [

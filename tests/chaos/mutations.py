@@ -3,7 +3,7 @@
 A mutation names the text that it replaces, which must stand exactly once in its file: a change of the project
 that moves the line fails here, and not in silence. `case` is the test that must turn red, in this folder or,
 where it begins with `tests/`, from the project's root; `because` is a word of its failure, so that it does
-not fail for another reason.
+not fail for another reason. Long because it is one table.
 """
 
 import os

@@ -43,6 +43,9 @@ def run(*command: str | Path, environment: dict[str, str] | None = None, folder:
     return ended.stdout
 
 
+pytestmark = pytest.mark.programs
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, freshly built."""

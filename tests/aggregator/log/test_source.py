@@ -1,4 +1,7 @@
-"""What a worker relies on, of the source that Faust is and of its fake: the same for both."""
+"""What a worker relies on, of the source that Faust is and of its fake: the same for both.
+
+Long because both kinds and the seven laws that each is held to stand side by side.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -178,7 +181,7 @@ async def real(bootstrap: str, topic: str, directory: Path) -> AsyncIterator[Rig
         await rig.app.stop()
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.programs)])
 def obeys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Law], None]:
     """Runs a law with a source that has a topic of two partitions, just assigned."""
 

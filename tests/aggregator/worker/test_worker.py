@@ -2,7 +2,7 @@
 
 The source is the fake that `tests.aggregator.log.test_source` holds to the real one. Of Redis only the
 checkpoints are here, and each call must begin where its checkpoint stands: what is left out or counted twice
-fails there.
+fails there. Long because the stories share that world, which is half of it.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""The table of keys: what opens a tenant, and what does not."""
+"""The table of keys: what opens a tenant, and what does not.
+
+Long because it is one list of cases: each order in which records of a key may come.
+"""
 
 import json
 from typing import Any
