@@ -1,8 +1,9 @@
 """`rebuild`: a new generation of counters from the log, beside the live one; compare; switch.
 
-Lives here: what is looked at beforehand (`plan`), the counting in bulk (`shares`, processes; `recounting`,
-one of them, and the end of the log), the comparison with the live generation (`compare`) as its checkpoints
-are followed (`following`), the switch (`switch`), the whole of it (`rebuild`) and what it says (`report`).
+Lives here: what is looked at beforehand (`plan`), the counting of the bulk (`shares`, processes;
+`bulk_count`, one of them) and of the end of the log (`catch_up`), the comparison with the live generation
+(`compare`) as its checkpoints are followed (`following`), the switch (`switch`), the whole of it (`rebuild`)
+and what it says (`report`).
 Does not: any counting of its own: the reading, the rules and the script are those of the worker.
-The way through: `plan` -> `shares` -> `recounting` -> `compare` -> `switch`.
+The way through: `plan` -> `shares` -> `bulk_count` -> `catch_up` -> `compare` -> `switch`.
 """

@@ -9,8 +9,8 @@ from typing import Final
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import differences, stored_cells
+from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
-from aggregator.rebuild.recounting import Tail
 from aggregator.rebuild.report import Progress, Report
 from schemas.counters import Generation
 from schemas.redis_keys import unsafe_id

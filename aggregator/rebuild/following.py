@@ -13,7 +13,7 @@ import structlog
 
 from aggregator.counters.keyspace import Keyspace
 from aggregator.errors import GoneError
-from aggregator.rebuild.recounting import Tail
+from aggregator.rebuild.catch_up import Tail
 from schemas.counters import Generation
 
 log = structlog.get_logger(__name__)

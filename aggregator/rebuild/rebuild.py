@@ -26,9 +26,9 @@ from aggregator.counters.housekeeping import drop
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.lease import Lease
 from aggregator.counters.throttle import ALONE, THROTTLED, Pace, lower_priority
+from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.compare import Comparison
 from aggregator.rebuild.plan import Plan, Planner, RebuildRefusedError, beyond_zero
-from aggregator.rebuild.recounting import Tail
 from aggregator.rebuild.report import Progress, Report
 from aggregator.rebuild.shares import count_shares
 from aggregator.rebuild.switch import Switch

@@ -9,8 +9,8 @@ from typing import Any
 from aggregator.config import AggregatorSettings
 from aggregator.counters.throttle import Pace
 from aggregator.errors import PostponedError
+from aggregator.rebuild.bulk_count import count_until
 from aggregator.rebuild.plan import RebuildRefusedError
-from aggregator.rebuild.recounting import count_until
 from schemas.counters import Generation
 
 _LOOK_S = 0.2

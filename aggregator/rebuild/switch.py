@@ -15,8 +15,8 @@ from aggregator.counters import lifecycle
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.lease import Lease
 from aggregator.errors import PostponedError, RefusedError
+from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import follow
-from aggregator.rebuild.recounting import Tail
 from aggregator.rebuild.report import Progress
 from schemas.counters import Generation, closed_for
 

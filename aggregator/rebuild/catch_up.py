@@ -1,127 +1,27 @@
-"""Counting the topic into a generation without a consumer group: the engine of `rebuild`.
+"""Counting the end of the topic into a generation, up to where live counting stands.
 
-The same reading, folding, script and checkpoints as live counting. It begins at the generation's own
-checkpoints, so one that was killed goes on, and two at once are harmless. Dead letters are written only of
-records that no worker is known to have passed: the others were written when those were counted first.
+The same reading, folding, script and checkpoints as the bulk before it (`bulk_count`).
 """
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.apply import Applied
 from aggregator.counters.sink import Sink
 from aggregator.counters.store import Store
-from aggregator.counters.throttle import THROTTLED, Caller, Pace
-from aggregator.counting.checkpoints import Backlog, Events, Move, Partition, Span
+from aggregator.counters.throttle import THROTTLED, Caller
+from aggregator.counting.checkpoints import Events, Move, Span
 from aggregator.counting.decode import Decoder
 from aggregator.counting.pending import Pending
 from aggregator.counting.reading import DeadLetter, read_batch
-from aggregator.errors import KafkaUnavailableError, RolledBackError
+from aggregator.errors import KafkaUnavailableError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
-
-AT_ONCE: Final = 40_000
-"""About so many records are read before they are counted together: the more, the fewer calls they take."""
-
-WEIGHT_AT_ONCE: Final = 16 * 1024 * 1024
-"""Or so many bytes of memory, where much comes of them."""
-
-IN_FLIGHT: Final = 2
-"""So often as many are read and not applied yet: what bounds the memory."""
-
-RESYNCS_MAX: Final = 10
-
-
-def count_until(
-    settings: AggregatorSettings,
-    generation: Generation,
-    stop: Mapping[int, int],
-    *,
-    dead_lettered: Mapping[int, int],
-    progress: Callable[[int, int], None],
-    pace: Pace,
-    lock: AbstractContextManager[object],
-) -> None:
-    """Count partitions up to given offsets.
-
-    generation: to count into. stop: the offset to end at, for each partition to count.
-    dead_lettered: for each partition, the offset below which dead letters are written already.
-    progress: called with a partition and the offset up to which it is submitted.
-    pace, lock: as in `throttle.Caller`.
-    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
-    """
-    for attempt in range(1, RESYNCS_MAX + 1):
-        try:
-            _count_once(
-                settings,
-                generation,
-                stop,
-                dead_lettered=dead_lettered,
-                progress=progress,
-                pace=pace,
-                lock=lock,
-            )
-        except RolledBackError:
-            if attempt == RESYNCS_MAX:
-                raise
-        else:
-            return
-
-
-def _count_once(
-    settings: AggregatorSettings,
-    generation: Generation,
-    stop: Mapping[int, int],
-    *,
-    dead_lettered: Mapping[int, int],
-    progress: Callable[[int, int], None],
-    pace: Pace,
-    lock: AbstractContextManager[object],
-) -> None:
-    reader, store = Decoder(settings.rules), Store(settings)
-    store.open()
-    checkpoints = store.checkpoints(generation)
-    partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
-    waiting: deque[Future[Applied]] = deque()
-
-    def submit(pending: Pending) -> None:
-        waiting.append(sink.count(pending))
-        if len(waiting) > IN_FLIGHT:
-            waiting.popleft().result()
-        for number, partition in partitions.items():
-            progress(number, partition.position)
-
-    with closing(store), BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
-        sink = Sink(thread, Caller(store, generation, pace, lock), DeadLetterWriter(settings))
-        start = {number: partition.position for number, partition in partitions.items()}
-        pending = Pending()
-        for number, rows in bulk.until(start, stop):
-            unread = iter(rows)
-            end: int | None = 0
-            while rows and end is not None:
-                reading = read_batch(reader, generation.lanes, unread)
-                end = reading.end
-                position = rows[-1].offset + 1 if end is None else end
-                partitions[number].read(reading.by_lane, position, pending.backlog)
-                pending.add(number, reading, dead_lettered[number])
-                if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
-                    submit(pending)
-                    pending = Pending()
-        submit(pending)
-        for number, partition in partitions.items():
-            partition.read({}, max(partition.position, stop[number]), Backlog())
-        lanes = range(generation.lanes)
-        moved = sink.move({lane: [each.move(lane, -1) for each in partitions.values()] for lane in lanes})
-        for job in waiting:
-            job.result()
-        moved.result()
 
 
 class Tail:

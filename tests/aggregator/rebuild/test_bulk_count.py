@@ -12,7 +12,7 @@ from aggregator.counters.store import Answer, LaneCall
 from aggregator.counters.throttle import ALONE
 from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
 from aggregator.errors import UndeliveredError
-from aggregator.rebuild import recounting
+from aggregator.rebuild import bulk_count
 from schemas.counters import LAYOUT, Generation
 from schemas.kinds import FIELDS
 from tests.pipeline import events
@@ -77,15 +77,15 @@ def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: 
                 raise UndeliveredError("Kafka is out of reach")
 
     def progress(_partition: int, offset: int) -> None:
-        if offset > recounting.IN_FLIGHT - 1:
+        if offset > bulk_count.IN_FLIGHT - 1:
             others_wait.set()
 
     fakes: dict[str, Any] = {"Store": Counters, "DeadLetterWriter": DeadLetters, "BulkReader": Log}
     for name, fake in fakes.items():
-        monkeypatch.setattr(recounting, name, fake)
-    monkeypatch.setattr(recounting, "AT_ONCE", 1)
+        monkeypatch.setattr(bulk_count, name, fake)
+    monkeypatch.setattr(bulk_count, "AT_ONCE", 1)
     with pytest.raises(UndeliveredError):
-        recounting.count_until(
+        bulk_count.count_until(
             AggregatorSettings(),
             GENERATION,
             {0: 41},
