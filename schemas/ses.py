@@ -3,7 +3,7 @@
 Sources: SES developer guide, "Contents of event publishing" (`eventType`) and "Contents of
 notifications" (`notificationType`); EventBridge wraps either in an object `detail`.
 
-Every field takes every JSON value, so that decoding never judges what the rules of reading judge
+Every field takes every JSON value, so that decoding never decides what the rules of reading decide
 (`aggregator.counting.decode`): only bytes that are no JSON object are refused here. Unknown keys are skipped
 but still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
 """

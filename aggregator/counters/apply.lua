@@ -206,7 +206,7 @@ local function remember(tenant, block, digits, back)
   write('SET', meta, {concat(sizes, ' '), 'EXAT', expires})
 end
 
--- A packed counter with its tail packed. The format is told in schemas/packed_counter.py, which reads it.
+-- A packed counter with its tail packed. The format stands in schemas/packed_counter.py, which reads it.
 local function pack(packed_counter)
   local counts, cells, at = {}, {}, 3
   while at <= #packed_counter do

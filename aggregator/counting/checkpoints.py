@@ -190,7 +190,7 @@ class Backlog:
     """What is read and not yet submitted, by lane.
 
     Many reads become few calls, of all partitions together: a call costs for each counter that it touches,
-    and what happens at one time touches the same ones, in whichever partition it is told.
+    and what happens at one time touches the same ones, in whichever partition it stands.
     """
 
     def __init__(self) -> None:

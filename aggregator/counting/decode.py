@@ -37,11 +37,11 @@ _ENTRY_BYTES: Final = 640
 
 
 class _KnownScopes:
-    """What mails with the same tags count for: judged once, and then one object for all their events.
+    """What mails with the same tags count for: worked out once, and then one object for all their events.
 
     Only tags as mails nearly always have them are kept, none or one value each, which are short if they name
     scopes: a long array or a refused tag would be held for nothing. When the room is used up all is
-    forgotten; judging again costs little.
+    forgotten; doing it again costs little.
     """
 
     def __init__(self) -> None:

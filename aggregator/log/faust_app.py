@@ -92,13 +92,13 @@ def make_app(settings: AggregatorSettings, subscriber: Subscriber, directory: Pa
 
 def _credentials(settings: AggregatorSettings) -> Credentials | None:
     """What `settings.aiokafka()` says, in Faust's words."""
-    told = settings.aiokafka()
-    context = told["ssl_context"]
-    if "sasl_mechanism" in told:
+    options = settings.aiokafka()
+    context = options["ssl_context"]
+    if "sasl_mechanism" in options:
         return faust.SASLCredentials(
-            username=told["sasl_plain_username"],
-            password=told["sasl_plain_password"],
-            mechanism=told["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context is not None else None

@@ -9,7 +9,7 @@ What a worker relies on:
   fetched in. `drop` begins a new epoch: nothing of it comes before `rewind`. What was on its way still comes,
   under its old epoch.
 - From the offset that `rewind` names nothing is left out in silence: what a fetch lost is fetched again, and
-  where records are gone from the log, `Subscriber.resync_is_due` is told. Only a batch that was made can be
+  where records are gone from the log, `Subscriber.resync_is_due` is called. Only a batch that was made can be
   lost, with all that follows: then a later one begins after another offset than where the worker stands.
 - No more is fetched while much was delivered and not released.
 """

@@ -149,8 +149,8 @@ class Tail:
     def carry(self, lane: int, through_ms: Mapping[int, int]) -> None:
         """Take over up to when partitions are complete, by partition.
 
-        It must have been told of a checkpoint that this lane has reached: then all that was complete there is
-        counted here. Raises: as `count_to`.
+        It must have stood beside a checkpoint that this lane has reached: then all that was complete there
+        is counted here. Raises: as `count_to`.
         """
         checkpoints = self.checkpoints[lane]
         moves = [

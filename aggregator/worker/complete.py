@@ -15,7 +15,7 @@ class Probe(NamedTuple):
     end: int
 
     def is_met(self, position: int, vouched: int) -> bool:
-        """Whether it may be told. vouched: the last tick that a good check came after."""
+        """Whether it may be reported. vouched: the last tick that a good check came after."""
         return position >= self.end and self.tick <= vouched
 
 

@@ -1,9 +1,9 @@
 """How far behind the partitions of this worker are, also while it does not count them.
 
 Law: a worker tells of the partitions that Kafka has given to it and of no others: so a partition is never
-told by two, and one that is handed on leaves no number behind. The age of complete-through is worked out
+reported by two, and one that is handed on leaves no number behind. The age of complete-through is worked out
 when it is asked for: it grows while the worker waits, for whatever reason, and does not stand.
-What no worker has is told by the API, from the lanes (`api.http.lookout`).
+What no worker has is reported by the API, from the lanes (`api.http.lookout`).
 """
 
 from collections.abc import Callable, Iterable

@@ -176,7 +176,7 @@ class Program:
 
 def _exit_hard_after(seconds: float) -> threading.Timer:
     def end() -> None:
-        log.warning("Kafka is out of reach, stopping without a farewell")
+        log.warning("Kafka is out of reach, ending without leaving the group")
         os._exit(0)
 
     timer = threading.Timer(seconds, end)

@@ -1,4 +1,4 @@
-"""What happens each second: silent lanes are moved along, and what is complete is told.
+"""What happens each second: silent lanes are moved along, and what is complete is reported.
 
 Lanes without events are moved along, so that silence cannot hide a rollback. A tick also finds what no batch
 shows: a log that became shorter, a partition that stands still. It stores up to when a partition is complete
@@ -34,7 +34,7 @@ class Ticks:
     ) -> None:
         """Prepare.
 
-        worker: told where a resync is due. vouching, lags, readiness: of that worker.
+        worker: hears where a resync is due. vouching, lags, readiness: of that worker.
         clock_ms: now, in ms since 1970.
         """
         self._worker = worker

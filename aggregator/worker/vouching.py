@@ -4,7 +4,7 @@ A tick asks for the end offsets first and has this checked then; it tells of wha
 that began after it has come out well. The check reads the topic's id and the live generation: an id never
 comes back, so where it is right at the check, it was right when the ends were asked for, and the ends are
 those of the log that is counted. Whether the lanes are still those of the live generation they say themselves
-when they are moved (`GONE`), as they are retired before another is live. And what is told stands on the
+when they are moved (`GONE`), as they are retired before another is live. And what is reported stands on the
 server that was counted into, beside the counts: where the check saw another one, that is no verdict.
 
 Counting and moves do not wait for a check, which has a thread of its own; complete-through does.

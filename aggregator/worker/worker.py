@@ -148,7 +148,7 @@ class Worker:
         source.drop()
         epoch = source.epoch
         assigned = source.assigned()
-        self._lags.hold(assigned)  # before all that may fail: what is not counted is told too
+        self._lags.hold(assigned)  # before all that may fail: what is not counted is reported too
         found = await asyncio.wrap_future(self._live.look())
         assignment = Assignment(
             found,
