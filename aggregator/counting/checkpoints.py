@@ -25,18 +25,18 @@ other: with 3,000 it was no faster, and the API's p99 was then 20 times its idle
 COST_A_FACT: Final = 4
 """A call that may hold so many facts may cost so many times as much, in the unit of `Load`.
 
-That is some 3 to 5 ms of Redis. Ordinary traffic stays below it and is cut by facts alone; what touches new
-keys with each fact is cut by it. With 2.5 the calls of ordinary traffic became smaller too, and a fact cost
-Redis more.
+That is some 2 to 5 ms of Redis. Ordinary traffic stays below it and is cut by facts alone; what touches new
+keys with each fact is cut by it. With 2.5, or with dearer keys, the calls of ordinary traffic became smaller
+too, and a fact cost Redis more.
 """
 
-KEYS_COST: Final = 50
+KEYS_COST: Final = 40
 """Of a tenant's send day and the day that it counts in: some ten commands on some five keys, perhaps all new.
 
 Measured: such a fact takes Redis some 60 us; one whose tenant and days were touched before, 1 to 3.
 """
 
-TENANT_COST: Final = 30
+TENANT_COST: Final = 20
 """Of a tenant, beside its days: it may be new to the lane, and its sequences and templates to it."""
 
 SCOPE_COST: Final = 1
