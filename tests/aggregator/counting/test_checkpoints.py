@@ -9,6 +9,8 @@ from aggregator.counting.checkpoints import (
     COST_A_FACT,
     FACTS_A_CALL,
     KEYS_COST,
+    SHORT,
+    STEP,
     TENANT_COST,
     Backlog,
     Call,
@@ -40,7 +42,7 @@ def cost(events: list[Facts]) -> int:
     """The bound said a second time: of each fact, of each mail's scopes, of each tenant and its days."""
 
     def long(name: str) -> int:
-        return max(0, len(name) - 64) // 16
+        return max(0, len(name) - SHORT) // STEP
 
     mails = {(each.scopes, each.day, each.hour // 24) for each in events}
     days = {(scopes.tenant, day, after) for scopes, day, after in mails}
