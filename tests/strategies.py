@@ -34,7 +34,7 @@ def event(
     event_type: str,
     *,
     sent_ms: int = SOME_DAY,
-    told_ms: int | None = None,
+    reported_ms: int | None = None,
     message_id: str = "m-1",
     addresses: tuple[str, ...] = ("ada@example.com",),
     tags: Any = None,
@@ -54,7 +54,7 @@ def event(
         if tags is None
         else tags,
     }
-    time = {"timestamp": spelled(sent_ms if told_ms is None else told_ms)}
+    time = {"timestamp": spelled(sent_ms if reported_ms is None else reported_ms)}
     objects = [{"emailAddress": address, "status": "5.1.1"} for address in addresses]
     bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "Send": ("send", {}),
@@ -94,7 +94,7 @@ class Times:
     """When a mail was sent, when its event happened, and the record's own time; in ms since 1970."""
 
     sent: int
-    told: int
+    reported: int
     record: int
 
 
@@ -108,15 +108,15 @@ def times(draw: st.DrawFn) -> Times:
             st.integers(-10 * 365 * DAY, 100 * 365 * DAY),
         )
     )
-    told = sent + draw(_near(0, HOUR, 62 * DAY))
+    reported = sent + draw(_near(0, HOUR, 62 * DAY))
     record = draw(
         st.one_of(
-            st.just(max(sent, told)),
+            st.just(max(sent, reported)),
             _near(0, 78 * DAY).map(lambda after: sent + after),
-            _near(-DAY, 0).map(lambda after: max(sent, told) + after),
+            _near(-DAY, 0).map(lambda after: max(sent, reported) + after),
         )
     )
-    return Times(sent, told, record)
+    return Times(sent, reported, record)
 
 
 @st.composite
@@ -258,23 +258,23 @@ def _tags() -> st.SearchStrategy[Any]:
 @st.composite
 def events(draw: st.DrawFn, when: Times) -> dict[str, Any]:
     """An event or older notification of any type, in or out of an EventBridge envelope."""
-    told = event(
+    reported = event(
         draw(mostly(st.sampled_from(sorted(TYPES)), st.sampled_from(sorted(NOT_COUNTED)))),
         message_id=draw(mostly(st.sampled_from(["m-1", "m-2", "{m}:\N{GRINNING FACE}\x00"]), st.just(""))),
         addresses=draw(_addresses()),
         tags=draw(_tags()),
         type_key=draw(st.sampled_from(["eventType", "eventType", "notificationType"])),
     )
-    told["mail"]["timestamp"] = draw(spellings(when.sent))
+    reported["mail"]["timestamp"] = draw(spellings(when.sent))
     for body in ("delivery", "open", "click", "bounce", "complaint"):
-        if body in told:
-            told[body]["timestamp"] = draw(spellings(when.told))
-    if "complaint" in told:
+        if body in reported:
+            reported[body]["timestamp"] = draw(spellings(when.reported))
+    if "complaint" in reported:
         feedback = draw(st.sampled_from(["abuse", "other", "not-spam", "Not-Spam", None, 7, ["not-spam"]]))
-        told["complaint"] |= {} if feedback == 7 else {"complaintFeedbackType": feedback}
+        reported["complaint"] |= {} if feedback == 7 else {"complaintFeedbackType": feedback}
     for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 1, 1, 1, 2]))):
-        told = {"version": "0", "source": "aws.ses", "detail-type": "Email Event", "detail": told}
-    return told
+        reported = {"version": "0", "source": "aws.ses", "detail-type": "Email Event", "detail": reported}
+    return reported
 
 
 # What may lie on the topic
@@ -306,11 +306,11 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @st.composite
-def _spoilt(draw: st.DrawFn, told: dict[str, Any]) -> dict[str, Any]:
+def _spoilt(draw: st.DrawFn, reported: dict[str, Any]) -> dict[str, Any]:
     """The event with one place taken away, replaced, or added."""
-    places = list(_places(told))
+    places = list(_places(reported))
     if not places:
-        return told
+        return reported
     container, key = draw(st.sampled_from(places))
     change = draw(st.sampled_from(["drop", "replace", "wrap", "add"]))
     if change == "drop":
@@ -326,7 +326,7 @@ def _spoilt(draw: st.DrawFn, told: dict[str, Any]) -> dict[str, Any]:
         container[draw(name)] = draw(json_values())
     else:
         container.append(draw(json_values()))
-    return told
+    return reported
 
 
 @st.composite
@@ -373,10 +373,10 @@ def _garbled(draw: st.DrawFn, text: str) -> bytes:
 def records(draw: st.DrawFn) -> Record:
     """A record of the topic: mostly an event with none to three things wrong, sometimes no event at all."""
     when = draw(times())
-    told = draw(events(when))
+    reported = draw(events(when))
     for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 1, 1, 2, 3]))):
-        told = draw(_spoilt(told))
-    text = json.dumps(told, ensure_ascii=draw(st.booleans()))
+        reported = draw(_spoilt(reported))
+    text = json.dumps(reported, ensure_ascii=draw(st.booleans()))
     odd = st.one_of(st.none(), st.just(b""), st.binary(max_size=8), json_values().map(_as_json))
     plain = st.just(text.encode("utf-8", "surrogatepass"))
     return Record(draw(mostly(plain, mostly(_garbled(text), odd))), when.record)

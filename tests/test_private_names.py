@@ -25,8 +25,8 @@ CHECKOUT = Path(__file__).parents[1]
 def test_a_package_that_we_know_from_inside_is_pinned(package: str) -> None:
     """To the version that is installed, so that the other tests here speak of what is shipped."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
-    told = [*project["project"]["dependencies"], *project["dependency-groups"]["stack"]]
-    assert f"{package}=={version(package)}" in told
+    reported = [*project["project"]["dependencies"], *project["dependency-groups"]["stack"]]
+    assert f"{package}=={version(package)}" in reported
 
 
 def test_granian_takes_a_socket_that_we_bound() -> None:

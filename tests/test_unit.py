@@ -66,13 +66,13 @@ def connect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "told"),
+    ("does", "reported"),
     [(start, "subprocess.Popen true"), (connect, "socket.connect ('127.0.0.1', 9)")],
 )
-def test_a_unit_test_can_do_no_such_thing(does: Any, told: str) -> None:
+def test_a_unit_test_can_do_no_such_thing(does: Any, reported: str) -> None:
     with pytest.raises(PermissionError, match="a unit test may not"):
         does()
-    assert GUARD.end() == [told]  # which forgives this very test
+    assert GUARD.end() == [reported]  # which forgives this very test
 
 
 def test_who_tries_fails_even_where_nobody_notices(request: pytest.FixtureRequest) -> None:

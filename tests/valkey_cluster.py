@@ -55,10 +55,10 @@ class Node:
     def is_well(self) -> bool:
         """Whether it sees the whole cluster, and follows its primary closely or is followed by a replica."""
         cluster = b"cluster_state:ok" in self.ask("CLUSTER", "INFO")
-        told = self.replication()
-        if told["role"] == "slave":
-            return cluster and told["master_link_status"] == "up"
-        return cluster and told["connected_slaves"] == 1
+        reported = self.replication()
+        if reported["role"] == "slave":
+            return cluster and reported["master_link_status"] == "up"
+        return cluster and reported["connected_slaves"] == 1
 
     def knows(self) -> int:
         """How many nodes it has shaken hands with, itself among them."""

@@ -47,7 +47,7 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "told"),
+    ("caller", "reported"),
     [
         (SMALL, answer({"totals": {**ZEROS, "sent": 3}})),
         (SMALL, answer({"timeseries": [ZEROS, {**ZEROS, "clicked": MANY}]})),
@@ -62,7 +62,7 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
         (BIG, answer({}, 401)),
     ],
 )
-def test_what_is_foreign_is_seen(caller: Caller, told: Answer) -> None:
+def test_what_is_foreign_is_seen(caller: Caller, reported: Answer) -> None:
     """In totals, points, groups, listings and CSV; and an answer that nobody should get."""
     with pytest.raises(ForeignCellError):
-        caller.validate(ASKED, told)
+        caller.validate(ASKED, reported)

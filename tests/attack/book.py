@@ -24,7 +24,7 @@ EARLIEST_MS, LATEST_MS = -62_000_000_000_000, 250_000_000_000_000
 
 
 @lru_cache(maxsize=4)
-def _told(value: bytes | None, time_ms: int) -> oracle.Told:
+def _reported(value: bytes | None, time_ms: int) -> oracle.Reported:
     return oracle.read(value, time_of(min(max(time_ms, EARLIEST_MS), LATEST_MS)))
 
 
@@ -43,26 +43,28 @@ class Book:
     def __init__(self, topic: str) -> None:
         """Begin with nothing. topic: the events topic."""
         self._topic = topic
-        self._told: list[oracle.Told] = []
+        self._reported: list[oracle.Reported] = []
         self._dead_letters: dict[bytes, DeadLetter] = {}
 
     def note(self, stored: Stored) -> None:
         """A record that Kafka has."""
-        told = oracle.Told("too_large") if _is_too_large(stored) else _told(stored.value, stored.time_ms)
-        if told.outcome in {*oracle.DEAD, "too_large"}:
+        reported = (
+            oracle.Reported("too_large") if _is_too_large(stored) else _reported(stored.value, stored.time_ms)
+        )
+        if reported.outcome in {*oracle.DEAD, "too_large"}:
             self._dead_letters[place_of(self._topic, stored)] = dead_letter_of(
-                self._topic, stored, told.outcome
+                self._topic, stored, reported.outcome
             )
         else:
-            self._told.append(told)
+            self._reported.append(reported)
 
     def note_taken(self, value: bytes) -> None:
         """An event that the webhook took just now."""
-        self._told.append(oracle.read(value, datetime.now(UTC)))
+        self._reported.append(oracle.read(value, datetime.now(UTC)))
 
     def count(self) -> oracle.Count:
         """The numbers that must be."""
-        return oracle.count_told(self._told)
+        return oracle.count_reported(self._reported)
 
     def cells_differ(self, got: view.Cells) -> list[str]:
         """How cells differ from those that must be, in words."""
@@ -83,8 +85,8 @@ class Book:
             "too many": found.keys() - want.keys(),
             "other than they must be": {key for key in want.keys() & found.keys() if want[key] != found[key]},
         }
-        told = [
+        reported = [
             f"{len(keys)} dead letters are {what}, as {min(keys)!r}" for what, keys in faults.items() if keys
         ]
         most = max(copies.values(), default=0)
-        return [*told, f"a dead letter was written {most} times"] if most > COPIES_MOST else told
+        return [*reported, f"a dead letter was written {most} times"] if most > COPIES_MOST else reported

@@ -181,8 +181,10 @@ def _parallel_rotates(scene: Scene, tries: int) -> int:
         time.sleep(1)
         opened = [words for status, words in ends if status == 0 and _status(scene, words.split()[0]) == 200]
         if len(opened) != 1:
-            told = [status for status, _ in ends]
-            scene.wrong.append(f"try {number + 1}: {len(opened)} successors live; rotates ended with {told}")
+            reported = [status for status, _ in ends]
+            scene.wrong.append(
+                f"try {number + 1}: {len(opened)} successors live; rotates end with {reported}"
+            )
             return number + 1
     return tries
 

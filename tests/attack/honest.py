@@ -70,8 +70,8 @@ def honest(where: Where, round_number: int) -> Iterator[Honest]:
     """Go on until the block ends; the result is filled in then. round_number: no message is sent twice."""
     context = multiprocessing.get_context("spawn")
     begun, done = context.Event(), context.Event()
-    told: Any = context.SimpleQueue()
-    child = context.Process(target=_main, args=(where, round_number, begun, done, told), daemon=True)
+    reported: Any = context.SimpleQueue()
+    child = context.Process(target=_main, args=(where, round_number, begun, done, reported), daemon=True)
     seen = Honest()
     child.start()
     try:
@@ -80,14 +80,14 @@ def honest(where: Where, round_number: int) -> Iterator[Honest]:
         assert child.is_alive(), "the innocent have ended too early"
     finally:
         done.set()
-    posted, asked, seen.looks_ms = told.get()
+    posted, asked, seen.looks_ms = reported.get()
     seen.posted = [Posted(*row) for row in posted]
     seen.asked = [Asked(*row) for row in asked]
     child.join()
 
 
-def _main(where: Where, round_number: int, begun: Any, done: Any, told: Any) -> None:
-    told.put(asyncio.run(_all(where, round_number, begun, done)))
+def _main(where: Where, round_number: int, begun: Any, done: Any, reported: Any) -> None:
+    reported.put(asyncio.run(_all(where, round_number, begun, done)))
 
 
 async def _all(where: Where, round_number: int, begun: Any, done: Any) -> tuple[Any, Any, Any]:

@@ -188,8 +188,8 @@ class Scene:
                 return True
             time.sleep(0.05)
         least = [min(lane) for lane in zip(*checkpoints, strict=True)]
-        told = self.worker.get("/readyz").text[:300]
-        self.wrong.append(f"not counted after {limit_s:.0f} s: {least} of {ends}; the worker says {told}")
+        reported = self.worker.get("/readyz").text[:300]
+        self.wrong.append(f"not counted after {limit_s:.0f} s: {least} of {ends}; the worker says {reported}")
         self.stuck = True
         return False
 

@@ -54,8 +54,8 @@ def test_what_is_within_all_limits_is_held() -> None:
     ],
 )
 def test_each_measure_can_break_an_attack(change: dict[str, Any], word: str) -> None:
-    (told,) = validate(replace(FINE, **change), LIMITS)
-    assert word in told
+    (reported,) = validate(replace(FINE, **change), LIMITS)
+    assert word in reported
 
 
 def test_the_api_may_refuse_where_the_attack_says_so() -> None:
@@ -86,9 +86,9 @@ def test_dead_letters_that_are_as_they_must_be() -> None:
         ([_dead_letter()] * (COPIES_MOST + 1), "written 4 times"),
     ],
 )
-def test_each_fault_of_dead_letters_is_told(dead_letters: list[Stored], word: str) -> None:
-    (told,) = _book().dead_letters_differ(dead_letters)
-    assert word in told
+def test_each_fault_of_dead_letters_is_reported(dead_letters: list[Stored], word: str) -> None:
+    (reported,) = _book().dead_letters_differ(dead_letters)
+    assert word in reported
 
 
 def test_what_is_too_large_is_kept_in_part() -> None:
@@ -99,8 +99,8 @@ def test_what_is_too_large_is_kept_in_part() -> None:
     book.note(Stored(0, 1, now_ms(), None, right, {"h": b"h" * 2 * MIB}))
     book.note(Stored(0, 2, now_ms(), None, right + b" " * MIB))
     assert not view.flat(book.count())
-    (told,) = book.dead_letters_differ([])
-    assert told.startswith("3 dead letters are missing")
+    (reported,) = book.dead_letters_differ([])
+    assert reported.startswith("3 dead letters are missing")
     value, headers = dead_letter_of(TOPIC, Stored(0, 2, 5, b"k" * 2_000, b"x" * 100_000), "too_large")
     assert (len(value or b""), headers["value-bytes"], len(headers["source-key"])) == (
         65_536,
@@ -109,7 +109,7 @@ def test_what_is_too_large_is_kept_in_part() -> None:
     )
 
 
-def test_a_cell_that_differs_is_told() -> None:
+def test_a_cell_that_differs_is_reported() -> None:
     book = Book(TOPIC)
     book.note(Stored(0, 0, now_ms(), None, event("one")))
     right = view.flat(book.count())
@@ -119,7 +119,7 @@ def test_a_cell_that_differs_is_told() -> None:
     assert book.cells_differ(right + right) != []
 
 
-def test_an_answer_that_must_not_be_is_told() -> None:
+def test_an_answer_that_must_not_be_is_reported() -> None:
     """The check of the attacks by HTTP."""
     scene: Any = SimpleNamespace(wrong=[])
     webhook.expect(scene, [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""], 400, 0)

@@ -100,14 +100,14 @@ def main(
 
 
 def _commit() -> str:
-    told = subprocess.run(
+    reported = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "not a git checkout"
+    return reported.stdout.strip() or "not a git checkout"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.benchmarks import runs
 from tests.benchmarks.check import WrongNumbersError
 from tests.benchmarks.counting import LIVE_NOTE, Table
 from tests.benchmarks.figures import Figure, Missing
-from tests.benchmarks.peer import Peer, Told, read_last_line
+from tests.benchmarks.peer import Peer, Reported, read_last_line
 from tests.benchmarks.peers.table import PEERS
 from tests.benchmarks.runs import Bench
 from tests.benchmarks.scene import Scene, Topic
@@ -50,11 +50,11 @@ def against_peers(bench: Bench) -> list[Figure | Missing]:
     for peer in PEERS:
         bench.say(f"trying {peer.name}")
         try:
-            told = _run(bench.scene, peer, short)
+            reported = _run(bench.scene, peer, short)
         except (PeerFailedError, WrongNumbersError) as error:
             missing.append(Missing(f"peers: {peer.name}", str(error)))
         else:
-            is_long = peer.warms_up or told.events / told.seconds > FAST
+            is_long = peer.warms_up or reported.events / reported.seconds > FAST
             tried.append(Tried(peer, whole if is_long else short))
     table = Table()
     for number in range(bench.rounds):
@@ -74,8 +74,8 @@ def _round(bench: Bench, tried: Sequence[Tried], whole: Topic, table: Table) -> 
     table.add("peers.ceiling1", "ceiling, one process", "events/s", ceiling)
     table.add_count("peers.live1", "live, one worker", ours, ceiling, LIVE_NOTE)
     for each in tried:
-        told = _run(bench.scene, each.peer, each.topic)
-        rate, name = told.events / told.seconds, each.peer.name
+        reported = _run(bench.scene, each.peer, each.topic)
+        rate, name = reported.events / reported.seconds, each.peer.name
         key = f"peers.{slug(name)}"
         note = f"{each.topic.events:,} events; {each.peer.guarantees}"
         table.add(f"{key}.rate", name, "events/s", rate, note)
@@ -83,7 +83,7 @@ def _round(bench: Bench, tried: Sequence[Tried], whole: Topic, table: Table) -> 
         table.add(f"peers.live1.over.{slug(name)}", f"one worker to {name}", "ratio", ours.rate / rate)
 
 
-def _run(scene: Scene, peer: Peer, topic: Topic) -> Told:
+def _run(scene: Scene, peer: Peer, topic: Topic) -> Reported:
     """Run a peer on a topic and an empty Valkey. Raises: PeerFailedError, WrongNumbersError."""
     with scene.stage(topic) as stage:
         try:
@@ -100,11 +100,11 @@ def _run(scene: Scene, peer: Peer, topic: Topic) -> Told:
     if ended.returncode:
         raise PeerFailedError(f"ended with status {ended.returncode}: {ended.stderr.strip()[-300:]}")
     try:
-        told = read_last_line(ended.stdout)
+        reported = read_last_line(ended.stdout)
     except ValueError as error:
         raise PeerFailedError(str(error)) from error
-    if told.events != topic.events:
-        raise WrongNumbersError(f"it read {told.events:,} of {topic.events:,} events")
-    if told.totals is not None and not peer.inexact and told.totals != topic.expected.totals():
+    if reported.events != topic.events:
+        raise WrongNumbersError(f"it read {reported.events:,} of {topic.events:,} events")
+    if reported.totals is not None and not peer.inexact and reported.totals != topic.expected.totals():
         raise WrongNumbersError("its totals are not those that must be counted")
-    return told
+    return reported

@@ -75,7 +75,7 @@ BURSTS: Final = (
 )
 
 
-def told(burst: Burst, events: int, seed: int) -> Iterator[Happening]:
+def reported(burst: Burst, events: int, seed: int) -> Iterator[Happening]:
     """The first events of a burst."""
     rng = Random(f"{burst.key} {seed}")
     for number in range(events):
@@ -153,7 +153,7 @@ def _measure(bench: Bench, table: Table, burst: Burst, events: int, seed: int) -
         attack(month, rate=RATE, seconds=2)  # it has run before
         worker.stop()
         expected = deepcopy(topic.expected)
-        write(stage.bootstrap, topic.name, map(expected.pass_on, told(burst, events, seed)), PARTITION)
+        write(stage.bootstrap, topic.name, map(expected.pass_on, reported(burst, events, seed)), PARTITION)
         idle = attack(month, rate=RATE, seconds=IDLE_SECONDS)
         begin(stage.redis)
         before = Processor.of(stage.valkey.child.pid)

@@ -58,13 +58,13 @@ def records(happenings: Iterable[Happening]) -> Iterator[Record]:
     for happening in happenings:
         at_ms, _, kind, person, mail = happening
         event_type, detail = TYPES[kind]
-        told = detail(_iso(at_ms), _address(mail.people[person]), mail.chance ^ at_ms, happening)
+        reported = detail(_iso(at_ms), _address(mail.people[person]), mail.chance ^ at_ms, happening)
         message_id, head, arn, body = _mail(mail)
         if kind in {OPENED, CLICKED}:
             arn = ""
         elif kind == DELIVERED:
             body = f'{body[:-2]},"ses:outgoing-ip":["203.0.113.{64 + mail.chance % 8}"]}}}}'
-        text = f'{{"eventType":"{event_type}",{head}{arn}{body},{told}}}\n'
+        text = f'{{"eventType":"{event_type}",{head}{arn}{body},{reported}}}\n'
         yield Record(message_id.encode(), text.encode(), at_ms)
 
 

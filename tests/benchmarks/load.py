@@ -89,13 +89,13 @@ def load(bootstrap: str, topic: str, shape: Shape, events: int) -> Expected:
     return expected
 
 
-def write(bootstrap: str, topic: str, told: Iterable[Happening], partition: int = BY_KEY) -> None:
+def write(bootstrap: str, topic: str, reported: Iterable[Happening], partition: int = BY_KEY) -> None:
     """Write happenings to a topic, all to one partition where one is named.
 
     Raises: RuntimeError where Kafka does not take it.
     """
     loader = Loader(bootstrap, topic)
-    for number, record in enumerate(records(told)):
+    for number, record in enumerate(records(reported)):
         loader.send(record, partition)
         if number % 5_000 == 0:
             loader.poll()
@@ -112,14 +112,14 @@ def main(
     """Write a workload to a topic; prints what was written as one line of JSON."""
     began = time.monotonic()
     expected = load(bootstrap, topic, replace(SHAPES[workload], seed=seed), events)
-    told = {
+    reported = {
         "workload": workload,
         "events": expected.events,
         "messages": expected.messages,
         "seconds": round(time.monotonic() - began, 2),
         "tenants": expected.totals(),
     }
-    typer.echo(json.dumps(told))
+    typer.echo(json.dumps(reported))
 
 
 if __name__ == "__main__":

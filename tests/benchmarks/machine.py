@@ -39,5 +39,7 @@ def _processor(cpuinfo: Path) -> str:
 
 def _version_of(valkey: Valkey) -> str:
     with redis.Redis.from_url(valkey.url) as client:
-        told = client.info("server")
-    return f"{told.get('valkey_version') or told['redis_version']}, append-only file flushed each second"
+        reported = client.info("server")
+    return (
+        f"{reported.get('valkey_version') or reported['redis_version']}, append-only file flushed each second"
+    )

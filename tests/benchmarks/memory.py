@@ -53,10 +53,10 @@ def memory(bench: Bench) -> list[Figure]:
         of_message = held.by_kind["m"] / topic.expected.messages
         of_scope_day = held.by_kind["c"] / held.scope_days
         all_a_message = held.total / topic.expected.messages
-        told = f"{topic.expected.messages:,} messages, {held.scope_days:,} scope-days"
+        reported = f"{topic.expected.messages:,} messages, {held.scope_days:,} scope-days"
         figures += [
-            Figure(f"memory.{key}.message", f"{what}: a message", "bytes", (of_message,), told),
-            Figure(f"memory.{key}.scope-day", f"{what}: a scope-day", "bytes", (of_scope_day,), told),
+            Figure(f"memory.{key}.message", f"{what}: a message", "bytes", (of_message,), reported),
+            Figure(f"memory.{key}.scope-day", f"{what}: a scope-day", "bytes", (of_scope_day,), reported),
             Figure(
                 f"memory.{key}.used",
                 f"{what}: all of used_memory, a message",
@@ -81,8 +81,8 @@ def _count(bench: Bench, topic: Topic) -> Held:
 
 def _used(client: redis.Redis) -> int:
     """`used_memory` less what clients and the append-only file have in buffers."""
-    told = client.info("memory")
-    return int(told["used_memory"] - told["mem_clients_normal"] - told["mem_aof_buffer"])
+    reported = client.info("memory")
+    return int(reported["used_memory"] - reported["mem_clients_normal"] - reported["mem_aof_buffer"])
 
 
 def _sizes(client: redis.Redis) -> tuple[Counter[str], int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What a peer said at its end.
 
     seconds: from the first record to the last write flushed. totals: counts by tenant, in the order of
@@ -39,16 +39,16 @@ class Peer:
     warms_up: bool = False
 
 
-def read_last_line(output: str) -> Told:
-    """What a peer's last line on stdout says: a JSON object with the fields of `Told`.
+def read_last_line(output: str) -> Reported:
+    """What a peer's last line on stdout says: a JSON object with the fields of `Reported`.
 
     Raises: ValueError where there is no such line.
     """
     lines = output.strip().splitlines()
     if not lines:
         raise ValueError("it said nothing")
-    told = json.loads(lines[-1])
+    reported = json.loads(lines[-1])
     try:
-        return Told(int(told["events"]), float(told["seconds"]), told.get("totals"))
+        return Reported(int(reported["events"]), float(reported["seconds"]), reported.get("totals"))
     except (KeyError, TypeError) as error:
         raise ValueError(f"its last line lacks {error}: {lines[-1][:200]}") from error

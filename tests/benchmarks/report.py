@@ -105,7 +105,7 @@ def as_csv(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """All of it for programs."""
-    told = {
+    reported = {
         "machine": dict(report.machine),
         "how": dict(report.how),
         "figures": [
@@ -113,7 +113,7 @@ def as_json(report: Report) -> str:
         ],
         "missing": [asdict(each) for each in report.missing],
     }
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(reported, indent=1) + "\n"
 
 
 def ratios(report: Report) -> str:

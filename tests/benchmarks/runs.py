@@ -61,10 +61,10 @@ def ceiling(scene: Scene, topic: Topic, processes: int = 1) -> float:
     """Events a second of reading and decoding alone."""
     command = [sys.executable, "-m", "tests.benchmarks.ceiling", "--bootstrap", scene.bootstrap]
     command += ["--topic", topic.name, "--processes", str(processes)]
-    told = json.loads(_output(command))
-    if told["events"] != topic.events:
-        raise WrongNumbersError(f"the ceiling read {told['events']:,} of {topic.events:,} events")
-    return float(told["events"] / told["seconds"])
+    reported = json.loads(_output(command))
+    if reported["events"] != topic.events:
+        raise WrongNumbersError(f"the ceiling read {reported['events']:,} of {topic.events:,} events")
+    return float(reported["events"] / reported["seconds"])
 
 
 def live(scene: Scene, topic: Topic, workers: int) -> Counted:
@@ -117,10 +117,10 @@ def _verify(stage: Stage) -> float:
     began = time.monotonic()
     code, out = stage.programs.run("verify", "--json")
     seconds = time.monotonic() - began
-    told = json.loads(out)
-    if code or told["differences"]:
-        raise WrongNumbersError(f"verify finds {len(told['differences'])} cells that differ")
-    return float(told["records"] / seconds)
+    reported = json.loads(out)
+    if code or reported["differences"]:
+        raise WrongNumbersError(f"verify finds {len(reported['differences'])} cells that differ")
+    return float(reported["records"] / seconds)
 
 
 def _joined_s(programs: list[Program], watched: Watched) -> float:

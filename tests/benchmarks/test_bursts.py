@@ -10,7 +10,7 @@ from aggregator.counting.facts import Facts
 from aggregator.counting.rules import Rules
 from deploy.valkey import Valkey
 from tests.benchmarks import bursts
-from tests.benchmarks.bursts import BURSTS, PARTITION, Burst, Processor, told
+from tests.benchmarks.bursts import BURSTS, PARTITION, Burst, Processor, reported
 from tests.benchmarks.events import records
 from tests.benchmarks.load import write
 from tests.benchmarks.runs import TooShortError
@@ -25,7 +25,7 @@ each_burst = pytest.mark.parametrize("burst", BURSTS, ids=lambda burst: burst.ke
 def facts(burst: Burst, numbers: range) -> Iterator[Facts]:
     """What the events state, as a worker reads them."""
     reader = Decoder(Rules())
-    for record in list(records(told(burst, numbers.stop, 1)))[numbers.start :]:
+    for record in list(records(reported(burst, numbers.stop, 1)))[numbers.start :]:
         outcome = reader.read(record.value, record.timestamp_ms)
         assert isinstance(outcome, Facts)
         yield outcome
@@ -47,16 +47,16 @@ def test_each_event_of_a_burst_has_something_new() -> None:
 def test_the_last_event_of_a_whole_burst_counts_too(burst: Burst) -> None:
     """No day lies before 1970, no id grows too long."""
     last = range(burst.size - 1, burst.size)
-    (mail,) = (happening.mail for happening in told(burst, burst.size, 1) if happening.number in last)
+    (mail,) = (happening.mail for happening in reported(burst, burst.size, 1) if happening.number in last)
     assert mail.sent_ms > 0
-    assert {len(list(records(told(burst, 1, 1)))), len(list(facts(burst, range(1))))} == {1}
+    assert {len(list(records(reported(burst, 1, 1)))), len(list(facts(burst, range(1))))} == {1}
 
 
 @each_burst
 def test_what_is_expected_of_a_burst_is_what_an_independent_count_finds(burst: Burst) -> None:
     """By tenant and hour, as the oracle reads the bytes."""
     expected = Expected()
-    made = list(records(map(expected.pass_on, told(burst, EVENTS, 1))))
+    made = list(records(map(expected.pass_on, reported(burst, EVENTS, 1))))
     want = oracle.count((each.value, time_of(each.timestamp_ms)) for each in made)
     of_tenants = {
         tenant: sum(counts.get("sent", 0) for counts in hours.values())
@@ -70,10 +70,10 @@ def test_what_is_expected_of_a_burst_is_what_an_independent_count_finds(burst: B
 def test_a_burst_is_written_to_one_partition(kafka_bootstrap: str, topic_prefix: str) -> None:
     """All of it stands in one worker's calls, whatever its keys are."""
     topic = f"{topic_prefix}events"
-    write(kafka_bootstrap, topic, told(BURSTS[0], 50, 1), PARTITION)
+    write(kafka_bootstrap, topic, reported(BURSTS[0], 50, 1), PARTITION)
     stored = log.read(kafka_bootstrap, topic)
     assert {each.partition for each in stored} == {PARTITION}
-    assert [each.value for each in stored] == [each.value for each in records(told(BURSTS[0], 50, 1))]
+    assert [each.value for each in stored] == [each.value for each in records(reported(BURSTS[0], 50, 1))]
 
 
 def test_a_call_that_holds_the_server_up_is_found(valkey_factory: Callable[[], Valkey]) -> None:

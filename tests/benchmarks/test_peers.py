@@ -25,8 +25,8 @@ def test_the_facts_of_the_peers_are_ours(shape: Shape) -> None:
     totals: dict[str, Counter[str]] = {}
     for fact in once.values():
         totals.setdefault(fact.tenant, Counter())[fact.what.split()[0]] += 1
-    told = {tenant: [counts[field] for field in FIELDS] for tenant, counts in totals.items()}
-    assert told == expected(shape, EVENTS).totals()
+    reported = {tenant: [counts[field] for field in FIELDS] for tenant, counts in totals.items()}
+    assert reported == expected(shape, EVENTS).totals()
 
 
 def test_each_peer_is_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.benchmarks import report
 from tests.benchmarks.__main__ import PARTS
 from tests.benchmarks.figures import GOALS, Figure, Missing, percentile
-from tests.benchmarks.peer import Told, read_last_line
+from tests.benchmarks.peer import Reported, read_last_line
 from tests.benchmarks.report import Report
 from tests.benchmarks.vegeta import Answers, Hit
 
@@ -67,9 +67,9 @@ def test_the_files_hold_every_run(tmp_path: Path) -> None:
     report.write(FOUND, tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
     assert [tuple(map(float, row["runs"].split())) for row in rows] == [each.values for each in FOUND.figures]
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert [tuple(each["values"]) for each in told["figures"]] == [each.values for each in FOUND.figures]
-    assert told["missing"] == [{"part": "api", "why": "no vegeta"}]
+    reported = json.loads((tmp_path / "report.json").read_text())
+    assert [tuple(each["values"]) for each in reported["figures"]] == [each.values for each in FOUND.figures]
+    assert reported["missing"] == [{"part": "api", "why": "no vegeta"}]
 
 
 def test_the_plot_has_a_bar_for_each_ratio_and_a_mark_for_each_goal(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_answers_tell_their_rate_and_what_was_refused() -> None:
 def test_a_peer_speaks_by_its_last_line() -> None:
     """What it says before does not matter; a line that lacks a field is no answer."""
     said = 'starting\n{"events": 5, "seconds": 2, "totals": {"a": [1, 0, 0, 0, 0, 0]}}\n'
-    assert read_last_line(said) == Told(5, 2.0, {"a": [1, 0, 0, 0, 0, 0]})
+    assert read_last_line(said) == Reported(5, 2.0, {"a": [1, 0, 0, 0, 0, 0]})
     for wrong in ("", '{"events": 5}', "[]", "done"):
         with pytest.raises(ValueError):  # noqa: PT011 - of any kind
             read_last_line(wrong)

@@ -51,7 +51,7 @@ def test_the_reference_workload_is_the_one_that_reports_are_about() -> None:
 
 
 @each_shape
-def test_every_event_has_1200_bytes_and_is_told_once(shape: Shape) -> None:
+def test_every_event_has_1200_bytes_and_is_reported_once(shape: Shape) -> None:
     """1.2 KB and more, no two alike, and not much more on the whole."""
     values = [record.value for record in made(shape, EVENTS)]
     assert min(map(len, values)) >= 1_200
@@ -100,10 +100,10 @@ def test_mails_are_read_hours_after_they_were_sent() -> None:
 def test_a_whole_workload_tells_all_that_becomes_of_its_mails() -> None:
     """Mails stop after the last day, their events do not, and there are about as many as were asked for."""
     shape = Shape("whole", tenants=2, zipf=0.0, days=1, whole=True)
-    told = list(happenings(shape, EVENTS))
-    sent = {each.mail.sent_ms for each in told if each.kind == SENT}
-    assert max(sent) < START_MS + DAY < told[-1].at_ms
-    assert len(told) == pytest.approx(EVENTS, rel=0.05)
+    reported = list(happenings(shape, EVENTS))
+    sent = {each.mail.sent_ms for each in reported if each.kind == SENT}
+    assert max(sent) < START_MS + DAY < reported[-1].at_ms
+    assert len(reported) == pytest.approx(EVENTS, rel=0.05)
 
 
 @each_shape

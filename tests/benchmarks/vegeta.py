@@ -46,14 +46,14 @@ class Target:
 
     def line(self) -> str:
         """As vegeta's JSON format wants it."""
-        told: dict[str, object] = {
+        reported: dict[str, object] = {
             "method": "GET" if self.body is None else "POST",
             "url": self.url,
             "header": {name: [value] for name, value in self.headers.items()},
         }
         if self.body is not None:
-            told["body"] = base64.b64encode(self.body).decode()
-        return json.dumps(told)
+            reported["body"] = base64.b64encode(self.body).decode()
+        return json.dumps(reported)
 
 
 class Hit(NamedTuple):
@@ -159,14 +159,14 @@ class Attack:
     def answers(self) -> Answers:
         """Wait for the end. Raises: RuntimeError where no request left."""
         self._process.wait()
-        told = subprocess.run(
+        reported = subprocess.run(
             [self._binary, "encode", "-to=csv", self._results],
             capture_output=True,
             text=True,
             timeout=END_S,
             check=True,
         )
-        rows = csv.reader(told.stdout.splitlines())
+        rows = csv.reader(reported.stdout.splitlines())
         hits = [Hit(int(row[0]) / 1e9, int(row[2]) / 1e6, int(row[1])) for row in rows]
         if not hits:
             raise RuntimeError("vegeta sent nothing")

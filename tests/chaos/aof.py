@@ -33,8 +33,8 @@ def rewrite_if_big(valkey: Valkey, client: Any) -> None:
     client.bgrewriteaof()
 
     def done() -> bool:
-        told = client.info("persistence")
-        return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
+        reported = client.info("persistence")
+        return not reported["aof_rewrite_in_progress"] and not reported["aof_rewrite_scheduled"]
 
     waiting().until(done, valkey.child)
 

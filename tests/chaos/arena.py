@@ -146,5 +146,5 @@ def event(kind: str, message: str, times_ms: tuple[int, int], partition: int | N
         "destination": ["someone@mailbox.example"],
         "tags": {name: [value] for name, value in tags.items()},
     }
-    told = {"eventType": kind, "mail": mail, kind.lower(): {"timestamp": iso(at_ms)}}
-    return Outgoing(message.encode(), json.dumps(told).encode(), max(times_ms), partition)
+    reported = {"eventType": kind, "mail": mail, kind.lower(): {"timestamp": iso(at_ms)}}
+    return Outgoing(message.encode(), json.dumps(reported).encode(), max(times_ms), partition)

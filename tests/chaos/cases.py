@@ -82,8 +82,8 @@ def read(results: Path, report: Report) -> None:
         name = case.get("name", "")
         if case.find("failure") is not None or case.find("error") is not None:
             report.wrong.append(f"{name} failed")
-        told = {each.get("name"): int(each.get("value", "0")) for each in case.iter("property")}
+        reported = {each.get("name"): int(each.get("value", "0")) for each in case.iter("property")}
         row = report.rows.setdefault(names.get(name) or names[name.partition("[")[0]], Row())
-        row.times += told.get("times", 1)
-        row.events += told.get("events", 0)
-        report.events += told.get("events", 0)
+        row.times += reported.get("times", 1)
+        row.events += reported.get("events", 0)
+        report.events += reported.get("events", 0)

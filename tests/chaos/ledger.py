@@ -23,7 +23,7 @@ class Ledger:
         self._lanes = lanes
         self._digests: dict[tuple[int, int], bytes] = {}
         self._known: dict[oracle.Fact, oracle.Fact] = {}
-        self._told: dict[int, list[tuple[int, int, oracle.Told]]] = defaultdict(list)
+        self._reported: dict[int, list[tuple[int, int, oracle.Reported]]] = defaultdict(list)
         self.ends = [0] * partitions
         """For each partition, the offset up to which every record is known."""
 
@@ -36,21 +36,21 @@ class Ledger:
 
     def enter(self, record: Outgoing, partition: int, offset: int) -> None:
         """Take in a record that Kafka has acknowledged; a partition's come in the order of their offsets."""
-        told = oracle.read(record.value, time_of(record.time_ms))
+        reported = oracle.read(record.value, time_of(record.time_ms))
         with self._lock:
             self._digests[partition, offset] = _digest(record.value)
             self.ends[partition] = offset + 1
-            if told.facts:
-                told.facts = [self._known.setdefault(fact, fact) for fact in told.facts]  # saves memory
-                lane = view.lane_of(told.facts[0].tenant, self._lanes)
-                self._told[lane].append((partition, offset, told))
+            if reported.facts:
+                reported.facts = [self._known.setdefault(fact, fact) for fact in reported.facts]
+                lane = view.lane_of(reported.facts[0].tenant, self._lanes)
+                self._reported[lane].append((partition, offset, reported))
 
     def below(self, lane: int, checkpoints: Sequence[int]) -> view.Cells:
         """What a lane with these checkpoints must hold."""
         with self._lock:
-            entries = list(self._told[lane])
-        below = (told for partition, offset, told in entries if offset < checkpoints[partition])
-        return view.flat(oracle.count_told(below))
+            entries = list(self._reported[lane])
+        below = (reported for partition, offset, reported in entries if offset < checkpoints[partition])
+        return view.flat(oracle.count_reported(below))
 
     def missing(self, stored: Sequence[Stored]) -> int:
         """How many acknowledged records the topic does not hold, or holds with another value."""

@@ -47,14 +47,14 @@ class Report(msgspec.Struct, kw_only=True):
 
     def line(self) -> str:
         """What the table does not say of the run."""
-        told = [f"{self.name}: {self.seconds:.0f} s, {self.events:,} events"]
+        reported = [f"{self.name}: {self.seconds:.0f} s, {self.events:,} events"]
         if self.again:
-            told.append(f"{self.again:,} of them sent before")
+            reported.append(f"{self.again:,} of them sent before")
         if self.looks:
-            told.append(f"{self.looks:,} lanes compared in between")
+            reported.append(f"{self.looks:,} lanes compared in between")
         if self.exact_again_s:
-            told.append(f"after a lost tail exact again within {max(self.exact_again_s):.1f} s")
-        return "; ".join(told)
+            reported.append(f"after a lost tail exact again within {max(self.exact_again_s):.1f} s")
+        return "; ".join(reported)
 
 
 def table(reports: Sequence[Report]) -> str:
@@ -95,8 +95,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) 
 def write(report: Report, directory: Path, name: str) -> None:
     """Keep a report as `name`.json."""
     directory.mkdir(parents=True, exist_ok=True)
-    told = msgspec.json.format(msgspec.json.encode(report), indent=1)
-    (directory / f"{name}.json").write_bytes(told + b"\n")
+    reported = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    (directory / f"{name}.json").write_bytes(reported + b"\n")
 
 
 def read(path: Path) -> Report:

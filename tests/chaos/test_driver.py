@@ -71,15 +71,15 @@ def test_all_faults_of_faust_and_rebalances(arena: Arena) -> None:
     wait_until(lambda: bool(third.said("counting")), "the third one counts", LIMIT_S)
     second.kill()
 
-    def told() -> set[str]:
+    def reported() -> set[str]:
         return {line["fault"] for worker in (first, second, third) for line in worker.said("disturbed")}
 
     for seed in range(5, 30):
         send_in_pieces(arena, seed)
         check_checkpoints(arena)
-        if told() == set(FAULTS):
+        if reported() == set(FAULTS):
             break
-    assert told() == set(FAULTS)
+    assert reported() == set(FAULTS)
     arena.check()
     assert third.running
     arena.place.check_dead_letters(arena.place.naive_dead_letters())

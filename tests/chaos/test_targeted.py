@@ -307,13 +307,13 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
     hold.write_text(late)
     wait_until(lambda: bool(worker.said("held")), "a check hangs", LIMIT_S)
     resyncs = len(worker.said("resync is due"))
-    told = complete_throughs(arena)
+    reported = complete_throughs(arena)
     sends_of_all(arena, 60)
     arena.check()
     assert hold.exists()
-    assert complete_throughs(arena) == told, "nobody vouches for what was counted meanwhile"
+    assert complete_throughs(arena) == reported, "nobody vouches for what was counted meanwhile"
     hold.unlink()
-    wait_until(lambda: min(complete_throughs(arena)) > max(told), "complete-through goes on", LIMIT_S)
+    wait_until(lambda: min(complete_throughs(arena)) > max(reported), "complete-through goes on", LIMIT_S)
     assert len(worker.said("resync is due")) == resyncs
     assert worker.running
 

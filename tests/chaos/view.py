@@ -134,8 +134,10 @@ def difference(got: Cells, want: Cells) -> Difference:
     A fact stands in up to three scopes; only the tenant's are summed up, all of them are compared.
     """
     lost, double = want - got, got - want
-    told = [f"{cell}: {got[cell]}, should be {want[cell]}" for cell in sorted(lost.keys() | double.keys())]
-    return Difference(_facts(lost), _facts(double), told[:10])
+    reported = [
+        f"{cell}: {got[cell]}, should be {want[cell]}" for cell in sorted(lost.keys() | double.keys())
+    ]
+    return Difference(_facts(lost), _facts(double), reported[:10])
 
 
 def _facts(cells: Cells) -> int:

@@ -34,8 +34,8 @@ def test_the_delivery_policy_is_one_that_sns_takes() -> None:
     seconds = phases[1] * retry["minDelayTarget"] + phases[2] * retry["maxDelayTarget"]
     assert 3_400 < seconds <= 3_600
     assert retry["backoffFunction"] == "linear"
-    told = (CHECKOUT / "deploy" / "runbook.md").read_text()
-    assert f"{seconds // 60} minutes: {retry['numRetries']} more tries" in told
+    reported = (CHECKOUT / "deploy" / "runbook.md").read_text()
+    assert f"{seconds // 60} minutes: {retry['numRetries']} more tries" in reported
 
 
 def test_the_readme_says_what_to_set_on_a_subscription() -> None:

@@ -33,7 +33,7 @@ def test_a_damaged_jar_is_named_and_leaves_the_cache(tmp_path: Path, monkeypatch
     assert len(list(copies.iterdir())) == 45
 
 
-def test_an_old_python_is_told_what_to_do(
+def test_an_old_python_is_reported_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))

@@ -55,7 +55,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_dead_child_is_told_with_its_last_lines(python: Callable[[str], Child]) -> None:
+def test_a_dead_child_is_reported_with_its_last_lines(python: Callable[[str], Child]) -> None:
     child = python("import sys; print('first words'); sys.exit('the reason')")
     with pytest.raises(StackError, match=r"the child ended with status 1; its log is .*child\.log") as error:
         Waiting(limit_s=LIMIT_S).until(lambda: False, child)

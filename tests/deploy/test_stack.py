@@ -136,12 +136,12 @@ def test_a_stack_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert f"already runs (process {running.process.pid})" in running.output.read_text()
         assert running.file.exists()
 
-        told = time.monotonic()
+        reported = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0, running.output.read_text()
-        assert time.monotonic() - told < 30
+        assert time.monotonic() - reported < 30
         assert not running.file.exists()
         assert not any(map(alive, children.values()))
         assert "killed" not in running.output.read_text()

@@ -102,8 +102,8 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
 @pytest.mark.parametrize("program", [*PROGRAMS, "topics"])
 def test_help_names_the_command_as_it_was_called(commands: Path, tmp_path: Path, program: str) -> None:
     called = f"ses-metrics-{program}"
-    told = run(commands / called, "--help", environment={}, folder=tmp_path)
-    assert told.split()[:2] == ["Usage:", called]
+    reported = run(commands / called, "--help", environment={}, folder=tmp_path)
+    assert reported.split()[:2] == ["Usage:", called]
     module = "deploy.topics" if program == "topics" else program
     assert f"Usage: python -m {module} " in run(sys.executable, "-m", module, "--help")
 

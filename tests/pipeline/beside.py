@@ -71,13 +71,17 @@ def beside(
     """
     context = multiprocessing.get_context("spawn")
     done = context.Event()
-    told: Any = context.SimpleQueue()
+    reported: Any = context.SimpleQueue()
     made = Beside()
     children = [
         context.Process(
-            target=_send, args=(bootstrap, topic, (sends_per_s, tenants, first_seed), done, told), daemon=True
+            target=_send,
+            args=(bootstrap, topic, (sends_per_s, tenants, first_seed), done, reported),
+            daemon=True,
         ),
-        context.Process(target=_ask, args=(url, list(keys.values()), asks_per_s, done, told), daemon=True),
+        context.Process(
+            target=_ask, args=(url, list(keys.values()), asks_per_s, done, reported), daemon=True
+        ),
     ]
     for child in children:
         child.start()
@@ -87,7 +91,7 @@ def beside(
     finally:
         done.set()
     for _ in children:
-        name, rows = told.get()
+        name, rows = reported.get()
         if name == "sent":
             made.sent += [Sent(*row) for row in rows]
         else:
@@ -102,7 +106,7 @@ def percentile(asked: Sequence[Asked], share: float) -> float:
     return times[min(len(times) - 1, int(len(times) * share))]
 
 
-def _send(bootstrap: str, topic: str, what: tuple[int, int, int], done: Any, told: Any) -> None:
+def _send(bootstrap: str, topic: str, what: tuple[int, int, int], done: Any, reported: Any) -> None:
     per_s, tenants, seed = what
     rows: list[Sent] = []
     number = int(per_s * ROUND_S)
@@ -114,11 +118,11 @@ def _send(bootstrap: str, topic: str, what: tuple[int, int, int], done: Any, tol
             rows.append(row)
             due += ROUND_S
             done.wait(max(0.0, due - time.monotonic()))
-    told.put(("sent", rows))
+    reported.put(("sent", rows))
 
 
-def _ask(url: str, keys: list[str], per_s: int, done: Any, told: Any) -> None:
-    told.put(("asked", asyncio.run(_asked(url, keys, per_s, done))))
+def _ask(url: str, keys: list[str], per_s: int, done: Any, reported: Any) -> None:
+    reported.put(("asked", asyncio.run(_asked(url, keys, per_s, done))))
 
 
 async def _asked(url: str, keys: list[str], per_s: int, done: Any) -> list[Asked]:

@@ -70,9 +70,9 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
     senders = [
         _sender(rng, name, weight) for name, weight in zip(TENANTS[:tenants], _weights(), strict=False)
     ]
-    told: list[Outgoing] = []
+    reported: list[Outgoing] = []
     distinct = number * 4 // 5
-    while len(told) < distinct:
+    while len(reported) < distinct:
         sender = rng.choices(senders, [each.weight for each in senders])[0]
         sent_ms = now_ms - rng.randrange(HOUR, OLDEST_SEND)
         life = life_of_a_mail(rng, sender, sent_ms, TAGS)
@@ -80,13 +80,13 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
             life = list(_unruly(rng, life, sent_ms))
         for at_ms, event in life:
             if at_ms <= now_ms:
-                told.append(_record(event, min(now_ms, at_ms + rng.randrange(20 * SECOND))))
+                reported.append(_record(event, min(now_ms, at_ms + rng.randrange(20 * SECOND))))
         if rng.random() < 0.01:
-            told += _uncounted(rng, sender, now_ms)
-    told = told[:distinct]
-    told += rng.choices(told, k=number - distinct)
-    rng.shuffle(told)
-    return told
+            reported += _uncounted(rng, sender, now_ms)
+    reported = reported[:distinct]
+    reported += rng.choices(reported, k=number - distinct)
+    rng.shuffle(reported)
+    return reported
 
 
 def _weights() -> Iterator[int]:

@@ -74,7 +74,7 @@ def rebuild_killed_once(place: Place, number: int) -> dict[str, Any]:
     return report
 
 
-def told(name: str, asked: list[Asked]) -> float:
+def reported(name: str, asked: list[Asked]) -> float:
     """Print how fast a phase was answered; returns the 99th percentile in ms."""
     p99 = percentile(asked, 0.99)
     say(f"{name}: {len(asked)} answers, p50 {percentile(asked, 0.5):.1f} ms, p99 {p99:.1f} ms")
@@ -125,7 +125,7 @@ def checkpoints_reach(place: Place, ends: list[int]) -> bool:
 
 def judged(place: Place, sent: list[Sent], phases: dict[str, list[Asked]], report: dict[str, Any]) -> int:
     """Compare everything that can be compared; returns the exit status."""
-    p99 = {name: told(name, asked) for name, asked in phases.items()}
+    p99 = {name: reported(name, asked) for name, asked in phases.items()}
     every = [each for asked in phases.values() for each in asked]
     statuses = sorted({each.status for each in every})
     say(f"{len(every):,} answers in all, statuses {statuses}")
@@ -152,16 +152,16 @@ def compare(place: Place, want: oracle.Count) -> tuple[int, int]:
     wrong = cells = 0
     for tenant in events.TENANTS:
         stored = stored_by_hour(place, tenant)
-        told = {
+        reported = {
             (kind, name, hour, field): number
             for (of, kind, name), hours in want.hours.items()
             if of == tenant
             for hour, counts in hours.items()
             for field, number in counts.items()
         }
-        keys = stored.keys() | told.keys()
+        keys = stored.keys() | reported.keys()
         cells += len(keys)
-        wrong += sum(stored.get(key, 0) != told.get(key, 0) for key in keys)
+        wrong += sum(stored.get(key, 0) != reported.get(key, 0) for key in keys)
     return wrong, cells
 
 

@@ -39,7 +39,7 @@ class Fact:
 
 
 @dataclass
-class Told:
+class Reported:
     """What one record says: `counted` with facts and their time, or another outcome with none."""
 
     outcome: str
@@ -101,17 +101,17 @@ def _starts(period: str, first: datetime, last: datetime) -> Iterator[datetime]:
 
 def count(records: Iterable[tuple[bytes | None, datetime]]) -> Count:
     """Count records, given as their bytes and their own Kafka time."""
-    return count_told(read(value, record_time) for value, record_time in records)
+    return count_reported(read(value, record_time) for value, record_time in records)
 
 
-def count_told(records: Iterable[Told]) -> Count:
+def count_reported(records: Iterable[Reported]) -> Count:
     """Count what records say: each fact once, at its earliest, for each of its scopes."""
     first: dict[Fact, datetime] = {}
-    for told in records:
-        for fact in told.facts:
-            assert told.at is not None
-            if fact not in first or told.at < first[fact]:
-                first[fact] = told.at
+    for reported in records:
+        for fact in reported.facts:
+            assert reported.at is not None
+            if fact not in first or reported.at < first[fact]:
+                first[fact] = reported.at
     hours: dict[Scope, dict[datetime, dict[str, int]]] = {}
     for fact, at in first.items():
         scopes = [("tenant", ""), ("sequence", fact.sequence), ("template", fact.template)]
@@ -125,27 +125,27 @@ def count_told(records: Iterable[Told]) -> Count:
 
 def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
     value: bytes | None, record_time: datetime
-) -> Told:
+) -> Reported:
     """What one record says, in the order in which the law of reading asks."""
     if len(value or b"") > 1_048_576:
-        return Told("too_large")
+        return Reported("too_large")
     try:
         event = json.loads((value or b"").decode(), parse_constant=_refuse)
         if b"\\ud" in (value or b"").lower():
             json.dumps(event, ensure_ascii=False).encode()  # fails on half a character
     except (ValueError, RecursionError):
-        return Told("unreadable")
+        return Reported("unreadable")
     if not isinstance(event, dict):
-        return Told("unreadable")
+        return Reported("unreadable")
     keys = {"eventType", "notificationType"}
     if not keys & event.keys() and isinstance(event.get("detail"), dict):
         event = event["detail"]
     if not keys & event.keys():
-        return Told("ignored")
+        return Reported("ignored")
     older = "eventType" not in event
     kind = event["notificationType"] if older else event["eventType"]
     if not isinstance(kind, str):
-        return Told("unreadable")
+        return Reported("unreadable")
 
     mail: Any = event.get("mail")
     people: Any = None
@@ -163,30 +163,30 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
         case "Complaint":
             name, body = "complained", event.get("complaint")
             if isinstance(body, dict) and body.get("complaintFeedbackType") == "not-spam":
-                return Told("ignored")
+                return Reported("ignored")
         case _:
-            return Told("ignored")
+            return Reported("ignored")
     if not isinstance(mail, dict) or not isinstance(mail.get("messageId"), str) or not mail["messageId"]:
-        return Told("unreadable")
+        return Reported("unreadable")
 
     tags = mail.get("tags", {})
     try:
         tenant, sequence, template = (_tag(tags, name) for name in ("tenant", "sequence", "template"))
     except ValueError:
-        return Told("bad_tag")
+        return Reported("bad_tag")
     if tenant is None:
-        return Told("untagged" if older else "no_tenant")
+        return Reported("untagged" if older else "no_tenant")
 
     sent, at = _time(mail), _time(body)
     if sent is None or at is None:
-        return Told("bad_time")
+        return Reported("bad_time")
     if record_time - sent > 78 * DAY:
-        return Told("stale")
+        return Reported("stale")
     at = max(at, sent)
     if at - record_time > DAY:
-        return Told("future")
+        return Reported("future")
     if at - sent > 62 * DAY:
-        return Told("late")
+        return Reported("late")
 
     match name:
         case "sent":
@@ -199,13 +199,13 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
             people = _addresses(body.get("complainedRecipients"))
     day, message = sent.strftime("%Y-%m-%d"), mail["messageId"]
     if name in {"opened", "clicked"}:
-        return Told("counted", [Fact(tenant, sequence, template, day, message, None, name)], at)
+        return Reported("counted", [Fact(tenant, sequence, template, day, message, None, name)], at)
     if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
-        return Told("unreadable")
+        return Reported("unreadable")
     if len(people) > 1000:
-        return Told("too_large")
+        return Reported("too_large")
     facts = [Fact(tenant, sequence, template, day, message, one, name) for one in sorted(set(people))]
-    return Told("counted", facts, at) if facts else Told("empty")
+    return Reported("counted", facts, at) if facts else Reported("empty")
 
 
 def _refuse(constant: str) -> NoReturn:

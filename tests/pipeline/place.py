@@ -195,9 +195,9 @@ def _differences(got: Any, want: Any) -> list[str]:
     mine = {point["timestamp"]: point for point in want["timeseries"]}
     theirs = {point["timestamp"]: point for point in got["timeseries"]}
     points = [time for time in sorted({*mine, *theirs}) if mine.get(time) != theirs.get(time)]
-    told = [f"{time}: got {theirs.get(time)}, want {mine.get(time)}" for time in points[:3]]
+    reported = [f"{time}: got {theirs.get(time)}, want {mine.get(time)}" for time in points[:3]]
     rest = [f"{k}: got {got[k]}, want {want[k]}" for k in want if k != "timeseries" and got[k] != want[k]]
-    return [f"{len(points)} points differ", *told, *rest]
+    return [f"{len(points)} points differ", *reported, *rest]
 
 
 @contextmanager

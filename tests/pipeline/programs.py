@@ -121,9 +121,9 @@ class Program:
         lines = []
         for line in self.log_text().splitlines():
             if line.startswith("{") and line.endswith("}"):
-                told = json.loads(line)
-                if told["event"] == event:
-                    lines.append(told)
+                reported = json.loads(line)
+                if reported["event"] == event:
+                    lines.append(reported)
         return lines
 
     def freeze(self) -> None:

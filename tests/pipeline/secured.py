@@ -90,11 +90,11 @@ def kafka_rights(directory: Path) -> list[Right]:
             assert words[-1] == "SCRAM-SHA-512=[password=secret]"
             made.add(words[words.index("--entity-name") + 1])
             continue
-        told = acls.parse_args(words)
-        user = told.allow_principal.removeprefix("User:")
+        reported = acls.parse_args(words)
+        user = reported.allow_principal.removeprefix("User:")
         assert user in made, f"{user} gets a right before it has a password"
-        kind = "topic" if told.topic else "group"
-        rights.append(Right(user, told.operation, kind, told.topic or told.group))
+        kind = "topic" if reported.topic else "group"
+        rights.append(Right(user, reported.operation, kind, reported.topic or reported.group))
     return rights
 
 

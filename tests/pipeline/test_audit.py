@@ -98,8 +98,8 @@ def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
     assert auditor.stop() == 0
     named = auditor.said("audit: a cell differs")
     hour = time.strftime("%Y-%m-%dT05:00:00Z", time.gmtime(day * 86400))
-    told = {(line["tenant"], line["scope"], line["id"], line["hour"], line["field"]) for line in named}
-    assert told == {(tenant, "tenant", "", hour, "clicked")}
+    reported = {(line["tenant"], line["scope"], line["id"], line["hour"], line["field"]) for line in named}
+    assert reported == {(tenant, "tenant", "", hour, "clicked")}
     assert {line["redis"] - line["log"] for line in named} == {1}
     assert held(place) == before
 

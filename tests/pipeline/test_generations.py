@@ -54,8 +54,8 @@ def test_list_and_drop(place: Place) -> None:
     live = place.record().live
     assert live is not None
     place.redis.hset(redis_keys.lane_key("stray", 3), mapping={"generation": "stray"})
-    code, told = run(place, "generations", "list")
-    listed = told["generations"]
+    code, reported = run(place, "generations", "list")
+    listed = reported["generations"]
     assert code == 0
     assert [(each["name"], each["state"]) for each in listed] == [
         (names[0], "retired"),
@@ -72,8 +72,8 @@ def test_list_and_drop(place: Place) -> None:
     assert place.programs.run("generations", "drop", "nobody")[0] == 1
     assert place.programs.run("generations", "drop")[0] == 2
     scans, size = calls(place, "scan"), place.redis.dbsize()
-    code, told = run(place, "generations", "drop", "--retired")
-    assert (code, told) == (0, {"dropped": names, "keys": keys[names[0]] + keys[names[1]]})
+    code, reported = run(place, "generations", "drop", "--retired")
+    assert (code, reported) == (0, {"dropped": names, "keys": keys[names[0]] + keys[names[1]]})
     assert calls(place, "scan") - scans <= size // 500 + 1, "one pass, not one for each lane"
     assert run(place, "generations", "drop", "stray") == (0, {"dropped": ["stray"], "keys": 1})
     assert place.redis.dbsize() == keys[live.name] + 1

@@ -22,7 +22,7 @@ MANY = 320
 """Dead letters of a MiB that one batch of some kilobytes makes: more than any reader may hold."""
 
 
-Told = tuple[str, int, bytes | None]
+Reported = tuple[str, int, bytes | None]
 """What a dead letter says of a record: the reason, the bytes of its value, what is kept of its key."""
 
 
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     """A batch as it is sent, and what is to become of its records."""
 
     data: bytes
-    records: list[Told]
+    records: list[Reported]
 
 
 def send_of(number: int, time_ms: int) -> bytes:
@@ -60,8 +60,8 @@ def hostile(time_ms: int) -> Iterator[Batch]:
         good = Raw(send_of(random.randrange(10**9), time_ms))
         data = wire.batch([*raws, good], count=len(raws) + 1, time_ms=time_ms, codec=codec)
         kept = CUT_KEY_BYTES if reason == "too_large" else RECORD_MAX_BYTES
-        told = [(reason, len(raw.value or b""), raw.key and raw.key[:kept]) for raw in raws]
-        return Batch(data, [*told, ("counted", 0, None)])
+        reported = [(reason, len(raw.value or b""), raw.key and raw.key[:kept]) for raw in raws]
+        return Batch(data, [*reported, ("counted", 0, None)])
 
     yield batch(ZSTD, [Raw(b"{" * 1_300_000, b"key")], "too_large")
     for codec, size in ((GZIP, 150), (SNAPPY, 20), (LZ4, 150), (ZSTD, 150)):
@@ -91,19 +91,19 @@ def hostile(time_ms: int) -> Iterator[Batch]:
     yield batch(ZSTD, [Raw(without_tenant(VALUE_MAX_BYTES, time_ms))] * MANY, "no_tenant")
 
 
-def dead_letters_of(source: str, sent: list[Batch]) -> dict[bytes, Told]:
+def dead_letters_of(source: str, sent: list[Batch]) -> dict[bytes, Reported]:
     """What the dead letters must say, by key, where the first partition holds nothing but this."""
-    told = [record for batch in sent for record in batch.records]
+    reported = [record for batch in sent for record in batch.records]
     return {
         f"{source}:0:{offset}".encode(): record
-        for offset, record in enumerate(told)
+        for offset, record in enumerate(reported)
         if record[0] not in ("counted", "ignored")
     }
 
 
-def dead_letters_in(place: Place) -> tuple[dict[bytes, Told], int]:
+def dead_letters_in(place: Place) -> tuple[dict[bytes, Reported], int]:
     """What the dead letters say, by key, and how many records say it."""
-    found: dict[bytes, Told] = {}
+    found: dict[bytes, Reported] = {}
     number = 0
     for dead_letter in log.each(place.bootstrap, place.programs.dead_letter_topic):
         number += 1
@@ -115,8 +115,8 @@ def dead_letters_in(place: Place) -> tuple[dict[bytes, Told], int]:
             assert value_bytes == min(whole, CUT_VALUE_BYTES)
             value_bytes = whole
         assert dead_letter.key is not None
-        told = (reason, value_bytes, dead_letter.headers.get(topics.SOURCE_KEY))
-        assert found.setdefault(dead_letter.key, told) == told
+        reported = (reason, value_bytes, dead_letter.headers.get(topics.SOURCE_KEY))
+        assert found.setdefault(dead_letter.key, reported) == reported
     return found, number
 
 

@@ -51,13 +51,13 @@ def test_the_oracle_reads_every_case_as_by_hand() -> None:
     cases = Cases(1_756_722_030_123).all
     assert len({case.name for case in cases}) == len(cases)
     for case in cases:
-        told = oracle.read(case.value, time_of(case.time_ms))
-        assert told.outcome == case.outcome, case.name
+        reported = oracle.read(case.value, time_of(case.time_ms))
+        assert reported.outcome == case.outcome, case.name
         if case.outcome == "counted":
-            assert told.at is not None
-            assert oracle.start_of("hour", told.at) == time_of(case.hour_ms), case.name
-            assert {fact.field for fact in told.facts} == {case.field}, case.name
-            assert len(told.facts) == case.number, case.name
+            assert reported.at is not None
+            assert oracle.start_of("hour", reported.at) == time_of(case.hour_ms), case.name
+            assert {fact.field for fact in reported.facts} == {case.field}, case.name
+            assert len(reported.facts) == case.number, case.name
 
 
 def test_odd_records(place: Place, tmp_path: Path) -> None:

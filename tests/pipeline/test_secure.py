@@ -91,15 +91,15 @@ class House:
 
     def settings(self, part: Part, user: str = "") -> dict[str, str]:
         """All settings of a program. user: for Kafka, another one than its own."""
-        told = self.servers.settings(part.user)
+        reported = self.servers.settings(part.user)
         if user:
-            told |= {name: value for name, value in self.servers.settings(user).items() if "SASL" in name}
+            reported |= {name: value for name, value in self.servers.settings(user).items() if "SASL" in name}
         if not part.redis:
-            told = {name: value for name, value in told.items() if not name.startswith("REDIS_")}
+            reported = {name: value for name, value in reported.items() if not name.startswith("REDIS_")}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         sns = {"SNS_TOPIC_ARNS": webhook.TOPIC_ARN, "SNS_CERTIFICATE_DIR": str(self.certificates)}
-        told["SHUTDOWN_GRACE_S"] = "0"
-        return kept | told | sns
+        reported["SHUTDOWN_GRACE_S"] = "0"
+        return kept | reported | sns
 
     def start(self, part: Part, *arguments: str, user: str = "", **changed: str) -> "subprocess.Popen[str]":
         """Start a command. user: as in `settings`. changed: settings."""
@@ -121,8 +121,8 @@ class House:
         """Run a program, which ends well."""
         port = free_port()
         path = self.directory / f"{next(self._number)}-{part.of.replace(' ', '-')}.log"
-        told = self.settings(part, user) | {part.port: str(port)} | changed
-        program = Program(part.of, told, path, port)
+        reported = self.settings(part, user) | {part.port: str(port)} | changed
+        program = Program(part.of, reported, path, port)
         try:
             yield program
             assert program.stop() == 0

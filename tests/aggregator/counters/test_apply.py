@@ -67,11 +67,11 @@ def opened(hour: int) -> Facts:
 @given(st.lists(facts(), max_size=40), st.randoms(use_true_random=False))
 def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Facts], random: Random) -> None:
     """Any order, any duplicates, any batching give the counts of the naive model."""
-    told = events + random.choices(events, k=len(events) // 2) if events else []
-    random.shuffle(told)
+    reported = events + random.choices(events, k=len(events) // 2) if events else []
+    random.shuffle(reported)
     lane, at, new = new_lane(client), 0, 0
-    while at < len(told):
-        batch = told[at : at + random.randint(1, 12)]
+    while at < len(reported):
+        batch = reported[at : at + random.randint(1, 12)]
         argument, number = pack([Move(0, at, at + len(batch))], batch)
         status, repeated = lane.send(argument)
         assert status == b"OK"
@@ -81,7 +81,7 @@ def test_order_duplicates_and_batches_do_not_matter(client: Any, events: list[Fa
     expected = naive_count(events)
     assert lane.cells({each.scopes.tenant for each in events}) == expected
     assert new == sum(n for (_, scope, *_), n in expected.items() if scope == b"t"), "the metric of new facts"
-    assert lane.checkpoint() == len(told)
+    assert lane.checkpoint() == len(reported)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=shared)

@@ -91,7 +91,7 @@ def first_of_equal_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     ],
     ids=["Python's", "first key", "floats", "replaces", "skips the BOM", "control characters", "trailing"],
 )
-def test_a_decoder_of_another_make_is_told_apart(load: Callable[[bytes], Any], name: str) -> None:
+def test_a_decoder_of_another_make_is_reported_apart(load: Callable[[bytes], Any], name: str) -> None:
     other = by_the_standard_library(load)
     assert digest(other) != digest(OURS.decode)
     assert outcomes(other)[name] != outcomes(OURS.decode)[name]
@@ -117,5 +117,5 @@ def test_the_corpus_is_short() -> None:
 
 
 if __name__ == "__main__":
-    told = {name: short(outcome) for name, outcome in outcomes(OURS.decode).items()}
-    PINNED.write_text(json.dumps(told, indent=0) + "\n")
+    reported = {name: short(outcome) for name, outcome in outcomes(OURS.decode).items()}
+    PINNED.write_text(json.dumps(reported, indent=0) + "\n")

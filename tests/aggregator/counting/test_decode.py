@@ -60,9 +60,9 @@ def at_noon(event_type: str = "Send", **changes: Any) -> dict[str, Any]:
 
 
 def changed(change: Callable[[dict[str, Any]], object], event_type: str = "Send") -> bytes:
-    told = at_noon(event_type)
-    change(told)
-    return as_json(told)
+    reported = at_noon(event_type)
+    change(reported)
+    return as_json(reported)
 
 
 @settings(
@@ -237,9 +237,9 @@ def test_a_counted_type_needs_a_mail_with_a_message_id(kind: str) -> None:
         assert read(changed(lambda e, m=mail: e.update(mail=m), kind)) == "unreadable"  # type: ignore[misc]  # as above
     no_id: tuple[Any, ...] = (None, "", 1, [], ["m"], {})
     for message_id in no_id:
-        told = at_noon(kind, tags=7)
-        told["mail"]["messageId"] = message_id
-        assert read(as_json(told)) == "unreadable"
+        reported = at_noon(kind, tags=7)
+        reported["mail"]["messageId"] = message_id
+        assert read(as_json(reported)) == "unreadable"
     assert read(changed(lambda e: e.pop("mail"), kind)) == "unreadable"
     assert read(changed(lambda e: e["mail"].pop("messageId"), kind)) == "unreadable"
 
@@ -259,11 +259,11 @@ def test_each_type_states_its_facts() -> None:
         "Complaint": ("complained", later, True),
     }
     for kind, (field, time, for_each) in expected.items():
-        told = at_noon(kind, told_ms=later, addresses=("x", "y", "X", "x"))
+        reported = at_noon(kind, reported_ms=later, addresses=("x", "y", "X", "x"))
         recipients: set[str | None] = {"x", "y", "X"} if for_each else {None}
         for key in ("eventType", "notificationType"):
-            told = {key: kind, **{k: v for k, v in told.items() if not k.endswith("Type")}}
-            assert read(as_json(told), later) == {
+            reported = {key: kind, **{k: v for k, v in reported.items() if not k.endswith("Type")}}
+            assert read(as_json(reported), later) == {
                 Fact("acme", "welcome", "hello", NOON // DAY, "m-1", each, field, time // HOUR)
                 for each in recipients
             }
@@ -271,8 +271,8 @@ def test_each_type_states_its_facts() -> None:
 
 def test_an_event_before_its_own_send_counts_in_the_hour_of_the_send() -> None:
     """Clocks of mail servers do that; also across the start of the send day."""
-    for told_ms in (SOME_DAY, SOME_DAY - 1, SOME_DAY - 400 * DAY):
-        value = as_json(event("Bounce", sent_ms=SOME_DAY, told_ms=told_ms))
+    for reported_ms in (SOME_DAY, SOME_DAY - 1, SOME_DAY - 400 * DAY):
+        value = as_json(event("Bounce", sent_ms=SOME_DAY, reported_ms=reported_ms))
         assert {(fact.day, fact.hour) for fact in read(value) if isinstance(fact, Fact)} == {
             (SOME_DAY // DAY, SOME_DAY // HOUR)
         }
@@ -323,19 +323,19 @@ def test_a_tag_of_another_shape_is_a_dead_letter(name: str, value: object) -> No
 
 @pytest.mark.parametrize("tags", [None, [], "", "tenant", 0, [{"tenant": ["acme"]}]])
 def test_tags_that_are_no_object_are_a_dead_letter(tags: object) -> None:
-    told = at_noon()
-    told["mail"]["tags"] = tags
-    assert read(as_json(told)) == read(as_json(told), rules=RULES[1]) == "bad_tag"
+    reported = at_noon()
+    reported["mail"]["tags"] = tags
+    assert read(as_json(reported)) == read(as_json(reported), rules=RULES[1]) == "bad_tag"
 
 
 def test_no_tenant_is_a_dead_letter_an_older_notification_is_passed_over() -> None:
     """The default tenant takes both; a tag goes before the default."""
     for key, expected in (("eventType", "no_tenant"), ("notificationType", "untagged")):
-        told = at_noon(tags={"sequence": ["s"]}, type_key=key)
-        assert read(as_json(told)) == read(wrapped(told)) == expected
-        assert {f.tenant for f in read(as_json(told), rules=RULES[1]) if isinstance(f, Fact)} == {"house"}
-        del told["mail"]["tags"]
-        assert read(as_json(told)) == expected
+        reported = at_noon(tags={"sequence": ["s"]}, type_key=key)
+        assert read(as_json(reported)) == read(wrapped(reported)) == expected
+        assert {f.tenant for f in read(as_json(reported), rules=RULES[1]) if isinstance(f, Fact)} == {"house"}
+        del reported["mail"]["tags"]
+        assert read(as_json(reported)) == expected
         tagged = at_noon(type_key=key)
         assert {f.tenant for f in read(as_json(tagged), rules=RULES[1]) if isinstance(f, Fact)} == {"acme"}
 
@@ -421,32 +421,32 @@ def test_mails_with_the_same_tags_share_what_they_count_for() -> None:
 # Step 4: times
 
 
-def timed(*, sent: int, told: int, record: int, kind: str = "Click") -> str | set[Fact]:
-    return read(as_json(event(kind, sent_ms=sent, told_ms=told)), record)
+def timed(*, sent: int, reported: int, record: int, kind: str = "Click") -> str | set[Fact]:
+    return read(as_json(event(kind, sent_ms=sent, reported_ms=reported)), record)
 
 
 @pytest.mark.parametrize("sent", [0, -1, SOME_DAY, NOON + 1])
 def test_the_bounds_of_time_hold_to_the_millisecond(sent: int) -> None:
     """At a bound a fact counts; one millisecond beyond it is late, stale or in the future."""
     horizon, stale, future = 62 * DAY, 78 * DAY, DAY
-    assert len(timed(sent=sent, told=sent + horizon, record=sent + horizon)) == 1
-    assert timed(sent=sent, told=sent + horizon + 1, record=sent + horizon) == "late"
-    assert len(timed(sent=sent, told=sent, record=sent + stale)) == 1
-    assert timed(sent=sent, told=sent, record=sent + stale + 1) == "stale"
-    assert len(timed(sent=sent, told=sent + DAY, record=sent)) == 1
-    assert timed(sent=sent, told=sent + future + 1, record=sent) == "future"
-    assert len(timed(sent=sent, told=sent - DAY, record=sent - future)) == 1
-    assert timed(sent=sent, told=sent - DAY, record=sent - future - 1) == "future"
+    assert len(timed(sent=sent, reported=sent + horizon, record=sent + horizon)) == 1
+    assert timed(sent=sent, reported=sent + horizon + 1, record=sent + horizon) == "late"
+    assert len(timed(sent=sent, reported=sent, record=sent + stale)) == 1
+    assert timed(sent=sent, reported=sent, record=sent + stale + 1) == "stale"
+    assert len(timed(sent=sent, reported=sent + DAY, record=sent)) == 1
+    assert timed(sent=sent, reported=sent + future + 1, record=sent) == "future"
+    assert len(timed(sent=sent, reported=sent - DAY, record=sent - future)) == 1
+    assert timed(sent=sent, reported=sent - DAY, record=sent - future - 1) == "future"
 
 
 def test_of_several_reasons_the_first_of_the_list_holds() -> None:
     """bad_time, stale, future, late."""
-    assert timed(sent=0, told=200 * DAY, record=79 * DAY) == "stale"
-    assert timed(sent=0, told=70 * DAY, record=60 * DAY) == "future"
-    assert timed(sent=0, told=70 * DAY, record=78 * DAY) == "late"
-    told = event("Click", sent_ms=0, told_ms=0)
-    told["click"]["timestamp"] = "soon"
-    assert read(as_json(told), 400 * DAY) == "bad_time"
+    assert timed(sent=0, reported=200 * DAY, record=79 * DAY) == "stale"
+    assert timed(sent=0, reported=70 * DAY, record=60 * DAY) == "future"
+    assert timed(sent=0, reported=70 * DAY, record=78 * DAY) == "late"
+    reported = event("Click", sent_ms=0, reported_ms=0)
+    reported["click"]["timestamp"] = "soon"
+    assert read(as_json(reported), 400 * DAY) == "bad_time"
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES))
@@ -470,12 +470,12 @@ def test_a_time_that_is_none_is_a_dead_letter(kind: str, time: object) -> None:
 @pytest.mark.parametrize("elements", [[], None, [1]])
 def test_times_are_judged_before_the_list(elements: object) -> None:
     """Also where the list is empty or broken."""
-    for sent, told, record, expected in (
+    for sent, reported, record, expected in (
         (0, 0, 79 * DAY, "stale"),
         (0, 2 * DAY, 0, "future"),
         (0, 63 * DAY, 63 * DAY, "late"),
     ):
-        value = event("Delivery", sent_ms=sent, told_ms=told)
+        value = event("Delivery", sent_ms=sent, reported_ms=reported)
         value["delivery"]["recipients"] = elements
         assert read(as_json(value), record) == expected
         value["delivery"]["timestamp"] = "now"
@@ -525,7 +525,7 @@ def test_a_list_of_more_than_a_thousand_elements_is_too_large(kind: str) -> None
     def with_list(addresses: list[Any]) -> bytes:
         objects = kind in ("Bounce", "Complaint")
         elements = [{"emailAddress": address} for address in addresses] if objects else addresses
-        return changed(lambda told: told[holder].update({name: elements}), kind)
+        return changed(lambda reported: reported[holder].update({name: elements}), kind)
 
     people = [f"{number}@x" for number in range(1001)]
     assert len(read(with_list(people[:1000]))) == 1000
@@ -558,14 +558,14 @@ def test_opens_and_clicks_count_the_message_whoever_it_went_to(kind: str) -> Non
 # Formats
 
 
-def test_the_same_fact_told_in_every_format_is_one_fact() -> None:
+def test_the_same_fact_reported_in_every_format_is_one_fact() -> None:
     """SNS, EventBridge and the older notification of a mail without scope tags, under a default tenant."""
-    told = at_noon("Bounce", tags={})
-    older = {"notificationType": "Bounce", "mail": {**told["mail"]}, "bounce": told["bounce"]}
+    reported = at_noon("Bounce", tags={})
+    older = {"notificationType": "Bounce", "mail": {**reported["mail"]}, "bounce": reported["bounce"]}
     del older["mail"]["tags"]
-    facts = read(as_json(told), rules=RULES[1])
+    facts = read(as_json(reported), rules=RULES[1])
     assert len(facts) == 1
-    assert read(wrapped(told), rules=RULES[1]) == read(as_json(older), rules=RULES[1]) == facts
+    assert read(wrapped(reported), rules=RULES[1]) == read(as_json(older), rules=RULES[1]) == facts
     assert read(wrapped(older), rules=RULES[1]) == facts
 
 

@@ -124,28 +124,28 @@ def test_a_reading_ends_before_it_is_too_heavy() -> None:
 def floods(batches_: list[list[bool]]) -> list[bool]:
     """The law, naively: after each batch, whether at one of its records more than half of 1,000 were bad."""
     read: list[bool] = []
-    told = []
+    reported = []
     for batch in batches_:
         flood = False
         for bad in batch:
             read.append(bad)
             flood |= len(read) >= 1000 and sum(read[-1000:]) > 500
-        told.append(flood)
-    return told
+        reported.append(flood)
+    return reported
 
 
 def watched(batches_: list[list[bool]]) -> list[bool]:
-    watch, at, told = FloodWatch(), 0, []
+    watch, at, reported = FloodWatch(), 0, []
     for batch in batches_:
         unreadable = [at + index for index, bad in enumerate(batch) if bad]
-        told.append(watch.is_flood(0, at, at + len(batch), unreadable))
+        reported.append(watch.is_flood(0, at, at + len(batch), unreadable))
         at += len(batch)
-    return told
+    return reported
 
 
-def up_to_the_first(told: list[bool]) -> list[bool]:
+def up_to_the_first(reported: list[bool]) -> list[bool]:
     """The worker leaves at the first flood; what the watch would say after it matters to nobody."""
-    return told[: told.index(True) + 1] if True in told else told
+    return reported[: reported.index(True) + 1] if True in reported else reported
 
 
 runs = st.lists(
@@ -169,7 +169,7 @@ def test_a_flood_is_more_than_half_of_the_last_thousand(
 
 
 @pytest.mark.parametrize(
-    ("batches_", "told"),
+    ("batches_", "reported"),
     [
         ([[True] * 999], [False]),
         ([[True] * 1000], [True]),
@@ -184,10 +184,10 @@ def test_a_flood_is_more_than_half_of_the_last_thousand(
         ([[]], [False]),
     ],
 )
-def test_floods_by_example(batches_: list[list[bool]], told: list[bool]) -> None:
+def test_floods_by_example(batches_: list[list[bool]], reported: list[bool]) -> None:
     """Half is no flood, one more is, and never before the first thousand."""
     assert FLOOD_WINDOW == 1000
-    assert watched(batches_) == floods(batches_) == told
+    assert watched(batches_) == floods(batches_) == reported
 
 
 def test_a_flood_that_good_records_complete_is_one() -> None:

@@ -183,11 +183,11 @@ EXPECTED: Final = expected()
 def record_ms(value: bytes) -> int:
     """The mail's own time, wherever it stands."""
     try:
-        told = json.loads(value)
+        reported = json.loads(value)
     except ValueError:
         return SOME_TIME
-    told = told.get("detail", told)
-    return instant(told.get("mail", {}).get("timestamp")) or SOME_TIME
+    reported = reported.get("detail", reported)
+    return instant(reported.get("mail", {}).get("timestamp")) or SOME_TIME
 
 
 def outcomes_of(value: bytes) -> tuple[str, str]:

@@ -67,12 +67,12 @@ class FakeSource:
         self.revoke()
         self._assigned = frozenset(partitions)
         self.drop()
-        self._told().resync_is_due("assigned")
+        self._reported().resync_is_due("assigned")
 
     def revoke(self) -> None:
         """A rebalance begins."""
         self.drop()
-        self._told().forget()
+        self._reported().forget()
         self._assigned = frozenset()
 
     def lose_fetch(self) -> None:
@@ -155,7 +155,7 @@ class FakeSource:
             self._at[number] = want  # it begins too far on: fetch again
             return True
         if self.starts[number] > want:
-            self._told().resync_is_due("log", f"partition {number} has no records from {want}")
+            self._reported().resync_is_due("log", f"partition {number} has no records from {want}")
             return False
         end = rows[-1].offset + 1
         self._expect[number] = self._at[number] = end
@@ -175,6 +175,6 @@ class FakeSource:
         if self.is_away:
             raise KafkaUnavailableError("the broker is out of reach")
 
-    def _told(self) -> Subscriber:
+    def _reported(self) -> Subscriber:
         assert self._subscriber is not None
         return self._subscriber

@@ -34,7 +34,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.source: Source | None = None
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.batches: list[Batch] = []
         self.offsets: list[tuple[int, int, int]] = []
         """(epoch, partition, offset) of each record, as it came."""
@@ -47,7 +47,7 @@ class Listener:
         self._drop("forget")
 
     def _drop(self, what: str) -> None:
-        self.told.append(what)
+        self.reported.append(what)
         if self.source is not None:
             self.source.drop()
 
@@ -197,7 +197,9 @@ def obeys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     async def run(law: Law) -> None:
         async with opened() as rig:
-            await until(lambda: rig.listener.told[-1:] == ["assigned"] and len(rig.source.assigned()) == 2)
+            await until(
+                lambda: rig.listener.reported[-1:] == ["assigned"] and len(rig.source.assigned()) == 2
+            )
             await law(rig)
 
     return lambda law: asyncio.run(run(law))
@@ -262,7 +264,7 @@ def test_after_a_drop_nothing_of_the_new_epoch_comes_until_the_next_rewind(
         assert rig.listener.came(second) == []
         await rig.source.rewind({0: 5, 1: 0})
         await until(lambda: rig.listener.came(second) == list(range(5, 70)))
-        assert set(rig.listener.told) <= {"forget", "assigned"}
+        assert set(rig.listener.reported) <= {"forget", "assigned"}
 
     obeys(law)
 
@@ -330,7 +332,7 @@ def test_a_lost_batch_shows_as_one_that_begins_further_on(obeys: Callable[[Law],
     obeys(law)
 
 
-def test_records_that_are_gone_from_the_log_are_told_of(obeys: Callable[[Law], None]) -> None:
+def test_records_that_are_gone_from_the_log_are_reported_of(obeys: Callable[[Law], None]) -> None:
     """Nothing is passed over in silence."""
 
     async def law(rig: Rig) -> None:
@@ -338,7 +340,7 @@ def test_records_that_are_gone_from_the_log_are_told_of(obeys: Callable[[Law], N
         await rig.delete_below(15)
         assert await rig.source.log_ranges([0]) == {0: LogRange(15, 20)}
         await rig.source.rewind({0: 5, 1: 0})
-        await until(lambda: rig.listener.told[-1] == "log")
+        await until(lambda: rig.listener.reported[-1] == "log")
         assert rig.listener.offsets == []
 
     obeys(law)
@@ -352,10 +354,10 @@ def test_a_rebalance_takes_away_and_gives_back(obeys: Callable[[Law], None]) -> 
         epoch = rig.source.epoch
         await rig.append(10)
         await until(lambda: len(rig.listener.came(epoch)) == 10)
-        before = len(rig.listener.told)
+        before = len(rig.listener.reported)
         await rig.add_partition()
-        await until(lambda: len(rig.source.assigned()) == 3 and rig.listener.told[-1] == "assigned")
-        assert rig.listener.told[before] == "forget"
+        await until(lambda: len(rig.source.assigned()) == 3 and rig.listener.reported[-1] == "assigned")
+        assert rig.listener.reported[before] == "forget"
         assert rig.source.epoch != epoch
         await rig.append(10)
         await quiet(rig)

@@ -31,7 +31,7 @@ def lags(clock: Clock) -> Iterator[Lags]:
     made.hold(())
 
 
-def told(metric: str = "seconds") -> dict[int, float]:
+def reported(metric: str = "seconds") -> dict[int, float]:
     return by_partition(generate_latest(REGISTRY).decode(), f"aggregator_lag_{metric}")
 
 
@@ -40,11 +40,11 @@ def test_a_lag_grows_while_nothing_is_said_of_it(clock: Clock, lags: Lags) -> No
     lags.hold([0, 3])
     lags.complete(3, clock.ms - 2_000)
     lags.unread(3, 17)
-    assert told() == {0: 0, 3: 2}
+    assert reported() == {0: 0, 3: 2}
     clock.ms += 400_000
     lags.hold([0, 3])  # each try to begin says so again
-    assert told() == {0: 400, 3: 402}
-    assert told("records") == {3: 17}
+    assert reported() == {0: 400, 3: 402}
+    assert reported("records") == {3: 17}
 
 
 def test_what_is_taken_away_leaves_nothing_behind(clock: Clock, lags: Lags) -> None:
@@ -53,14 +53,14 @@ def test_what_is_taken_away_leaves_nothing_behind(clock: Clock, lags: Lags) -> N
     lags.complete(0, clock.ms - 600_000)
     lags.unread(0, 5)
     lags.hold([1])
-    assert (told(), told("records")) == ({1: 0}, {})
+    assert (reported(), reported("records")) == ({1: 0}, {})
     lags.hold([0, 1])
-    assert told() == {0: 0, 1: 0}
+    assert reported() == {0: 0, 1: 0}
     lags.hold(())
-    assert told() == {}
+    assert reported() == {}
 
 
 def test_a_clock_that_was_set_back_makes_no_lag_below_zero(clock: Clock, lags: Lags) -> None:
     lags.hold([0])
     clock.ms -= 5_000
-    assert told() == {0: 0}
+    assert reported() == {0: 0}

@@ -52,20 +52,20 @@ def test_the_examples_are_answers(door: Door) -> None:
     KnownIds.model_validate(IDS_EXAMPLE)
     paths = door.send("GET", "/openapi.json").json()["paths"]
     for path, route in paths.items():
-        told = route["get"]["responses"]["200"]["content"]
+        reported = route["get"]["responses"]["200"]["content"]
         expected = IDS_EXAMPLE if path.endswith("s") and path != "/api/metrics" else METRICS_EXAMPLE
-        assert told["application/json"]["example"] == expected
-        assert set(told) == {"application/json", "text/csv"}
+        assert reported["application/json"]["example"] == expected
+        assert set(reported) == {"application/json", "text/csv"}
 
 
 def test_every_code_is_in_the_documentation(door: Door) -> None:
     """The table of errors is what OpenAPI tells, and so what `/docs` shows."""
-    told = json.dumps(door.send("GET", "/openapi.json").json(), ensure_ascii=False)
+    reported = json.dumps(door.send("GET", "/openapi.json").json(), ensure_ascii=False)
     for error in ERRORS:
-        assert f'"{error.code}"' in told
+        assert f'"{error.code}"' in reported
     for error in ERRORS:
         if error.code != "METHOD_NOT_ALLOWED":
-            assert f"`{error.code}`: {error.meaning}".replace('"', '\\"') in told
+            assert f"`{error.code}`: {error.meaning}".replace('"', '\\"') in reported
 
 
 def test_every_answer_has_a_request_id_of_its_own(door: Door) -> None:

@@ -40,7 +40,7 @@ def test_it_moves_with_the_pipeline_and_stands_with_it(running: Running, tabs: T
     expect(text).to_have_text(LIVE)
 
 
-def test_what_stood_still_before_is_told_at_once(running: Running, tabs: Tabs) -> None:
+def test_what_stood_still_before_is_reported_at_once(running: Running, tabs: Tabs) -> None:
     """The first answer is enough where it lies far behind the API's clock."""
     running.pipeline.stall()
     running.pipeline.tell(now_ms() - 3 * HOUR_MS)

@@ -28,10 +28,10 @@ def test_totals_rates_and_points(running: Running, tabs: Tabs) -> None:
     answer = running.ask(f"/api/metrics?period=day&from={days_ago(6)}&include=rates")
     assert answer["totals"]["delivered"] == 2750
     shows(tab, answer)
-    told = {name: tab.page.locator(f"[data-rate={name}]").inner_text() for name in FIELDS}
-    assert told["delivered"] == f"{answer['rates']['delivery']:.1%} of sent"
-    assert told["opened"] == f"{answer['rates']['open']:.1%} of delivered"
-    assert told["complained"] == f"{answer['rates']['complaint']:.2%} of delivered"
+    reported = {name: tab.page.locator(f"[data-rate={name}]").inner_text() for name in FIELDS}
+    assert reported["delivered"] == f"{answer['rates']['delivery']:.1%} of sent"
+    assert reported["opened"] == f"{answer['rates']['open']:.1%} of delivered"
+    assert reported["complained"] == f"{answer['rates']['complaint']:.2%} of delivered"
 
     tab.page.get_by_text("All points as a table").click()
     rows = tab.page.locator("#table tbody tr")

@@ -57,13 +57,13 @@ def test_the_key_is_in_this_tab_only(running: Running, tabs: Tabs) -> None:
 
 
 @pytest.mark.parametrize("key", ["sesm_wrong", "x" * 5_000])
-def test_a_wrong_key_is_told(tabs: Tabs, running: Running, key: str) -> None:
+def test_a_wrong_key_is_reported(tabs: Tabs, running: Running, key: str) -> None:
     """By a clear word and the API's own, and it is not kept."""
     tab = tabs.open()
     tab.page.get_by_label("API key").fill(key)
     tab.page.keyboard.press("Enter")
-    told = running.site.get("/api/metrics", "sesm_wrong").json()["detail"]
-    expect(tab.page.get_by_role("alert").first).to_have_text(f"The API does not accept this key. {told}")
+    reported = running.site.get("/api/metrics", "sesm_wrong").json()["detail"]
+    expect(tab.page.get_by_role("alert").first).to_have_text(f"The API does not accept this key. {reported}")
     expect(tab.page.get_by_label("API key")).to_be_focused()
     assert stores(tab)["session"] == {}
     enter(tab, running.key)

@@ -59,7 +59,7 @@ def test_503_is_said_and_is_no_zero(running: Running, tabs: Tabs) -> None:
     expect(other.page.locator("#trouble")).to_be_hidden()
 
 
-def test_it_waits_as_long_as_it_is_told_to(running: Running, tabs: Tabs) -> None:
+def test_it_waits_as_long_as_it_is_reported_to(running: Running, tabs: Tabs) -> None:
     """A `Retry-After` is heeded, and a person may ask before it is over."""
     tab = enter(tabs.open(), running.key)
     held = {"status": 429, "headers": {"Retry-After": "3600", "Content-Type": "application/problem+json"}}

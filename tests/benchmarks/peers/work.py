@@ -138,11 +138,11 @@ class Job:
 
     def tell(self) -> None:
         """Print the line that `tests.benchmarks.peer.read_last_line` reads; totals come from Redis."""
-        told: dict[str, Any] = {"events": self.done, "seconds": self._last_s - self._first_s}
+        reported: dict[str, Any] = {"events": self.done, "seconds": self._last_s - self._first_s}
         if not self.nothing:
             with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
-                told["totals"] = _totals(client)
-        print(json.dumps(told), flush=True)  # noqa: T201  # that is how a peer answers
+                reported["totals"] = _totals(client)
+        print(json.dumps(reported), flush=True)  # noqa: T201  # that is how a peer answers
 
 
 def _totals(client: redis.Redis) -> dict[str, list[int]]:

@@ -206,7 +206,7 @@ def test_a_client_that_leaves_is_met_quietly(certificates: Path) -> None:
     assert asgi_status(ingest(certificates), [], receive) == 503
 
 
-def test_when_kafka_fails_sns_is_told_to_try_again(signer: Signer, certificates: Path) -> None:
+def test_when_kafka_fails_sns_is_reported_to_try_again(signer: Signer, certificates: Path) -> None:
     program = ingest(certificates, failure=problems.TryAgain("kafka", "Kafka is away."))
     response = program.deliver(signer.notification(TOPIC, event()))
     assert assert_problem(response, 503, "UNAVAILABLE")["detail"] == "Kafka is away."

@@ -73,7 +73,7 @@ def deliver(to: Program, envelope: dict[str, str]) -> httpx.Response:
     return httpx.post(f"{to.url}/webhooks/sns", content=body, trust_env=False, timeout=SNS_WAITS_S)
 
 
-def test_without_kafka_sns_is_told_to_try_again_and_nothing_goes_out(
+def test_without_kafka_sns_is_reported_to_try_again_and_nothing_goes_out(
     running: Program, signer: Signer, proxy: Proxy
 ) -> None:
     """With pinned certificates there is no call, whatever comes; the answer comes while SNS still waits."""
@@ -123,7 +123,7 @@ class NoTls(socketserver.BaseRequestHandler):
     "wrong",
     [("localhost", "SSL", "KAFKA_SSL_CA_LOCATION"), ("kafka.invalid", "PLAINTEXT", "host name of a broker")],
 )
-def test_why_kafka_is_out_of_reach_is_told(
+def test_why_kafka_is_out_of_reach_is_reported(
     tmp_path: Path, signer: Signer, certificates: Path, wrong: tuple[str, str, str]
 ) -> None:
     """In the log once, with librdkafka's own words; by `/readyz` and to SNS without any address."""
@@ -152,9 +152,9 @@ def test_why_kafka_is_out_of_reach_is_told(
         assert host not in answer.text
         assert str(port) not in answer.text
     lines = [json.loads(line) for line in it.log.read_text().splitlines()]
-    told = [line for line in lines if line["event"] == "kafka can't be used"]
-    assert len({line["why"] for line in told}) == len(told), "once for each cause"
-    (cause,) = (line for line in told if said in line["why"])
+    reported = [line for line in lines if line["event"] == "kafka can't be used"]
+    assert len({line["why"] for line in reported}) == len(reported), "once for each cause"
+    (cause,) = (line for line in reported if said in line["why"])
     assert f"{host}:{port}" in cause["error"]
     (refused,) = (line for line in lines if line["event"] == "kafka takes no records")
     assert said in refused["why"]
@@ -260,10 +260,10 @@ def test_it_leaves_in_good_order(tmp_path: Path) -> None:
         httpx.Client(base_url=it.url, trust_env=False) as kept,
     ):
         assert "connection" not in kept.get("/livez").headers
-        told = time.monotonic()
+        reported = time.monotonic()
         it.process.send_signal(signal.SIGTERM)
         while "about to stop" not in kept.get("/readyz").text:
-            assert time.monotonic() - told < LIMIT_S
+            assert time.monotonic() - reported < LIMIT_S
         it.process.send_signal(signal.SIGTERM)
         it.process.send_signal(signal.SIGINT)
         assert kept.get("/readyz").status_code == 503
@@ -273,7 +273,7 @@ def test_it_leaves_in_good_order(tmp_path: Path) -> None:
             in_flight.sendall(HEAD + b"Content-Length: 2\r\n\r\n{")
             while accepts(it.port):
                 time.sleep(0.05)
-            assert time.monotonic() - told >= grace_s
+            assert time.monotonic() - reported >= grace_s
             in_flight.sendall(b"}")
             assert in_flight.recv(100).startswith(b"HTTP/1.1 400 ")
         assert it.process.wait(LIMIT_S) == 0

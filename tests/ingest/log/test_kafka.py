@@ -266,7 +266,7 @@ def in_partition(partition: int, number: int) -> bytes:
     )
 
 
-def test_of_many_in_flight_each_is_told_of_itself(kafka_bootstrap: str, topic_prefix: str) -> None:
+def test_of_many_in_flight_each_is_reported_of_itself(kafka_bootstrap: str, topic_prefix: str) -> None:
     """A record that Kafka refuses fails alone, whatever is acknowledged in the same moment."""
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=f"{topic_prefix}small")
     small = TopicConfig(EVENTS.partitions, {**EVENTS.config, "max.message.bytes": "50000"})
@@ -308,7 +308,7 @@ def test_an_answer_that_was_given_is_not_changed_by_a_late_report(
     assert found == [b"before", b"given up", b"after"]
 
 
-def test_what_is_in_flight_at_the_end_is_still_told(kafka_bootstrap: str, topic: str) -> None:
+def test_what_is_in_flight_at_the_end_is_still_reported(kafka_bootstrap: str, topic: str) -> None:
     settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
 
     async def use() -> list[None]:

@@ -23,7 +23,7 @@ def error(code: int) -> KafkaError:
         (9_999, "9999"),
     ],
 )
-def test_an_error_is_told_by_its_code_and_never_with_an_address(code: int, said: str) -> None:
+def test_an_error_is_reported_by_its_code_and_never_with_an_address(code: int, said: str) -> None:
     for given in (error(code), KafkaException(error(code))):
         sentence = describe(given, wants="WRITE on ses-events")
         assert said in sentence

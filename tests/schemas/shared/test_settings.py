@@ -36,7 +36,7 @@ def secure(authority: Authority, client: Identity) -> dict[str, str]:
     }
 
 
-def test_both_kafka_clients_are_told_the_same(authority: Authority, client: Identity) -> None:
+def test_both_kafka_clients_are_reported_the_same(authority: Authority, client: Identity) -> None:
     settings = KafkaSettings.model_validate(secure(authority, client))
     ours, theirs = settings.librdkafka(), settings.aiokafka()
     for one, other in (
@@ -55,7 +55,7 @@ def test_both_kafka_clients_are_told_the_same(authority: Authority, client: Iden
     assert (plain["security_protocol"], plain["ssl_context"]) == ("PLAINTEXT", None)
 
 
-def test_redis_is_told_its_files(authority: Authority, client: Identity) -> None:
+def test_redis_is_reported_its_files(authority: Authority, client: Identity) -> None:
     settings = RedisSettings(
         redis_url="rediss://me:it@redis:6379/0",
         redis_ssl_ca_location=str(authority.ca),
@@ -128,9 +128,9 @@ def test_a_file_that_cannot_be_used_is_named(
     }
     change, word = WRONG[what]
     broken = {f"{of}_{name}": path for name, path in change(files, tmp_path, client).items()}
-    told = refusal(kind, secure(authority, client) | {"redis_url": "rediss://me:it@redis"} | broken)
-    assert word in told
-    assert of.upper() in told
+    reported = refusal(kind, secure(authority, client) | {"redis_url": "rediss://me:it@redis"} | broken)
+    assert word in reported
+    assert of.upper() in reported
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def refusal(kind: type[Settings], settings: dict[str, str]) -> str:
     """What is said of settings that are refused: one line, without the password."""
     with pytest.raises(ValidationError) as refused:
         kind.model_validate(settings)
-    told = complaint(refused.value)
-    assert "\n" not in told
-    assert PASSWORD not in told
-    return told
+    reported = complaint(refused.value)
+    assert "\n" not in reported
+    assert PASSWORD not in reported
+    return reported

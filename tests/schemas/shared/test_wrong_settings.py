@@ -61,8 +61,8 @@ def line_of(program: str, **settings: str) -> str:
 
 @pytest.mark.parametrize("program", KAFKA_ALONE + BOTH)
 def test_a_certificate_that_is_not_there(program: str) -> None:
-    told = line_of(program, KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CA_LOCATION="/nope")
-    assert "ssl_ca_location" in told.lower().replace(".", "_")
+    reported = line_of(program, KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CA_LOCATION="/nope")
+    assert "ssl_ca_location" in reported.lower().replace(".", "_")
 
 
 def test_what_only_librdkafka_refuses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,15 +79,15 @@ def test_what_only_librdkafka_refuses(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("program", BOTH)
 def test_a_password_that_moves_the_parts_of_a_url(program: str) -> None:
     """It is refused in a line that says how to write it, and that does not hold it."""
-    told = line_of(program, REDIS_URL=f"redis://:{SECRET}/2@localhost:6379/0")
-    assert "REDIS_URL" in told
-    assert "%2F" in told
-    assert SECRET not in told
+    reported = line_of(program, REDIS_URL=f"redis://:{SECRET}/2@localhost:6379/0")
+    assert "REDIS_URL" in reported
+    assert "%2F" in reported
+    assert SECRET not in reported
 
 
 @pytest.mark.parametrize("odd", "/#?@:,[]%\\ é℀\"'&=;")
 @pytest.mark.parametrize("known", [SECRET, "42"])
-def test_no_password_is_misread_or_told(known: str, odd: str) -> None:
+def test_no_password_is_misread_or_reported(known: str, odd: str) -> None:
     """Written as it is, it is refused without being quoted, or means itself."""
     password = f"{known}{odd}zz{known}"
     understood = settings_of(f"redis://user:{password}@localhost:6379/0")
