@@ -28,7 +28,7 @@ stack: setup  ## the same without demo traffic; addresses in .local/stack.json
 	@exec $(BIN)/python -m deploy.stack
 
 unit: setup  ## the tests that need this process alone, no server and no browser (seconds)
-	@exec $(BIN)/python -m pytest -m unit --hypothesis-profile unit -n auto
+	@exec $(BIN)/python -m pytest -m unit --hypothesis-profile unit -n $(shell nproc)
 
 check: setup  ## lint, format, types, import contracts (seconds)
 	$(BIN)/ruff check

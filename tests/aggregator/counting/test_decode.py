@@ -393,7 +393,7 @@ def test_tags_of_any_size_are_not_held(tags: dict[str, Any]) -> None:
 
 
 def test_what_a_decoder_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where every mail names other ids, as long as they may be, in the widest dead letters."""
+    """Also where every mail names other ids, as long as they may be, in the widest letters."""
     monkeypatch.setattr(decode, "SCOPES_KEPT_BYTES", 2_000_000)
     decoder, rounds = Decoder(Rules()), 0
 
