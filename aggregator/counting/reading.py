@@ -167,6 +167,19 @@ def read_batch(decoder: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> 
     return reading
 
 
+def read_all(decoder: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> Iterator[Reading]:
+    """Read records to their end, a bounded part at a time: the next one is read when it is asked for.
+
+    Arguments: as `read_batch`.
+    Returns: what each part says, at least one; the last one alone has no `end`.
+    """
+    while True:
+        reading = read_batch(decoder, lanes, records)
+        yield reading
+        if reading.end is None:
+            return
+
+
 class FloodWatch:
     """Tells a bad deploy from bad data: whether most of the last records could not be read.
 

@@ -121,7 +121,7 @@ class Auditor:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
-        reader = Decoder(self._settings.rules)
+        decoder = Decoder(self._settings.rules)
         days = [each.count.day for each in chosen]
         earliest = earliest_record_ms(min(days) * DAY_MS)
         latest = (max(days) + 1) * DAY_MS + STALE_MS
@@ -133,7 +133,9 @@ class Auditor:
             by_tenant = _by_tenant(chosen)
             for number, rows in bulk.until(start, stop):
                 found.records += len(rows)
-                _take(reader, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant)
+                _take(
+                    decoder, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant
+                )
                 while sum(len(each.count) for each in chosen) > FACTS_MAX:
                     largest = max(chosen, key=lambda each: len(each.count))
                     largest.count.close()
@@ -149,10 +151,12 @@ def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
     return found
 
 
-def _take(reader: Decoder, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]) -> None:
+def _take(
+    decoder: Decoder, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]
+) -> None:
     """Count the records of one partition that are of chosen tenants and below their checkpoints."""
     for row in rows:
-        facts = outcome_of(reader, row)
+        facts = outcome_of(decoder, row)
         if type(facts) is Facts:
             for each in by_tenant.get(facts.scopes.tenant, ()):
                 if row.offset < each.checkpoints.get(number, 0):

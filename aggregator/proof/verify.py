@@ -124,7 +124,7 @@ class Verifier:
         self, upto: Callable[[str], Checkpoints | None], every: list[Checkpoints], since_ms: int | None
     ) -> tuple[Counter[Cell], int]:
         """Count the log up to each tenant's checkpoints. Returns: the cells, and how many records it read."""
-        recount, reader, records = Recount(), Decoder(self._settings.rules), 0
+        recount, decoder, records = Recount(), Decoder(self._settings.rules), 0
         with BulkReader(self._settings) as bulk:
             start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
             if since_ms is not None:
@@ -135,7 +135,7 @@ class Verifier:
             for number, rows in bulk.until(start, stop):
                 records += len(rows)
                 for row in rows:
-                    facts = outcome_of(reader, row)
+                    facts = outcome_of(decoder, row)
                     if type(facts) is Facts:
                         checkpoints = upto(facts.scopes.tenant)
                         if checkpoints is not None and row.offset < checkpoints.get(number, 0):

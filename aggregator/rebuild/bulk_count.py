@@ -19,7 +19,7 @@ from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
 from aggregator.counting.decode import Decoder
 from aggregator.counting.pending import Pending
-from aggregator.counting.reading import read_batch
+from aggregator.counting.reading import read_all
 from aggregator.errors import RolledBackError
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter
@@ -83,7 +83,7 @@ def _count_once(
     pace: Pace,
     lock: AbstractContextManager[object],
 ) -> None:
-    reader, store = Decoder(settings.rules), Store(settings)
+    decoder, store = Decoder(settings.rules), Store(settings)
     store.open()
     checkpoints = store.checkpoints(generation)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
@@ -101,12 +101,8 @@ def _count_once(
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
         for number, rows in bulk.until(start, stop):
-            unread = iter(rows)
-            end: int | None = 0
-            while rows and end is not None:
-                reading = read_batch(reader, generation.lanes, unread)
-                end = reading.end
-                position = rows[-1].offset + 1 if end is None else end
+            for reading in read_all(decoder, generation.lanes, iter(rows)) if rows else ():
+                position = rows[-1].offset + 1 if reading.end is None else reading.end
                 partitions[number].read(reading.by_lane, position, pending.backlog)
                 pending.add(number, reading, dead_lettered[number])
                 if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:

@@ -17,7 +17,7 @@ from aggregator.counters.throttle import THROTTLED, Caller
 from aggregator.counting.checkpoints import Events, Move, Span
 from aggregator.counting.decode import Decoder
 from aggregator.counting.pending import Pending
-from aggregator.counting.reading import DeadLetter, read_batch
+from aggregator.counting.reading import DeadLetter, read_all
 from aggregator.errors import KafkaUnavailableError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter
@@ -41,7 +41,7 @@ class Tail:
         Raises: PostponedError of any kind.
         """
         self._generation = generation
-        self._reader = Decoder(settings.rules)
+        self._decoder = Decoder(settings.rules)
         self._store = Store(settings)
         self._store.open()
         stored = self._store.checkpoints(generation)
@@ -97,11 +97,7 @@ class Tail:
     def read(self, most: int = BATCH) -> None:
         """Take in what has come. most: as in `BulkReader.poll`."""
         for number, rows in self._bulk.poll(most).items():
-            unread = iter(rows)
-            end: int | None = 0
-            while end is not None:
-                reading = read_batch(self._reader, self._generation.lanes, unread)
-                end = reading.end
+            for reading in read_all(self._decoder, self._generation.lanes, iter(rows)):
                 dead_lettered = self._dead_lettered[number]
                 self._refused[number] += [
                     each for each in reading.dead_letters if each.offset >= dead_lettered

@@ -50,9 +50,8 @@ class Switch:
         """
         live, new, token = self._live, self._new, self._lease.token
         if followed is not None:
-            follow(
-                self._keys, followed, tail
-            )  # so that little is left to count while live counting is closed
+            # So that little is left to count while live counting is closed.
+            follow(self._keys, followed, tail)
         attempt = closed_for(new.name, token)
         self._registry.change(lambda record: lifecycle.closing(record, new.name, token), token=token)
         try:

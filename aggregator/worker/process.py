@@ -128,7 +128,7 @@ class Program:
     async def _count(self) -> int | None:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""
         worker = self._worker = Worker(
-            reader=Decoder(self._rules),
+            decoder=Decoder(self._rules),
             live=Live(
                 rules=self._rules,
                 store=Store(self._settings),

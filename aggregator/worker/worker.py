@@ -20,7 +20,7 @@ import structlog
 
 from aggregator import metrics
 from aggregator.counting.decode import Decoder
-from aggregator.counting.reading import FloodWatch, read_batch
+from aggregator.counting.reading import FloodWatch, read_all
 from aggregator.errors import GoneError, OtherRulesError, PostponedError, RolledBackError
 from aggregator.log.source import Batch, Source
 from aggregator.worker.assignment import Assignment
@@ -43,13 +43,15 @@ FLOOD_STATUS: Final = 3
 class Worker:
     """Counts the partitions that its source assigns, until it has to leave. A `Subscriber`."""
 
-    def __init__(self, *, reader: Decoder, live: Live, checker: Checker, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, *, decoder: Decoder, live: Live, checker: Checker, clock_ms: Callable[[], int]
+    ) -> None:
         """Prepare.
 
-        reader: of the worker's rules. live, checker: of this worker alone; each has a thread.
+        decoder: of the worker's rules. live, checker: of this worker alone; each has a thread.
         clock_ms: now, in ms since 1970, for complete-through and warnings.
         """
-        self._reader = reader
+        self._decoder = decoder
         self._live = live
         self._clock_ms = clock_ms
         self._lags = Lags(clock_ms)
@@ -185,9 +187,7 @@ class Worker:
             self.resync_is_due("lost batch", f"at {position}, batch begins after {batch.after}")
             return False
         self._warn_if_behind(batch)
-        records = batch.records()
-        while True:
-            reading = read_batch(self._reader, assignment.generation.lanes, records)
+        for reading in read_all(self._decoder, assignment.generation.lanes, batch.records()):
             end = batch.next if reading.end is None else reading.end
             if self._flood.is_flood(batch.partition, position, end, reading.unreadable):
                 self._leave(
@@ -195,12 +195,12 @@ class Worker:
                 )
                 return False
             assignment.read(batch, reading, end)
-            if reading.end is None:
-                return True
             position = end
-            await assignment.room()
-            if assignment.is_over:
-                return False
+            if reading.end is not None:
+                await assignment.room()
+                if assignment.is_over:
+                    return False
+        return True
 
     def _warn_if_behind(self, batch: Batch) -> None:
         behind_ms = self._clock_ms() - batch.last_ms

@@ -107,7 +107,7 @@ def hold(what: str) -> None:
 
 
 class HeldCluster(Cluster):
-    """Questions to a Kafka that answers late."""
+    """A Kafka that answers its admins late."""
 
     def log(self) -> Any:
         hold("kafka")

@@ -30,11 +30,11 @@ def test_the_stream_depends_on_the_seed_and_not_on_when_one_looks(seed: int, loo
 
 @given(st.integers())
 def test_every_event_can_be_read_and_none_is_of_the_future(seed: int) -> None:
-    """Each is counted or is of a type that is not counted, by the aggregator's own reader."""
-    reader = Decoder(Rules())
+    """Each is counted or is of a type that is not counted, by the aggregator's own decoder."""
+    decoder = Decoder(Rules())
     for event in events(seed):
         value = json.dumps(event, separators=(",", ":")).encode()
-        outcome = reader.read(value, NOW_MS)
+        outcome = decoder.read(value, NOW_MS)
         if event["eventType"] == "DeliveryDelay":
             assert outcome is Skipped.IGNORED
         else:
@@ -44,11 +44,11 @@ def test_every_event_can_be_read_and_none_is_of_the_future(seed: int) -> None:
 
 
 def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
-    reader = Decoder(Rules())
+    decoder = Decoder(Rules())
     kinds: Counter[str] = Counter()
     scopes = set()
     for event in events(1, hours=48, mails_per_hour=60):
-        outcome = reader.read(json.dumps(event).encode(), NOW_MS)
+        outcome = decoder.read(json.dumps(event).encode(), NOW_MS)
         if isinstance(outcome, Facts):
             kinds[FIELDS[outcome.kind]] += 1
             scopes.add(outcome.scopes)
@@ -61,6 +61,6 @@ def test_a_day_of_traffic_has_everything_that_is_counted() -> None:
 def test_the_tags_have_the_names_that_were_asked_for() -> None:
     names = TagNames("customer", "journey", "layout")
     traffic = Traffic(Random(1), NOW_MS - HOUR, 0.01, tags=names)
-    reader = Decoder(Rules(names.tenant, names.sequence, names.template))
-    outcomes = [reader.read(json.dumps(event).encode(), NOW_MS) for event in traffic.until(NOW_MS)]
+    decoder = Decoder(Rules(names.tenant, names.sequence, names.template))
+    outcomes = [decoder.read(json.dumps(event).encode(), NOW_MS) for event in traffic.until(NOW_MS)]
     assert any(isinstance(outcome, Facts) and outcome.scopes.template for outcome in outcomes)

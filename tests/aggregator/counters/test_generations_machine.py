@@ -22,14 +22,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from aggregator.counters import lifecycle
 from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, GoneError, RefusedError, SwitchLostError
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, Generation, Member, Record, State, closed_for
-from schemas.kinds import FIELDS
+from schemas.counters import Generation, Member, Record, State, closed_for
 from schemas.redis_keys import LEASE_KEY, RECORD_KEY
+from tests.aggregator.generations import GENERATION
 from tests.aggregator.twin import Twin
 from tests.examples import examples
 
@@ -37,16 +38,7 @@ LANES = 2
 
 
 def made(name: str) -> Generation:
-    return Generation(
-        name=name,
-        lanes=LANES,
-        rules="r",
-        layout=LAYOUT,
-        kinds=FIELDS,
-        cluster_id="c",
-        topic_id="t",
-        created_ms=1,
-    )
+    return replace(GENERATION, name=name, lanes=LANES)
 
 
 class Overtaken:

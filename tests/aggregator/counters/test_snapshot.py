@@ -6,12 +6,13 @@ from itertools import count, islice
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from aggregator.counters.keyspace import Keyspace, Snapshot
 from aggregator.errors import GoneError
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.counters import Generation
 from schemas.shared.settings import RedisSettings
+from tests.aggregator.generations import GENERATION
 from tests.aggregator.lanes import Lane
 
 DAYS = {"one": [3, 20, 100], "two": [], "three": [7], "four": [5, 6]}
@@ -38,16 +39,7 @@ def held(redis_url: str) -> Generation:
             for day in days:
                 client.sadd(f"{lane.key}:d:{tenant}", day)
                 client.hset(f"{lane.key}:c:{tenant}:{day}", mapping=packed_counters(day))
-    return Generation(
-        name=lane.generation,
-        lanes=1,
-        rules="",
-        layout=LAYOUT,
-        kinds=FIELDS,
-        cluster_id="",
-        topic_id="",
-        created_ms=0,
-    )
+    return replace(GENERATION, name=lane.generation)
 
 
 def packed_counters(day: int) -> dict[bytes, bytes]:

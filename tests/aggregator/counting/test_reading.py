@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Refusal, Skipped
-from aggregator.counting.reading import FLOOD_WINDOW, WEIGHT_A_READING, FloodWatch, Record, read_batch
+from aggregator.counting.reading import (
+    FLOOD_WINDOW,
+    WEIGHT_A_READING,
+    FloodWatch,
+    Record,
+    read_all,
+    read_batch,
+)
 from aggregator.counting.rules import Rules
 from schemas.redis_keys import lane_of
 from tests.aggregator.law import stated
@@ -102,17 +109,14 @@ def test_a_reading_ends_before_it_is_too_heavy() -> None:
         records = iter([Record(offset, 1_767_607_200_000, None, value) for offset in range(1_000)])
         at = dead_letters = events = 0
         parts = []
-        end: int | None = 0
-        while end is not None:
-            reading = read_batch(READER, 4, records)
-            end = reading.end
+        for reading in read_all(READER, 4, records):
             dead_letters += len(reading.dead_letters)
             events += reading.outcomes["counted"]
             assert reading.weight >= each_weighs * (len(reading.dead_letters) + reading.outcomes["counted"])
             assert reading.weight < WEIGHT_A_READING + 2 * 200_000
             parts.append(reading.outcomes.total())
             at += reading.outcomes.total()
-            assert end in (None, at)
+            assert reading.end in (None, at)
         assert at == 1_000
         assert len(parts) > 2
         assert dead_letters + events == (1_000 if each_weighs else 0)

@@ -13,20 +13,10 @@ from aggregator.counters.throttle import ALONE
 from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
 from aggregator.errors import UndeliveredError
 from aggregator.rebuild import bulk_count
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.counters import Generation
+from tests.aggregator.generations import GENERATION
 from tests.pipeline import events
 
-GENERATION = Generation(
-    name="g",
-    lanes=1,
-    rules="rules",
-    layout=LAYOUT,
-    cluster_id="cluster",
-    topic_id="topic",
-    created_ms=0,
-    kinds=FIELDS,
-)
 NOW = 1_764_000_000_000
 
 

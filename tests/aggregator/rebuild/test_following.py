@@ -1,22 +1,13 @@
 """What a rebuild makes of a live generation that is gone: it goes on without that one, and no other."""
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.errors import GoneError, StoreUnavailableError
 from aggregator.rebuild.following import unless_gone
-from schemas.counters import LANES, LAYOUT, Generation
-from schemas.kinds import FIELDS
+from tests.aggregator.generations import GENERATION
 
-LIVE = Generation(
-    name="live",
-    lanes=LANES,
-    rules="r",
-    layout=LAYOUT,
-    kinds=FIELDS,
-    cluster_id="c",
-    topic_id="t",
-    created_ms=0,
-)
+LIVE = replace(GENERATION, name="live")
 
 
 def test_the_block_is_left_where_the_live_one_is_gone() -> None:

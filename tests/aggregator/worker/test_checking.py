@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from aggregator.counters.store import Store
 from aggregator.counting.rules import Rules
@@ -13,25 +14,15 @@ from aggregator.errors import NoVerdictError, OtherServerError, StoreUnsupported
 from aggregator.log.admin import Log
 from aggregator.worker.checking import Checker
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
 from schemas.shared.settings import RedisSettings
+from tests.aggregator.generations import GENERATION
 
 
 def test_what_another_server_says_is_no_verdict(valkey_factory: Callable[[], Valkey]) -> None:
     """After a failover the connection of the checks may lead elsewhere, also where all looks well there."""
     counted, other = valkey_factory(), valkey_factory()
     rules = Rules()
-    generation = Generation(
-        name="g",
-        lanes=1,
-        rules=rules.fingerprint,
-        layout=LAYOUT,
-        cluster_id="cluster",
-        topic_id="topic",
-        created_ms=0,
-        kinds=FIELDS,
-    )
+    generation = replace(GENERATION, rules=rules.fingerprint)
     cluster: Any = SimpleNamespace(log=lambda: Log("cluster", "topic", 1))
     stores = [Store(RedisSettings(redis_url=each.url)) for each in (counted, other)]
     for store in stores:

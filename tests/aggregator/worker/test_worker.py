@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from aggregator import metrics
 from aggregator.counters.store import Answer, LaneCall
@@ -26,23 +27,14 @@ from aggregator.log.source import Batch
 from aggregator.worker import assignment, worker
 from aggregator.worker.live import Live
 from aggregator.worker.worker import Worker
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.counters import Generation
+from tests.aggregator import generations
 from tests.aggregator.log.fake_source import RECORDS_A_BATCH, FakeSource
 from tests.pipeline import events
 
 RULES = Rules()
 LANES = 3
-GENERATION = Generation(
-    name="g",
-    lanes=LANES,
-    rules=RULES.fingerprint,
-    layout=LAYOUT,
-    cluster_id="cluster",
-    topic_id="topic",
-    created_ms=0,
-    kinds=FIELDS,
-)
+GENERATION = replace(generations.GENERATION, lanes=LANES, rules=RULES.fingerprint)
 NOW = 1_764_000_000_000
 IN_FLIGHT_MAX = 400
 LIMIT_S = 20.0
@@ -120,7 +112,7 @@ class Recorded(Worker):
     """A worker that remembers why it began anew."""
 
     def __init__(self, live: Live, checker: Any) -> None:
-        super().__init__(reader=Decoder(RULES), live=live, checker=checker, clock_ms=lambda: NOW)
+        super().__init__(decoder=Decoder(RULES), live=live, checker=checker, clock_ms=lambda: NOW)
         self.whys: list[str] = []
 
     def resync_is_due(self, why: metrics.Why, detail: str = "") -> None:

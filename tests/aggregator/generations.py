@@ -1,0 +1,17 @@
+"""A generation, for tests that count into one or only pass it on. `msgspec.structs.replace` makes others."""
+
+from typing import Final
+
+from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS
+
+GENERATION: Final = Generation(
+    name="g",
+    lanes=1,
+    rules="rules",
+    layout=LAYOUT,
+    kinds=FIELDS,
+    cluster_id="cluster",
+    topic_id="topic",
+    created_ms=0,
+)
