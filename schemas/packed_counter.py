@@ -1,75 +1,146 @@
-"""The packed counter: the counts of one scope on one day, as Redis holds them.
+"""The packed counter: the counts of one family, scope and day by quarter of an hour, as Redis holds them.
 
-Pure. A packed counter is two bytes (little endian) with the length of its packed part, the packed part, and
-what came since. Both parts are *items*, one after the other:
+Pure. A packed counter is made of *items*, each of which counts something in one cell:
 
-    CELL                    one count
-    254 CELL BYTE           so many counts
-    253 CELL FOUR BYTES     so many counts (little endian)
-    255 CELL                one count is taken back
+    an item    two bytes, the lower first: CELL + 2048 * COUNT, with COUNT in 1 to 29 that many counts;
+               30: as many as the next byte says; 31: as many as the next four bytes say, the lowest first;
+               0: one count is taken back
+    CELL       quarter of the day (0 to 95) * `KINDS_MAX` + place of the kind in its family
+
+It begins with a byte. 0: nothing is packed, and the *tail* follows, the items as they came. 1: two lengths
+follow, of two bytes each, then the *hours*, the *quarters* and the tail. The hours are items for whole hours,
+whose CELL is that of the hour's first quarter. The quarters say what of an hour's count lies in its second,
+third and fourth quarter; what is left lies in its first. So whoever wants hours takes the hours and the tail
+(`api/counters/read.lua` leaves the quarters out), and quarters cost a scope with few counts next to nothing.
 
 `aggregator/counters/apply.lua` alone writes packed counters: it adds the items of a call (`pack_counts`), and
-its own `pack` packs what has grown. So three pieces of code know this format: that one and the two here.
+its own `pack` packs what has grown. So three pieces of code know this format: that one, `read.lua`, and the
+ones here.
 """
 
 from collections import Counter
+from struct import Struct, unpack_from
 from typing import Final
 
 from schemas.instants import HOURS
-from schemas.kinds import KINDS
+from schemas.kinds import FAMILIES
+from schemas.redis_keys import FAMILIES_MAX
 
-CELLS: Final = HOURS * len(KINDS)
-"""A cell is `hour * len(KINDS) + index of the kind`: one number of one day."""
+QUARTERS_AN_HOUR: Final = 4
+QUARTERS: Final = HOURS * QUARTERS_AN_HOUR
+"""Of a day."""
 
-MANY, SEVERAL, MINUS = 253, 254, 255
-assert CELLS <= MANY, "cells and the marks of a packed counter share one byte"
+KINDS_MAX: Final = 16
+"""Kinds of one family: what a cell has room for."""
+
+CELLS: Final = QUARTERS * KINDS_MAX
+"""Of a day: `quarter * KINDS_MAX + place of the kind in its family`."""
+
+HOUR_CELLS: Final = HOURS * KINDS_MAX
+"""The same by hour: `hour * KINDS_MAX + place of the kind`."""
+
+COUNT: Final = 2048
+"""What one count adds to the number of an item."""
+
+MINUS, MOST, BYTE, FOUR_BYTES = 0, 29, 30, 31
+
+assert CELLS <= COUNT, "the cells fit an item"
+assert len(FAMILIES) <= FAMILIES_MAX, "the families fit a field"
+assert all(len(fields) <= KINDS_MAX for fields in FAMILIES.values()), "the kinds fit a family"
+
+_HOUR_CELL: Final = KINDS_MAX * QUARTERS_AN_HOUR
+_item: Final = Struct("<H").pack
+_lengths: Final = Struct("<xHH").unpack_from
 
 
-def pack_counts(cells: bytes) -> bytes:
-    """The items that count each of some cells once, in few bytes where one is named often.
+def count_once(cell: int) -> bytes:
+    """The item that counts once in a cell."""
+    return _item(COUNT + cell)
 
-    cells: a byte each, in any order.
+
+def pack_counts(items: bytes) -> bytes:
+    """Items that count the same in few bytes where one cell is named often.
+
+    items: of `count_once`, in any order.
     """
-    if len(cells) < 8:
-        return cells
-    items = []
-    for cell, count in Counter(cells).items():
-        if count <= 3:
-            items.append(bytes((cell,)) * count)
+    number = len(items) // 2
+    if number < 8:
+        return items
+    packed = []
+    for item, count in Counter(unpack_from(f"<{number}H", items)).items():
+        cell = item - COUNT
+        if count <= MOST:
+            packed.append(_item(cell + COUNT * count))
         elif count < 256:
-            items.append(bytes((SEVERAL, cell, count)))
+            packed.append(_item(cell + COUNT * BYTE) + bytes((count,)))
         else:
-            items.append(bytes((MANY, cell)) + count.to_bytes(4, "little"))
-    return b"".join(items)
+            packed.append(_item(cell + COUNT * FOUR_BYTES) + count.to_bytes(4, "little"))
+    return b"".join(packed)
 
 
-def unpack_counter(packed_counter: bytes) -> list[int]:
-    """The counts of one scope and day.
+def unpack_hours(packed_counter: bytes) -> list[int]:
+    """The counts by hour. packed_counter: its quarters may have been left out.
 
-    Returns: `CELLS` counts, by cell.
-    Raises: ValueError where the packed counter ends within an item or names no cell: the counter is damaged.
+    Returns: `HOUR_CELLS` counts.
+    Raises: ValueError where an item is cut off or names no cell: the counter is damaged.
     """
+    hours, _, tail = _parts(packed_counter)
+    counts = [0] * HOUR_CELLS
+    for part in (hours, tail):
+        for cell, count in _items(part):
+            counts[cell // _HOUR_CELL * KINDS_MAX + cell % KINDS_MAX] += count
+    return counts
+
+
+def unpack_quarters(packed_counter: bytes) -> list[int]:
+    """The counts by quarter of an hour.
+
+    Returns: `CELLS` counts.
+    Raises: ValueError where an item is cut off or names no cell: the counter is damaged.
+    """
+    hours, quarters, tail = _parts(packed_counter)
     counts = [0] * CELLS
-    at, end = 2, len(packed_counter)
+    for part in (hours, tail):
+        for cell, count in _items(part):
+            counts[cell] += count
+    for cell, count in _items(quarters):
+        counts[cell] += count
+        counts[cell // _HOUR_CELL * _HOUR_CELL + cell % KINDS_MAX] -= count
+    return counts
+
+
+def _parts(packed_counter: bytes) -> tuple[bytes, bytes, bytes]:
+    """Hours, quarters and tail. Raises: ValueError."""
+    if packed_counter[:1] == b"\0":
+        return b"", b"", packed_counter[1:]
+    if packed_counter[:1] != b"\1" or len(packed_counter) < 5:
+        raise ValueError("damaged counter: no head")
+    hours, quarters = _lengths(packed_counter)
+    if len(packed_counter) < 5 + hours + quarters:
+        raise ValueError("damaged counter: it ends within a part")
+    at = 5 + hours
+    return packed_counter[5:at], packed_counter[at : at + quarters], packed_counter[at + quarters :]
+
+
+def _items(part: bytes) -> list[tuple[int, int]]:
+    """(cell, count) of each item. Raises: ValueError."""
+    found = []
+    at, end = 0, len(part)
     try:
         while at < end:
-            mark = packed_counter[at]
-            if mark < CELLS:
-                counts[mark] += 1
-                at += 1
-            elif mark == MINUS:
-                counts[packed_counter[at + 1]] -= 1
-                at += 2
-            elif mark == SEVERAL:
-                counts[packed_counter[at + 1]] += packed_counter[at + 2]
-                at += 3
-            elif mark == MANY and at + 6 <= end:
-                counts[packed_counter[at + 1]] += int.from_bytes(packed_counter[at + 2 : at + 6], "little")
-                at += 6
-            else:
-                raise ValueError(f"damaged counter: mark {mark} at byte {at}")
+            count, cell = divmod(part[at] + 256 * part[at + 1], COUNT)
+            at += 2
+            if count > MOST:
+                length = 1 if count == BYTE else 4
+                count = int.from_bytes(part[at : at + length], "little")
+                at += length
+                if at > end:
+                    raise ValueError("damaged counter: it ends within an item")
+            elif count == MINUS:
+                count = -1
+            if cell >= CELLS:
+                raise ValueError(f"damaged counter: cell {cell}")
+            found.append((cell, count))
     except IndexError:
-        raise ValueError("damaged counter: it ends within an item or names no cell") from None
-    if end < 2:
-        raise ValueError("damaged counter: no length")
-    return counts
+        raise ValueError("damaged counter: it ends within an item") from None
+    return found
