@@ -27,10 +27,10 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: the name of its key space; lanes: how many lanes it has; rules: the fingerprint of the rules it
     was counted by; layout: the version of this layout; kinds: the fields of all kinds (what versions with
-    layout 2 look at); families: of kinds, by name, each with its fields in the order in which cells number
-    them; scopes: the names of those beside the tenant, in the order of their numbers, from 1 on;
-    identity_key: 16 secret bytes in hex, with which the identities of messages are hashed (`counting.states`);
-    cluster_id, topic_id: the Kafka cluster and topic it was counted from; created_ms: when, by Redis's clock.
+    layout 2 look at); families: of kinds, each with its fields in the order in which cells number them;
+    scopes: the names of those beside the tenant, in the order of their numbers, from 1 on; identity_key: 16
+    secret bytes in hex, with which the identities of messages are hashed (`counting.states`); cluster_id,
+    topic_id: the Kafka cluster and topic it was counted from; created_ms: when, by Redis's clock.
     """
 
     name: str
@@ -41,19 +41,19 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     topic_id: str
     created_ms: int
-    families: dict[str, tuple[str, ...]] = {}
+    families: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scopes: tuple[str, ...] = ()
     identity_key: str = ""
 
     @property
     def is_readable(self) -> bool:
-        """Whether this program knows how to read it: it has this layout, and these kinds in these families."""
+        """Whether this program knows how to read it: it has our layout, and our kinds in our families."""
         return self.layout == LAYOUT and self.has_our_kinds and self.lanes > 0
 
     @property
     def has_our_kinds(self) -> bool:
         """Whether it counts the kinds that this program knows, in the same families and places."""
-        return list(self.families.items()) == list(FAMILIES.items())
+        return self.families == tuple(FAMILIES.items())
 
     def scope_number(self, name: str) -> int | None:
         """The number of a scope in Redis, 0 for `tenant`; none where it is not counted."""

@@ -32,7 +32,7 @@ from aggregator.proof.verify import Checkpoints, live_of, tenants_of
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
-from schemas.redis_keys import lane_of, safe_id
+from schemas.redis_keys import BLOCK_DAYS, lane_of, safe_id
 
 FACTS_MAX: Final = 2_000_000
 """Facts of all chosen days in memory, each of some 150 bytes; the largest day is given up above it."""
@@ -107,13 +107,17 @@ class Auditor:
             chosen = []
             for tenant, day in sorted(pairs):
                 lane, safe = lane_of(tenant, live.lanes), safe_id(tenant)
-                snapshot = keys.snapshot(live, lane, [safe], first=day, last=day)
+                block = day // BLOCK_DAYS
+                snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
                 try:
-                    stored = stored_cells(tenant, *snapshot.held[0])
+                    held = stored_cells(tenant, live.scopes, *snapshot.held[0])
                 except ValueError:
                     found.damaged.append((tenant, day))
                     continue
-                count = stack.enter_context(closing(DayRecount(tenant, day)))
+                stored = {
+                    cell: n for cell, n in held.items() if cell.at is not None and cell.at // DAY_MS == day
+                }
+                count = stack.enter_context(closing(DayRecount(tenant, day, live.scopes)))
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
 

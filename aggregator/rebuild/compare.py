@@ -84,7 +84,7 @@ class Comparison:
             for tenant, old, counted in zip(page.tenants, before.held, after.held, strict=True):
                 name = unsafe_id(tenant)
                 for difference in differences(
-                    log=stored_cells(name, *counted), redis=stored_cells(name, *old)
+                    log=stored_cells(name, new.scopes, *counted), redis=stored_cells(name, live.scopes, *old)
                 ):
                     report.take_in(difference)
             done += page.whole

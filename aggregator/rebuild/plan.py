@@ -14,8 +14,8 @@ from aggregator.counters.store import Store
 from aggregator.errors import GoneError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.counters import LANES, LAYOUT, Generation
-from schemas.kinds import FIELDS, REMEMBERED_MS
+from schemas.counters import LANES, Generation
+from schemas.kinds import REMEMBERED_MS
 
 RECORDS_A_SECOND: Final = 5_000
 """Records in a wild order that a rebuild counts in a second beside live traffic, measured on two cores with
@@ -127,8 +127,8 @@ class Planner:
             return "the live generation was counted from another topic"
         if live.lanes != LANES:
             return "the live generation has another number of lanes"
-        if live.kinds != FIELDS:
-            return "the live generation counts other kinds"
+        if not live.is_readable:
+            return "the live generation has another layout or counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
@@ -187,8 +187,8 @@ class Planner:
         if begun is None:
             return None
         made = begun.generation
-        wanted = (self._settings.rules.fingerprint, LAYOUT, FIELDS, *found[:2], beyond_zero(start))
-        if (made.rules, made.layout, made.kinds, made.cluster_id, made.topic_id, begun.start) != wanted:
+        wanted = (self._settings.rules.fingerprint, *found[:2], beyond_zero(start))
+        if (made.rules, made.cluster_id, made.topic_id, begun.start) != wanted or not made.is_readable:
             return None
         return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
 
