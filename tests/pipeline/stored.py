@@ -21,7 +21,7 @@ from tests.pipeline import oracle
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
-DAYS_A_BLOCK = 8
+DAYS_A_BLOCK = redis_keys.BLOCK_DAYS
 
 
 @dataclass
@@ -60,7 +60,10 @@ def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
                 continue
             block = int.from_bytes(member[1:], "big") - 2**31
             found.blocks.add((tenant, block))
-            for of, packed in client.hgetall(f"{prefix}:c:{safe}:{block}").items():
+            wide = client.hgetall(f"{prefix}:w:{safe}:{block}")
+            narrow = client.hgetall(f"{prefix}:c:{safe}:{block}")
+            assert wide.keys() == {of for of, packed in narrow.items() if packed == redis_keys.IS_WIDE}
+            for of, packed in (narrow | wide).items():
                 midnight = EPOCH + (block * DAYS_A_BLOCK + of[0] % DAYS_A_BLOCK) * DAY
                 _, fields = families[of[0] // DAYS_A_BLOCK]
                 scope = (tenant, names[of[1]], of[2:].decode())
@@ -138,7 +141,10 @@ def last_counter(client: Any, lanes: Sequence[str], tenant: str) -> Where:
     block = max(map(redis_keys.block_of_member, client.zrangebylex(f"{lane}:i:{safe}", b"[\0", b"(\1")))
     key = redis_keys.counters_key(lane, safe, block)
     last = max(field[0] for field in client.hkeys(key) if field[0] < DAYS_A_BLOCK and field[1:] == b"\0")
-    return Where(key, bytes((last, 0)), EPOCH + (block * DAYS_A_BLOCK + last) * DAY)
+    field = bytes((last, 0))
+    if client.hget(key, field) == redis_keys.IS_WIDE:
+        key = redis_keys.wide_counters_key(lane, safe, block)
+    return Where(key, field, EPOCH + (block * DAYS_A_BLOCK + last) * DAY)
 
 
 def count_once_more(client: Any, where: Where, quarter: int, field: str) -> datetime:
