@@ -46,8 +46,9 @@ class Assignment:
         """Begin at the checkpoints.
 
         found: what the resync read. partitions: that are assigned. epoch: of the source, which their batches
-        are fetched under. sink: into the generation, of this object alone. known_ids: of the worker. release: called with each batch
-        that is counted, or could not be. failed: called with each error and the epoch.
+        are fetched under. sink: into the generation, of this object alone. known_ids: of the process.
+        release: called with each batch that is counted, or could not be. failed: called with each error and
+        the epoch.
         """
         self.epoch = epoch
         self.generation = found.generation
