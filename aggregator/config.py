@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from aggregator.counting.decode import ID_MAX_BYTES
 from aggregator.counting.rules import Rules
+from schemas.counters import LANES, LANES_MAX
 from schemas.shared.settings import RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
@@ -24,6 +25,13 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
     tenant_tag: TagName = Field(default="tenant", description="SES message tag that names the tenant")
     sequence_tag: TagName = Field(default="sequence", description="SES message tag that names the sequence")
     template_tag: TagName = Field(default="template", description="SES message tag that names the template")
+
+    lanes: int = Field(
+        default=LANES,
+        ge=1,
+        le=LANES_MAX,
+        description="of the first generation; one that is there keeps its own (the next: `rebuild --lanes`)",
+    )
 
     @field_validator("default_tenant")
     @classmethod

@@ -16,7 +16,10 @@ LAYOUT: Final = 2
 """Version of keys and packed counters. A program meets another one only by refusing it."""
 
 LANES: Final = 16
-"""Lanes of a new generation. Fixed for the generation's life."""
+"""Lanes of a first generation, where its maker asks for no other number. Fixed for a generation's life."""
+
+LANES_MAX: Final = 1024
+"""A shard without a lane has nothing to do, and a Redis Cluster has no more than 1,000 of them."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
