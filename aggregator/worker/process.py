@@ -123,7 +123,7 @@ class Program:
     def _find(self, store: Store) -> str:
         store.open()
         group = self._settings.consumer_group
-        found = find_or_make_first(store, self._cluster, self._rules, group)
+        found = find_or_make_first(store, self._cluster, self._rules, group, lanes=self._settings.lanes)
         self._cluster.check_group(group)
         return found.name
 
