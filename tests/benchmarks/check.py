@@ -24,7 +24,8 @@ from schemas.redis_keys import (
     sequence_scope,
     template_scope,
 )
-from tests.benchmarks.workload import Counts, Expected, sequence_name, template_name, tenant_name
+from tests.benchmarks.expected import Counts, Expected
+from tests.benchmarks.workload import sequence_name, template_name, tenant_name
 
 KINDS = len(FIELDS)
 
@@ -42,7 +43,7 @@ def check(client: redis.Redis, expected: Expected) -> None:
     there: set[bytes | str] = set()
     for lane in range(live.lanes):
         there |= client.smembers(f"{lane_key(live.name, lane)}:n")
-    wanted = {safe_id(tenant_name(tenant)).encode() for tenant in expected.hours}
+    wanted = {safe_id(tenant_name(tenant)).encode() for tenant in expected.quarters}
     if there != wanted:
         raise WrongNumbersError(f"{len(there)} tenants instead of {len(wanted)}")
     sequences: dict[tuple[int, bytes], Counts] = {
@@ -55,7 +56,8 @@ def check(client: redis.Redis, expected: Expected) -> None:
     }
     scopes = sequences | templates
     got_scopes: dict[tuple[int, bytes], Counts] = {}
-    for tenant, hours in expected.hours.items():
+    for tenant in expected.quarters:
+        hours = expected.hours(tenant)
         got_hours, of_tenant = _read(client, live, tenant_name(tenant))
         if got_hours != hours:
             wrong = min(at for at in {*hours, *got_hours} if hours.get(at) != got_hours.get(at))

@@ -12,9 +12,10 @@ from deploy.valkey import Valkey
 from tests.benchmarks import bursts
 from tests.benchmarks.bursts import BURSTS, PARTITION, Burst, Processor, reported
 from tests.benchmarks.events import records
+from tests.benchmarks.expected import Expected
 from tests.benchmarks.load import write
 from tests.benchmarks.runs import TooShortError
-from tests.benchmarks.workload import Expected, tenant_name
+from tests.benchmarks.workload import tenant_name
 from tests.pipeline import log, oracle
 from tests.pipeline.place import time_of
 

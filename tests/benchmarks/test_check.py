@@ -20,11 +20,11 @@ from schemas.redis_keys import (
     template_scope,
 )
 from tests.benchmarks.check import WrongNumbersError, check
+from tests.benchmarks.expected import Expected
 from tests.benchmarks.watch import Sample, Watched, counted
 from tests.benchmarks.workload import (
     HOUR,
     REFERENCE,
-    Expected,
     happenings,
     sequence_name,
     template_name,
