@@ -1,17 +1,18 @@
 """The packed counter: the counts of one family, scope and day by quarter of an hour, as Redis holds them.
 
-Pure. A packed counter is made of *items*, each of which counts something in one cell:
+Pure. A packed counter is made of *items*, a byte each and some more where a count is large:
 
-    an item    two bytes, the lower first: CELL + 2048 * COUNT, with COUNT in 1 to 29 that many counts;
-               30: as many as the next byte says; 31: as many as the next four bytes say, the lowest first;
-               0: one count is taken back
-    CELL       quarter of the day (0 to 95) * `KINDS_MAX` + place of the kind in its family
+    0 to 95      the items that follow are of this quarter of the day
+    96 to 255    96 + place of the kind in its family + 16 * COUNT: so many counts. COUNT is 1 to 7; or 8: as
+                 many as the next byte says; or 9: as many as the next four bytes say, the lowest first; or 0:
+                 one count is taken back
 
-It begins with a byte. 0: nothing is packed, and the *tail* follows, the items as they came. 1: two lengths
-follow, of two bytes each, then the *hours*, the *quarters* and the tail. The hours are items for whole hours,
-whose CELL is that of the hour's first quarter. The quarters say what of an hour's count lies in its second,
-third and fourth quarter; what is left lies in its first. So whoever wants hours takes the hours and the tail
-(`api/counters/read.lua` leaves the quarters out), and quarters cost a scope with few counts next to nothing.
+and begins with a quarter, or with 255: then two lengths follow, of two bytes each, then the *hours*, the
+*quarters* and the *tail*, each of items, beginning with a quarter. The hours count whole hours, at the first
+quarter of each. The quarters say what of an hour's count lies in its second, third and fourth quarter; what
+is left lies in its first. The tail is what came since, by quarter; where nothing is packed, all is tail. So
+whoever wants hours takes the hours and the tail (`api/counters/read.lua` leaves the quarters out), and
+quarters cost a scope with few counts next to nothing.
 
 `aggregator/counters/apply.lua` alone writes packed counters: it adds the items of a call (`pack_counts`), and
 its own `pack` packs what has grown. So three pieces of code know this format: that one, `read.lua`, and the
@@ -19,7 +20,10 @@ ones here.
 """
 
 from collections import Counter
-from struct import Struct, unpack_from
+from collections.abc import Iterator
+from functools import lru_cache
+from struct import Struct
+from sys import byteorder
 from typing import Final
 
 from schemas.instants import HOURS
@@ -31,7 +35,7 @@ QUARTERS: Final = HOURS * QUARTERS_AN_HOUR
 """Of a day."""
 
 KINDS_MAX: Final = 16
-"""Kinds of one family: what a cell has room for."""
+"""Kinds of one family: what an item has room for."""
 
 CELLS: Final = QUARTERS * KINDS_MAX
 """Of a day: `quarter * KINDS_MAX + place of the kind in its family`."""
@@ -39,50 +43,61 @@ CELLS: Final = QUARTERS * KINDS_MAX
 HOUR_CELLS: Final = HOURS * KINDS_MAX
 """The same by hour: `hour * KINDS_MAX + place of the kind`."""
 
-COUNT: Final = 2048
-"""What one count adds to the number of an item."""
+MINUS, MOST, BYTE, FOUR_BYTES = 0, 7, 8, 9
+PACKED: Final = 255
 
-MINUS, MOST, BYTE, FOUR_BYTES = 0, 29, 30, 31
-
-assert CELLS <= COUNT, "the cells fit an item"
+assert QUARTERS + KINDS_MAX * (FOUR_BYTES + 1) <= 256, "quarters and counts share one byte"
 assert len(FAMILIES) <= FAMILIES_MAX, "the families fit a field"
 assert all(len(fields) <= KINDS_MAX for fields in FAMILIES.values()), "the kinds fit a family"
 
 _HOUR_CELL: Final = KINDS_MAX * QUARTERS_AN_HOUR
-_item: Final = Struct("<H").pack
-_lengths: Final = Struct("<xHH").unpack_from
+_HEAD: Final = Struct("<BHH")
+_SHORT: Final = 64
+"""Calls name few cells of most counters, and the same ones of many: up to so many are kept."""
 
 
-def count_once(cell: int) -> bytes:
-    """The item that counts once in a cell."""
-    return _item(COUNT + cell)
+def pack_counts(cells: bytes) -> bytes:
+    """The items that count each of some cells once.
 
-
-def pack_counts(items: bytes) -> bytes:
-    """Items that count the same in few bytes where one cell is named often.
-
-    items: of `count_once`, in any order.
+    cells: `cell_bytes` of each, in any order.
     """
-    number = len(items) // 2
-    if number < 8:
-        return items
-    packed = []
-    for item, count in Counter(unpack_from(f"<{number}H", items)).items():
-        cell = item - COUNT
+    return _pack_few(cells) if len(cells) <= _SHORT else _pack(cells)
+
+
+def cell_bytes(quarter: int, place: int) -> bytes:
+    """A cell, for `pack_counts`. quarter: of the day. place: of the kind in its family."""
+    return (quarter * KINDS_MAX + place).to_bytes(2, byteorder)
+
+
+def _pack(cells: bytes) -> bytes:
+    packed = bytearray()
+    before = -1
+    counts = Counter(memoryview(cells).cast("H"))
+    for cell in sorted(counts):
+        quarter, place = divmod(cell, KINDS_MAX)
+        if quarter != before:
+            packed.append(quarter)
+            before = quarter
+        count = counts[cell]
+        place += QUARTERS
         if count <= MOST:
-            packed.append(_item(cell + COUNT * count))
+            packed.append(place + KINDS_MAX * count)
         elif count < 256:
-            packed.append(_item(cell + COUNT * BYTE) + bytes((count,)))
+            packed += bytes((place + KINDS_MAX * BYTE, count))
         else:
-            packed.append(_item(cell + COUNT * FOUR_BYTES) + count.to_bytes(4, "little"))
-    return b"".join(packed)
+            packed.append(place + KINDS_MAX * FOUR_BYTES)
+            packed += count.to_bytes(4, "little")
+    return bytes(packed)
+
+
+_pack_few: Final = lru_cache(maxsize=32_768)(_pack)
 
 
 def unpack_hours(packed_counter: bytes) -> list[int]:
     """The counts by hour. packed_counter: its quarters may have been left out.
 
     Returns: `HOUR_CELLS` counts.
-    Raises: ValueError where an item is cut off or names no cell: the counter is damaged.
+    Raises: ValueError where it is cut off, or an item is of no quarter: the counter is damaged.
     """
     hours, _, tail = _parts(packed_counter)
     counts = [0] * HOUR_CELLS
@@ -96,7 +111,7 @@ def unpack_quarters(packed_counter: bytes) -> list[int]:
     """The counts by quarter of an hour.
 
     Returns: `CELLS` counts.
-    Raises: ValueError where an item is cut off or names no cell: the counter is damaged.
+    Raises: ValueError where it is cut off, or an item is of no quarter: the counter is damaged.
     """
     hours, quarters, tail = _parts(packed_counter)
     counts = [0] * CELLS
@@ -111,36 +126,37 @@ def unpack_quarters(packed_counter: bytes) -> list[int]:
 
 def _parts(packed_counter: bytes) -> tuple[bytes, bytes, bytes]:
     """Hours, quarters and tail. Raises: ValueError."""
-    if packed_counter[:1] == b"\0":
-        return b"", b"", packed_counter[1:]
-    if packed_counter[:1] != b"\1" or len(packed_counter) < 5:
-        raise ValueError("damaged counter: no head")
-    hours, quarters = _lengths(packed_counter)
-    if len(packed_counter) < 5 + hours + quarters:
+    if not packed_counter:
+        raise ValueError("damaged counter: nothing in it")
+    if packed_counter[0] != PACKED:
+        return b"", b"", packed_counter
+    if len(packed_counter) < _HEAD.size:
+        raise ValueError("damaged counter: it ends within its head")
+    _, hours, quarters = _HEAD.unpack_from(packed_counter)
+    middle = _HEAD.size + hours
+    tail = middle + quarters
+    if len(packed_counter) < tail:
         raise ValueError("damaged counter: it ends within a part")
-    at = 5 + hours
-    return packed_counter[5:at], packed_counter[at : at + quarters], packed_counter[at + quarters :]
+    return packed_counter[_HEAD.size : middle], packed_counter[middle:tail], packed_counter[tail:]
 
 
-def _items(part: bytes) -> list[tuple[int, int]]:
-    """(cell, count) of each item. Raises: ValueError."""
-    found = []
+def _items(part: bytes) -> Iterator[tuple[int, int]]:
+    """(cell, count) of each count. Raises: ValueError."""
     at, end = 0, len(part)
-    try:
-        while at < end:
-            count, cell = divmod(part[at] + 256 * part[at + 1], COUNT)
-            at += 2
-            if count > MOST:
-                length = 1 if count == BYTE else 4
-                count = int.from_bytes(part[at : at + length], "little")
-                at += length
-                if at > end:
-                    raise ValueError("damaged counter: it ends within an item")
-            elif count == MINUS:
-                count = -1
-            if cell >= CELLS:
-                raise ValueError(f"damaged counter: cell {cell}")
-            found.append((cell, count))
-    except IndexError:
-        raise ValueError("damaged counter: it ends within an item") from None
-    return found
+    quarter = -1
+    while at < end:
+        byte = part[at]
+        at += 1
+        if byte < QUARTERS:
+            quarter = byte * KINDS_MAX
+            continue
+        count, place = divmod(byte - QUARTERS, KINDS_MAX)
+        if count > MOST:
+            length = 1 if count == BYTE else 4
+            count = int.from_bytes(part[at : at + length], "little")
+            at += length
+        elif count == MINUS:
+            count = -1
+        if at > end or quarter < 0:
+            raise ValueError("damaged counter: a count that is cut off, or of no quarter")
+        yield quarter + place, count

@@ -14,7 +14,7 @@ makes the others by LANE, a colon, and what stands here.
                                     `barred`: see `aggregator/counters/lane.lua`
     LANE:n                    set   the tenants (made safe) that have counters
     LANE:i:TENANT             zset  what is known of a tenant, all of score 0, so in the order of bytes:
-                                    SCOPE id for each known id, and 0 DAY for each day that has counters
+                                    SCOPE id for each known id, and 0 BLOCK for each block with counters
     LANE:c:TENANT:BLOCK       hash  the counters of `BLOCK_DAYS` days: DAYFAMILY SCOPE id -> packed counter
                                     (`schemas.packed_counter`)
     LANE:m:HORIZON:SENDDAY    string  sizes of the message state's layers, and the entries in the last one
@@ -26,7 +26,7 @@ TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fie
 Days are UTC's, since 1970. BLOCK is the day divided by `BLOCK_DAYS`, and DAYFAMILY a byte: the day's place
 in its block, and `BLOCK_DAYS` times the place of the family in the generation's record. SCOPE is a byte: 0 is
 the tenant itself, whose id is empty, others are numbered from 1 in the order of the generation's record.
-DAY as a member is four bytes, the highest first, from `FIRST_DAY` on.
+BLOCK as a member is four bytes, the highest first, from `FIRST_BLOCK` on.
 
 Why blocks: a key costs Redis some 80 bytes beside what is in it, more than the counters of a small tenant's
 day. Why not more days in one: a compact hash is looked through from its start.
@@ -50,7 +50,7 @@ TENANT_SCOPE: Final = 0
 """The scope that is the tenant itself; its id is empty."""
 
 BLOCK_DAYS: Final = 8
-FIRST_DAY: Final = -(2**31)
+FIRST_BLOCK: Final = -(2**31)
 
 FAMILIES_MAX: Final = 256 // BLOCK_DAYS
 """What the byte of day and family has room for."""
@@ -99,14 +99,19 @@ def member_of_id(scope: int, raw: str) -> bytes:
     return bytes((scope,)) + raw.encode()
 
 
-def member_of_day(day: int) -> bytes:
-    """The member of `known_key` that says that a day has counters."""
-    return b"\0" + (day - FIRST_DAY).to_bytes(4, "big")
+def member_of_block(block: int) -> bytes:
+    """The member of `known_key` that says that a block of days has counters."""
+    return b"\0" + (block - FIRST_BLOCK).to_bytes(4, "big")
 
 
-def day_of_member(member: bytes) -> int:
-    """The day of such a member."""
-    return int.from_bytes(member[1:], "big") + FIRST_DAY
+def block_of_member(member: bytes) -> int:
+    """The block of such a member."""
+    return int.from_bytes(member[1:], "big") + FIRST_BLOCK
+
+
+def days_of(block: int) -> range:
+    """The days of a block."""
+    return range(block * BLOCK_DAYS, (block + 1) * BLOCK_DAYS)
 
 
 class CounterField(NamedTuple):

@@ -10,7 +10,7 @@ says what stands in each)
                                    partition below it is counted in this lane and none at or above;
                                    c<partition>: complete-through in ms
   LANE:n                   set     tenants that have counters
-  LANE:i:TENANT            zset    known ids and days with counters, in the order of bytes
+  LANE:i:TENANT            zset    known ids and blocks with counters, in the order of bytes
   LANE:c:TENANT:BLOCK      hash    day and family, scope, id -> packed counter
   LANE:m:HORIZON:DAY       string  layers of the state of messages sent that day: "SIZE SIZE ... COUNT",
                                    the number of buckets of each layer, then the entries in the last
@@ -23,9 +23,9 @@ Arguments
     facts    = {horizons, digits, tenants, scopes, days, counts}, all from between `prev` and `end` of the
                moves; or false: only move
     horizons = {{name, seconds from a send after which no record states anything}, ...}
-    digits   = for each key group {{divisor, size, family, place}, ...}: a state is a number of mixed radix, a
-               digit for each kind of its key group: 0 where the kind is not counted, else the quarter of an
-               hour it is counted in + 1, from the start of the send day; family and place say where
+    digits   = for each key group {{divisor, last, family, place}, ...}: a state is a number of mixed radix, a
+               digit of 0 to `last` for each kind of its key group (`aggregator.counting.states` says how it
+               is read); family and place say where the kind is counted
     tenants  = {TENANT, ...}
     scopes   = {{index of the tenant, {SCOPE id, ...}}, ...}: what a mail counts for
     day      = {index of the horizon, DAY, bucket hashes, ids, states, key groups, scopes}: a column each, by
@@ -62,8 +62,9 @@ local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown lane; o
 local SPAN = 4294967296      -- of a bucket hash
 local GRACE = 14 * 86400     -- state goes this long after it can matter or, where that is later, its last write
 local MANY_IDS = 1000        -- a scope of a tenant with so many known ids is reported
-local QUARTERS, KINDS_MAX, BLOCK_DAYS, FIRST_DAY = 96, 16, 8, -2147483648
-local COUNT, MOST, BYTE, FOUR_BYTES = 2048, 29, 30, 31   -- of items: see `schemas.packed_counter`
+local QUARTERS, KINDS_MAX, BLOCK_DAYS, FIRST_BLOCK = 96, 16, 8, -2147483648
+local MOST, BYTE, FOUR_BYTES, PACKED, HEAD = 7, 8, 9, 255, 5   -- of items: see `schemas.packed_counter`
+local LOOSE = 40             -- bytes of a tail that are left as they are
 
 -- A reading command with the arguments first..last of a list; nil answers are false.
 local function ask(command, key, list, first, last)
@@ -123,24 +124,41 @@ local now = tonumber(call('TIME')[1])
 local repeated = 0
 local back = {}   -- what is counted once too often: {scopes, day, quarter, family, place}
 
+-- For each digit of a state 0, or 1 + its quarter from the start of the send day.
+local function read(rows, state)
+  local first = state % (rows[1][2] + 1)
+  local quarters = {first}
+  for r = 2, #rows do
+    local last = rows[r][2]
+    local digit = floor(state / rows[r][1]) % (last + 1)
+    if digit > 0 and first > 0 then digit = (digit + first - 2) % last + 1 end
+    quarters[r] = digit
+  end
+  return quarters
+end
+
 -- A state with a newer one in it: each kind at its least quarter.
 local function merge(rows, state, newer, scope, day)
+  local had, quarters = read(rows, state), read(rows, newer)
   for r = 1, #rows do
-    local divisor, size = rows[r][1], rows[r][2]
-    local digit = floor(newer / divisor) % size
-    if digit > 0 then
-      local had = floor(state / divisor) % size
-      if had == 0 then
-        state = state + digit * divisor
-      else
-        repeated = repeated + 1
-        local quarter = math.max(had, digit) - 1
-        back[#back + 1] = {scope, day + floor(quarter / QUARTERS), quarter % QUARTERS, rows[r][3], rows[r][4]}
-        if digit < had then state = state - (had - digit) * divisor end
-      end
+    local one, other = had[r], quarters[r]
+    if one > 0 and other > 0 then
+      repeated = repeated + 1
+      local quarter = math.max(one, other) - 1
+      back[#back + 1] = {scope, day + floor(quarter / QUARTERS), quarter % QUARTERS, rows[r][3], rows[r][4]}
+      if one < other then quarters[r] = one end
+    elseif one > 0 then
+      quarters[r] = one
     end
   end
-  return state
+  local first = quarters[1]
+  local merged = first
+  for r = 2, #rows do
+    local digit = quarters[r]
+    if digit > 0 and first > 0 then digit = (digit - first) % rows[r][2] + 1 end
+    merged = merged + digit * rows[r][1]
+  end
+  return merged
 end
 
 -- The layers of a send day: buckets of each, and entries in the last.
@@ -238,78 +256,86 @@ local function remember(block)
 end
 for d = 1, #days do remember(days[d]) end
 
--- Adds the items from..to of a text to counts: each to its cell, or to its hour's.
-local function add(text, from, to, hours, quarters, order)
-  local at = from
-  while at < to do
-    local low, high = byte(text, at, at + 1)
-    local number = low + 256 * high
-    local cell, n = number % COUNT, floor(number / COUNT)
-    at = at + 2
-    if n == BYTE then
-      n, at = byte(text, at), at + 1
-    elseif n == FOUR_BYTES then
-      local a, b, c, d = byte(text, at, at + 3)
-      n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 4
-    elseif n == 0 then
-      n = -1
-    end
-    local quarter = floor(cell / KINDS_MAX)
-    local within = quarter % 4
-    if hours then
-      local hour = cell - within * KINDS_MAX
-      if not hours[hour] then
-        hours[hour] = 0
-        order[#order + 1] = hour
+-- Adds the items from..to of a text to counts by cell: of hours where there are any, and of quarters but the
+-- first of each hour.
+local function add(text, from, to, hours, quarters)
+  local at, quarter = from, nil
+  while at <= to do
+    local number = byte(text, at)
+    at = at + 1
+    if number < QUARTERS then
+      quarter = number
+    else
+      local n = floor((number - QUARTERS) / KINDS_MAX)
+      local place = (number - QUARTERS) % KINDS_MAX
+      if n == BYTE then
+        n, at = byte(text, at), at + 1
+      elseif n == FOUR_BYTES then
+        local a, b, c, d = byte(text, at, at + 3)
+        n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 4
+      elseif n == 0 then
+        n = -1
       end
-      hours[hour] = hours[hour] + n
+      local within = quarter % 4
+      if hours then
+        local cell = (quarter - within) * KINDS_MAX + place
+        hours[cell] = (hours[cell] or 0) + n
+      end
+      if within > 0 then
+        local cell = quarter * KINDS_MAX + place
+        quarters[cell] = (quarters[cell] or 0) + n
+      end
     end
-    if within > 0 then quarters[cell] = (quarters[cell] or 0) + n end
   end
 end
 
--- The item that counts so many in a cell; of less than nothing, as many that take one back.
-local function item(cell, n)
-  if n <= 0 then return string.rep(char(cell % 256, floor(cell / 256)), -n) end
-  local number = cell + COUNT * (n <= MOST and n or n < 256 and BYTE or FOUR_BYTES)
-  local low, high = number % 256, floor(number / 256)
-  if n <= MOST then return char(low, high) end
-  if n < 256 then return char(low, high, n) end
-  return char(low, high, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
-end
-
--- A packed counter with its tail packed: counts of hours, then of their quarters but the first.
-local function pack(packed_counter, hours_length, quarters_length, tail)
-  local hours, quarters, order = {}, {}, {}
-  if hours_length > 0 then
-    add(packed_counter, 6, 5 + hours_length, hours, quarters, order)
-    add(packed_counter, 6 + hours_length, tail - 1, nil, quarters, order)
+-- The items of counts by cell. Less than nothing is as many items that take one back.
+local function items(counts)
+  local cells, list, before = {}, {}, nil
+  for cell, n in pairs(counts) do
+    if n ~= 0 then cells[#cells + 1] = cell end
   end
-  add(packed_counter, tail, #packed_counter, hours, quarters, order)
-  local first, second = {}, {}
-  for i = 1, #order do
-    local hour = order[i]
-    first[i] = item(hour, hours[hour])
-    for cell = hour + KINDS_MAX, hour + 3 * KINDS_MAX, KINDS_MAX do
-      if quarters[cell] then second[#second + 1] = item(cell, quarters[cell]) end
+  table.sort(cells)
+  for i = 1, #cells do
+    local cell = cells[i]
+    local n, quarter, kind = counts[cell], floor(cell / KINDS_MAX), QUARTERS + cell % KINDS_MAX
+    if quarter ~= before then
+      list[#list + 1] = char(quarter)
+      before = quarter
+    end
+    if n < 0 then
+      list[#list + 1] = string.rep(char(kind), -n)
+    elseif n <= MOST then
+      list[#list + 1] = char(kind + KINDS_MAX * n)
+    elseif n < 256 then
+      list[#list + 1] = char(kind + KINDS_MAX * BYTE, n)
+    else
+      list[#list + 1] = char(
+        kind + KINDS_MAX * FOUR_BYTES, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
     end
   end
-  first, second = concat(first), concat(second)
-  return char(1, #first % 256, floor(#first / 256), #second % 256, floor(#second / 256)) .. first .. second
+  return concat(list)
 end
 
 -- A packed counter with a tail added, packed where its tail has outgrown what is packed.
 local function grown(packed_counter, tail)
+  if not packed_counter then return tail end
   packed_counter = packed_counter .. tail
-  local hours, quarters, start = 0, 0, 2
-  if byte(packed_counter, 1) == 1 then
-    local a, b, c, d = byte(packed_counter, 2, 5)
-    hours, quarters = a + 256 * b, c + 256 * d
-    start = 6 + hours + quarters
+  local hours_size, quarters_size, start = 0, 0, 1
+  if byte(packed_counter, 1) == PACKED then
+    local a, b, c, d = byte(packed_counter, 2, HEAD)
+    hours_size, quarters_size = a + 256 * b, c + 256 * d
+    start = 1 + HEAD + hours_size + quarters_size
   end
-  local unpacked = #packed_counter - start + 1
-  if unpacked <= hours + quarters + 40 then return packed_counter end
-  return pack(packed_counter, hours, quarters, start)
+  if #packed_counter - start + 1 <= hours_size + quarters_size + LOOSE then return packed_counter end
+  local hours, quarters = {}, {}
+  if start > 1 then
+    add(packed_counter, 1 + HEAD, HEAD + hours_size, hours, quarters)
+    add(packed_counter, 1 + HEAD + hours_size, start - 1, nil, quarters)
+  end
+  add(packed_counter, start, #packed_counter, hours, quarters)
+  local first, second = items(hours), items(quarters)
+  return char(PACKED, #first % 256, floor(#first / 256), #second % 256, floor(#second / 256)) .. first .. second
 end
 
 -- 3. The counters. What to take back is added up before it becomes text: a text that grew by one fact at a
@@ -356,29 +382,30 @@ end
 for tails, by_place in pairs(taken) do
   for at, cells in pairs(by_place) do
     local parts = {tails[at]}
-    for cell, n in pairs(cells) do parts[#parts + 1] = item(cell, -n) end
+    for cell, n in pairs(cells) do cells[cell] = -n end
+    parts[2] = items(cells)
     tails[at] = concat(parts)
   end
 end
 
--- A field's first packed counter is when its id, or its day, may become known.
+-- A field's first packed counter is when its id, or its block, may become known.
 local new_tenants, new_ids = {}, {}
 local function count(tenant, block, names, tails)
   local key = format('%s:c:%s:%d', lane, tenant, block)
   touch(key)
-  local had, list, known = ask('HMGET', key, names, 1, #names), {}, {}
+  local had, list, known, is_new = ask('HMGET', key, names, 1, #names), {}, {}, false
   for i = 1, #names do
     local name, packed_counter = names[i], had[i]
     if not packed_counter then
-      packed_counter = '\0'
-      known[#known + 1] = 0
       if byte(name, 2) > 0 then
+        known[#known + 1] = 0
         known[#known + 1] = sub(name, 2)
         new_ids[#new_ids + 1] = {tenant, byte(name, 2)}
-      else
-        local day = block * BLOCK_DAYS + byte(name, 1) % BLOCK_DAYS - FIRST_DAY
-        known[#known + 1] = char(
-          0, floor(day / 16777216), floor(day / 65536) % 256, floor(day / 256) % 256, day % 256)
+      elseif not is_new then
+        is_new = true
+        local n = block - FIRST_BLOCK
+        known[#known + 1] = 0
+        known[#known + 1] = char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
         new_tenants[#new_tenants + 1] = tenant
       end
     end

@@ -16,7 +16,7 @@ from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
 from schemas.counters import Generation
-from schemas.redis_keys import day_of_member, generation_of, known_key, lane_key
+from schemas.redis_keys import block_of_member, generation_of, known_key, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
@@ -97,12 +97,12 @@ class Keyspace:
         """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
-    def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
-        """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
+    def blocks(self, generation: Generation, lane: int, tenant: str) -> list[int]:
+        """The blocks of days that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
             key = known_key(lane_key(generation.name, lane), tenant)
             members: Any = self._client.zrangebylex(key, b"[\0", b"(\1")
-        return [day_of_member(member) for member in members]
+        return [block_of_member(member) for member in members]
 
     def snapshot(
         self,

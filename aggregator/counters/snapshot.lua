@@ -4,7 +4,7 @@ snapshot: what a lane holds of some tenants, with the checkpoints that say which
 Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stands in each)
   LANE                    hash  generation; f<partition>: the checkpoints; c<partition>: complete-through
   LANE:n                  set   tenants that have counters
-  LANE:i:TENANT           zset  known ids and days with counters, in the order of bytes
+  LANE:i:TENANT           zset  known ids and blocks with counters, in the order of bytes
   LANE:c:TENANT:BLOCK     hash  day and family, scope, id -> packed counter
 
 Arguments
@@ -22,7 +22,7 @@ Answers: nil where the lane is not there or another generation's, else
 All keys are looked at together, as in `apply.lua`: while a cluster moves the slot, none may be missing.
 ]]
 local call, huge = redis.call, math.huge
-local BLOCK_DAYS, FIRST_DAY = 8, -2147483648
+local FIRST_BLOCK = -2147483648
 local lane = KEYS[1]
 local left, first, last = tonumber(ARGV[2]) or huge, tonumber(ARGV[3]) or -huge, tonumber(ARGV[4]) or huge
 local fields = call('HGETALL', lane)
@@ -40,13 +40,13 @@ if #ARGV == 4 then
   return {checkpoints, call('SMEMBERS', lane .. ':n')}
 end
 
--- The blocks that have days with counters, in order.
+-- The blocks with counters, in order.
 local function blocks(known, from, upto)
   local found = {}
   for _, member in ipairs(call('ZRANGEBYLEX', known, '[\0', '(\1')) do
     local a, b, c, d = string.byte(member, 2, 5)
-    local block = math.floor((((a * 256 + b) * 256 + c) * 256 + d + FIRST_DAY) / BLOCK_DAYS)
-    if from <= block and block <= upto and found[#found] ~= block then found[#found + 1] = block end
+    local block = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
+    if from <= block and block <= upto then found[#found + 1] = block end
   end
   return found
 end

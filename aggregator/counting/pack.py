@@ -75,12 +75,12 @@ class _Call:
                 rows[of_day].append(row)
             else:
                 rows[of_day] = [row]
-            for after, family, items in counts_of(group, state):
+            for after, family, cells in counts_of(group, state):
                 of = after, family
                 if of in counted:
-                    counted[of].append(items)
+                    counted[of].append(cells)
                 else:
-                    counted[of] = [items]
+                    counted[of] = [cells]
         for (after, family), parts in counted.items():
             tail = b"".join(parts)
             self.facts += len(tail) // 2

@@ -1,8 +1,9 @@
 """Message state: what is remembered of a message and recipient, so that each fact counts once. Pure.
 
 A state is a number of mixed radix, a digit for each kind of its *key group*: 0 where the kind is not counted,
-else the quarter of an hour it is counted in, from the start of the send day, plus 1. A small number is what
-Redis stores in the fewest bytes, so a kind stands beside those that are part of it.
+else 1 plus the quarter of an hour it is counted in. The first digit counts from the start of the send day;
+the others from the quarter of the first, around the end of what they can say, and from the start of the day
+where the first is 0. So what happens soon after it is a small number, which Redis stores in few bytes.
 
 Identity. A message and recipient are known by a hash of tenant, message id, further scopes, key group and
 pseudonym: 48 bits that are stored, and 32 bits that choose the bucket among those of the lane, horizon and
@@ -24,7 +25,7 @@ import msgspec
 from aggregator.counting.facts import Scopes
 from schemas.instants import DAY_MS
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS, Kind
-from schemas.packed_counter import KINDS_MAX, QUARTERS, count_once
+from schemas.packed_counter import QUARTERS, cell_bytes
 
 QUARTER_MS: Final = DAY_MS // QUARTERS
 
@@ -35,20 +36,21 @@ ID_BYTES: Final = 6
 class Digit(NamedTuple):
     """Where a kind stands in the states of its key group, and in the counters.
 
-    divisor, size: of the digit. family: its number. place: of the kind in its family.
+    divisor: of the digit. last: the greatest that it can be, one more than the last quarter. family: its
+    number. place: of the kind in its family.
     """
 
     divisor: int
-    size: int
+    last: int
     family: int
     place: int
 
 
-def _size(kind: Kind) -> int:
-    """Of a digit: the quarters from the start of the send day to the horizon, and one for none."""
+def _last(kind: Kind) -> int:
+    """The quarters from the start of the send day to the horizon."""
     if kind.body is None:  # it has no time of its own and happens in the quarter of the send
-        return QUARTERS + 1
-    return QUARTERS + kind.horizon.late_ms // QUARTER_MS + 1
+        return QUARTERS
+    return QUARTERS + kind.horizon.late_ms // QUARTER_MS
 
 
 def _place(kind: Kind) -> tuple[int, int]:
@@ -65,8 +67,8 @@ def _digits() -> dict[int, tuple[int, Digit]]:
         mine.sort(key=lambda index: (FIELDS.index(KINDS[index].part_of or FIELDS[index]), index))
         divisor = 1
         for index in mine:
-            found[index] = group, Digit(divisor, _size(KINDS[index]), *_place(KINDS[index]))
-            divisor *= found[index][1].size
+            found[index] = group, Digit(divisor, _last(KINDS[index]), *_place(KINDS[index]))
+            divisor *= found[index][1].last + 1
         assert divisor <= 2**53, f"a state of {key_group.name} fits a number of Lua"
         assert len({KINDS[index].per_message for index in mine}) == 1, "messages or recipients, not both"
     return found
@@ -83,6 +85,26 @@ HORIZON_OF: Final = tuple(HORIZONS.index(key_group.horizon) for key_group in KEY
 """Of each key group, the place of its horizon in `HORIZONS`."""
 
 
+def _read(group: int, state: int) -> list[int]:
+    """For each digit 0, or 1 plus its quarter from the start of the send day."""
+    found: list[int] = []
+    for divisor, last, _, _ in DIGITS[group]:
+        digit = state // divisor % (last + 1)
+        if digit and found and found[0]:
+            digit = (digit + found[0] - 2) % last + 1
+        found.append(digit)
+    return found
+
+
+def _write(group: int, quarters: list[int]) -> int:
+    """The state that says so."""
+    state = first = quarters[0]
+    for (divisor, last, _, _), digit in zip(DIGITS[group][1:], quarters[1:], strict=True):
+        if digit:
+            state += ((digit - first) % last + 1 if first else digit) * divisor
+    return state
+
+
 @lru_cache(maxsize=8_192)
 def states_of(kinds: tuple[int, ...], quarter: int) -> tuple[tuple[int, int], ...]:
     """What an event adds to the states of each of its messages or recipients.
@@ -90,33 +112,31 @@ def states_of(kinds: tuple[int, ...], quarter: int) -> tuple[tuple[int, int], ..
     kinds: indices into `KINDS`. quarter: from the start of the send day.
     Returns: (key group, state) for each key group that has any of the kinds.
     """
-    found: dict[int, int] = {}
+    found: dict[int, list[int]] = {}
     for kind in kinds:
         group, digit = _OF_KIND[kind]
-        found[group] = found.get(group, 0) + (quarter + 1) * digit.divisor
-    return tuple(found.items())
+        quarters = found.setdefault(group, [0] * len(DIGITS[group]))
+        quarters[DIGITS[group].index(digit)] = quarter + 1
+    return tuple((group, _write(group, quarters)) for group, quarters in found.items())
 
 
+@lru_cache(maxsize=65_536)
 def merged(group: int, state: int, newer: int) -> int:
     """A state with another one in it: each kind at its least quarter. group: of both."""
-    for divisor, size, _, _ in DIGITS[group]:
-        had, digit = state // divisor % size, newer // divisor % size
-        if digit and (not had or digit < had):
-            state += (digit - had) * divisor
-    return state
+    both = zip(_read(group, state), _read(group, newer), strict=True)
+    return _write(group, [min(had, digit) if had and digit else had or digit for had, digit in both])
 
 
 @lru_cache(maxsize=65_536)
 def counts_of(group: int, state: int) -> tuple[tuple[int, int, bytes], ...]:
-    """What a state counts for: (days after the send day, family, items of `schemas.packed_counter`)."""
+    """What a state counts for: (days after the send day, family, cells for `pack_counts`)."""
     found: dict[tuple[int, int], bytes] = {}
-    for divisor, size, family, place in DIGITS[group]:
-        digit = state // divisor % size
+    for (_, _, family, place), digit in zip(DIGITS[group], _read(group, state), strict=True):
         if digit:
             days, quarter = divmod(digit - 1, QUARTERS)
             of = days, family
-            found[of] = found.get(of, b"") + count_once(quarter * KINDS_MAX + place)
-    return tuple((days, family, items) for (days, family), items in found.items())
+            found[of] = found.get(of, b"") + cell_bytes(quarter, place)
+    return tuple((days, family, cells) for (days, family), cells in found.items())
 
 
 _DIGEST_BYTES: Final = 10

@@ -55,26 +55,26 @@ class Lane:
         return int(self.client.hget(self.key, f"f{partition}") or 0)
 
     def known(self, tenant: str) -> list[bytes]:
-        """The known ids and the days of a tenant, as they stand."""
+        """The known ids and the blocks of a tenant, as they stand."""
         found: list[bytes] = self.client.zrange(f"{self.key}:i:{safe_id(tenant)}", 0, -1)
         return found
 
     def cells(self, tenants: Iterable[str]) -> Cells:
-        """Every count that is not 0, read as the layout says; each day that has one is known."""
+        """Every count that is not 0, read as the layout says; each block that has one is known."""
         found: Cells = Counter()
         for tenant in tenants:
-            days = set()
+            blocks = set()
             for key in self.keys(f"c:{_literal(safe_id(tenant))}:*"):
                 block = int(key.rpartition(b":")[2])
                 for name, packed_counter in self.client.hgetall(key).items():
                     day, family, scope, raw = read_counter_field(block, name)
-                    days.add(b"\0" + (day + 2**31).to_bytes(4, "big"))
+                    blocks.add(b"\0" + (day // 8 + 2**31).to_bytes(4, "big"))
                     for cell, count in enumerate(unpack_quarters(packed_counter)):
                         if count:
                             quarter, kind = divmod(cell, KINDS_MAX)
                             of = tenant, scope, raw.decode(), day, quarter, _FAMILIES[family][kind]
                             found[of] = count
-            assert {member for member in self.known(tenant) if member[:1] == b"\0"} == days
+            assert {member for member in self.known(tenant) if member[:1] == b"\0"} == blocks
         return found
 
     def keys(self, pattern: str = "*") -> list[bytes]:
