@@ -10,6 +10,7 @@ The keys are found by looking into the slot, not by name: whatever the layout, e
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -20,8 +21,12 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.facts import Facts, Scopes
-from schemas.kinds import KINDS
+from aggregator.errors import StoreUnavailableError
+from schemas.counters import LAYOUT, Generation
+from schemas.kinds import FIELDS, KINDS
+from schemas.shared.settings import RedisSettings
 from tests.aggregator.lanes import Lane, kinds, naive_count
 from tests.valkey_cluster import Node, SlotMove, ValkeyCluster, valkey_cluster
 
@@ -146,25 +151,31 @@ class Field:
             ("RESTORE", key, max(ms, 0), dump, "ABSTTL") for key, (dump, ms) in self.before.items()
         )
 
-    def check(self, moved: Iterable[bytes], *, follow: bool) -> bool:
-        """Call when these keys have moved; then let the slot move on to its end and call again.
-
-        follow: the call is made by a client that follows redirections, not to the source alone.
-        Returns: whether the first call was stopped.
-        """
+    @contextmanager
+    def begun(self, moved: Iterable[bytes]) -> Iterator[None]:
+        """The slot is on its way, and these keys have moved. At the end: it has moved, as it was before."""
+        self.move.begin()
+        self.move.move(moved)
         try:
-            return self._check(moved, self.client if follow else self.move.source.client)
+            yield
         finally:  # however it stands: what is on both nodes would hold the move up
             self.move.target.ask_all(("DEL", key) for key in self.move.keys(self.move.target))
             self.move.end()
             self.move, self.lane.client = self.move.back(), self.client
             self.restore()
 
-    def _check(self, moved: Iterable[bytes], client: Any) -> bool:
+    def check(self, moved: Iterable[bytes], *, follow: bool) -> bool:
+        """Call when these keys have moved; then let the slot move on to its end and call again.
+
+        follow: the call is made by a client that follows redirections, not to the source alone.
+        Returns: whether the first call was stopped.
+        """
+        with self.begun(moved):
+            return self._check(self.client if follow else self.move.source.client)
+
+    def _check(self, client: Any) -> bool:
         move, stopped = self.move, False
         where = [(node, move.slot) for node in (move.source, move.target)]
-        move.begin()
-        move.move(moved)
         begun = [exact(*each) for each in where]
         self.lane.client = client
         try:
@@ -257,3 +268,34 @@ def test_a_message_of_an_older_layer_is_not_taken_for_a_new_one(cluster: ValkeyC
     at = field_of(cluster, client, [MANY, MORE], MANY[:3])
     for key in at.before:
         at.check(at.before.keys() - {key}, follow=True)
+
+
+def test_what_is_read_is_whole_or_refused(cluster: ValkeyCluster, client: Any) -> None:
+    """What `verify`, `audit` and `rebuild` compare: each key moved alone once, and left alone once."""
+    at = field_of(cluster, client, [HISTORY], CALLS["the same again"])
+    keyspace = Keyspace(RedisSettings(redis_url=cluster.url, redis_cluster=True))
+    generation = Generation(
+        name=at.lane.generation,
+        lanes=1,
+        rules=at.lane.rules,
+        layout=LAYOUT,
+        kinds=FIELDS,
+        cluster_id="",
+        topic_id="",
+        created_ms=0,
+    )
+
+    def read() -> tuple[object, ...]:
+        tenants = sorted(keyspace.tenants(generation, 0))
+        return tenants, keyspace.checkpoints(generation, 0), keyspace.snapshot(generation, 0, ["one", "two"])
+
+    whole, refused = read(), 0
+    for key in at.before:
+        for moved in ({key}, at.before.keys() - {key}):
+            with at.begun(moved):
+                try:
+                    assert read() == whole, (key, moved == {key})
+                except StoreUnavailableError:
+                    refused += 1
+    assert refused >= 2 * len(whole), "what it reads was away"
+    keyspace.close()
