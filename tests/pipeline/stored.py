@@ -1,0 +1,119 @@
+"""What Redis holds, cell by cell: the whole live generation, read by the words of `schemas.redis_keys`.
+
+Law: nothing here comes from the project but the names of keys; how a counter is packed is read once more by
+the description in `schemas.packed_counter`. So an error in the project's own reading cannot hide here, and
+kinds and scopes that no route of the API shows are compared too.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from schemas import redis_keys
+from tests.pipeline import oracle
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KIND_BITS, CELL_BITS = 4, 11
+
+
+@dataclass
+class Held:
+    """All that is counted.
+
+    cells: every number that is not 0. known: the scopes whose ids are known. days: of each tenant those that
+    are known to have counters; they stay where a count has moved away.
+    """
+
+    cells: Counter[oracle.Cell] = field(default_factory=Counter)
+    known: set[oracle.Scope] = field(default_factory=set)
+    days: set[tuple[str, datetime]] = field(default_factory=set)
+
+
+def held(client: Any) -> Held:
+    """What the live generation holds; nothing where there is none. client: of a Redis or of a cluster."""
+    record = client.get(redis_keys.RECORD_KEY)
+    members = msgspec.json.decode(record)["members"] if record else []
+    found = Held()
+    for member in members:
+        if member["state"] == "live":
+            for lane in range(member["generation"]["lanes"]):
+                _read_lane(client, member["generation"], lane, found)
+    return found
+
+
+def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
+    prefix = redis_keys.lane_key(generation["name"], lane)
+    families, names = generation["families"], ["tenant", *generation["scopes"]]
+    for safe in client.smembers(f"{prefix}:n"):
+        tenant = unquote_to_bytes(safe).decode()
+        blocks = set()
+        for member in client.zrange(f"{prefix}:i:{safe.decode()}", 0, -1):
+            if member[0]:
+                found.known.add((tenant, names[member[0]], member[1:].decode()))
+            else:
+                day = int.from_bytes(member[1:], "big") - 2**31
+                found.days.add((tenant, EPOCH + timedelta(days=day)))
+                blocks.add(day // 8)
+        for block in blocks:
+            for of, packed in client.hgetall(f"{prefix}:c:{safe.decode()}:{block}").items():
+                midnight = EPOCH + timedelta(days=block * 8 + of[0] % 8)
+                _, fields = families[of[0] // 8]
+                scope = (tenant, names[of[1]], of[2:].decode())
+                for (quarter, kind), count in counts(packed).items():
+                    at = midnight + quarter * timedelta(minutes=15)
+                    found.cells[scope, at, fields[kind]] += count
+
+
+def counts(packed: bytes) -> dict[tuple[int, int], int]:
+    """What a packed counter counts by (quarter of the day, place of the kind), but for what is 0."""
+    found: Counter[tuple[int, int]] = Counter()
+    tail = packed[1:]
+    if packed[0] == 1:
+        end_of_hours = 5 + int.from_bytes(packed[1:3], "little")
+        end_of_quarters = end_of_hours + int.from_bytes(packed[3:5], "little")
+        tail = packed[end_of_quarters:]
+        for (quarter, kind), count in _items(packed[5:end_of_hours]):
+            assert quarter % 4 == 0, "whole hours stand at their first quarter"
+            found[quarter, kind] += count
+        for (quarter, kind), count in _items(packed[end_of_hours:end_of_quarters]):
+            assert quarter % 4, "an hour's first quarter is what is left"
+            found[quarter, kind] += count
+            found[quarter - quarter % 4, kind] -= count
+    else:
+        assert packed[0] == 0, packed
+    for cell, count in _items(tail):
+        found[cell] += count
+    return {cell: count for cell, count in found.items() if count}
+
+
+def _items(part: bytes) -> list[tuple[tuple[int, int], int]]:
+    items, rest = [], part
+    while rest:
+        number, rest = int.from_bytes(rest[:2], "little"), rest[2:]
+        count, cell = number >> CELL_BITS, number & (1 << CELL_BITS) - 1
+        length = {30: 1, 31: 4}.get(count, 0)
+        if length:
+            count, rest = int.from_bytes(rest[:length], "little"), rest[length:]
+        items.append((divmod(cell, 1 << KIND_BITS), count or -1))
+    return items
+
+
+def differences(found: Held, want: oracle.Count) -> list[str]:
+    """How what is held differs from what must be, in words; nothing where all of it is equal."""
+    cells = want.cells()
+    wrong = [
+        key for key in sorted(cells.keys() | found.cells.keys()) if cells.get(key) != found.cells.get(key)
+    ]
+    words = [f"{key}: {found.cells.get(key)}, should be {cells.get(key)}" for key in wrong[:10]]
+    known = {scope for scope in want.quarters if scope[1] != "tenant"}
+    days = {(scope[0], at.replace(hour=0, minute=0)) for scope, at, _ in cells}
+    return [
+        *([f"{len(wrong)} of {len(cells)} cells differ", *words] if wrong else []),
+        *(f"{scope} is known" for scope in sorted(found.known - known)[:5]),
+        *(f"{scope} is not known" for scope in sorted(known - found.known)[:5]),
+        *(f"{day} has counters and is not known" for day in sorted(days - found.days)[:5]),
+    ]
