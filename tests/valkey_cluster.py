@@ -4,6 +4,7 @@ A node that is killed is found dead after a second, and its replica takes over b
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,11 @@ class Node:
     def name(self) -> str:
         """What the cluster knows it by."""
         return str(self.ask("CLUSTER", "MYID").decode())
+
+    def epochs(self) -> dict[str, int]:
+        """Of each node, how new its word on who owns its slots is, as far as this one has heard."""
+        words = [line.split() for line in self.ask("CLUSTER", "NODES").decode().splitlines()]
+        return {each[0]: int(each[6]) for each in words}
 
     def replication(self) -> dict[str, Any]:
         """Its role and whom it follows."""
@@ -171,8 +177,16 @@ class SlotMove:
     others: tuple[Node, ...]
 
     def begin(self) -> None:
-        """From now on the source refuses keys that it does not hold, and the target takes those that come."""
-        self.target.ask("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.source.name)
+        """From now on the source refuses keys that it does not hold, and the target takes those that come.
+
+        First the target hears of the newest word of the source: its own must be newer, or the slot goes back.
+        """
+        name = self.source.name
+        newest, until = self.source.epochs()[name], time.monotonic() + LIMIT_S
+        while self.target.epochs()[name] != newest:
+            assert time.monotonic() < until, "the nodes hear nothing of each other"
+            time.sleep(0.001)
+        self.target.ask("CLUSTER", "SETSLOT", self.slot, "IMPORTING", name)
         self.source.ask("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.target.name)
 
     def keys(self, node: Node, most: int = 1_000_000) -> list[bytes]:
