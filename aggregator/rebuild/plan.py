@@ -118,17 +118,23 @@ class Planner:
         store.close()
         return live
 
-    def incomparable(self, live: Generation, found: Log) -> str | None:
+    @staticmethod
+    def incomparable(live: Generation) -> str | None:
+        """Why the counters of the live generation cannot be compared; none where they can."""
+        if not live.is_readable:
+            return "the live generation has another layout or counts other kinds"
+        return None
+
+    def unfollowable(self, live: Generation, found: Log) -> str | None:
         """Why a rebuild cannot follow the checkpoints of the live generation; none where it can.
 
-        found: the log that is counted. Raises: StoreUnavailableError, KafkaUnavailableError.
+        All layouts have had the same checkpoints. found: the log that is counted.
+        Raises: StoreUnavailableError, KafkaUnavailableError.
         """
         if (live.cluster_id, live.topic_id) != found[:2]:
             return "the live generation was counted from another topic"
         if live.lanes != LANES:
             return "the live generation has another number of lanes"
-        if not live.is_readable:
-            return "the live generation has another layout or counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.lanes.closed(live)):

@@ -6,6 +6,7 @@ kinds and scopes that no route of the API shows are compared too.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,20 +18,21 @@ from schemas import redis_keys
 from tests.pipeline import oracle
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-KIND_BITS, CELL_BITS = 4, 11
+DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
+DAYS_A_BLOCK = 8
 
 
 @dataclass
 class Held:
     """All that is counted.
 
-    cells: every number that is not 0. known: the scopes whose ids are known. days: of each tenant those that
-    are known to have counters; they stay where a count has moved away.
+    cells: every number that is not 0. known: the scopes whose ids are known. blocks: of each tenant the
+    blocks of days that are known to have counters; they stay where a count has moved away.
     """
 
     cells: Counter[oracle.Cell] = field(default_factory=Counter)
     known: set[oracle.Scope] = field(default_factory=set)
-    days: set[tuple[str, datetime]] = field(default_factory=set)
+    blocks: set[tuple[str, int]] = field(default_factory=set)
 
 
 def held(client: Any) -> Held:
@@ -48,31 +50,27 @@ def held(client: Any) -> Held:
 def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
     prefix = redis_keys.lane_key(generation["name"], lane)
     families, names = generation["families"], ["tenant", *generation["scopes"]]
-    for safe in client.smembers(f"{prefix}:n"):
-        tenant = unquote_to_bytes(safe).decode()
-        blocks = set()
-        for member in client.zrange(f"{prefix}:i:{safe.decode()}", 0, -1):
+    for name in client.smembers(f"{prefix}:n"):
+        safe, tenant = name.decode(), unquote_to_bytes(name).decode()
+        for member in client.zrange(f"{prefix}:i:{safe}", 0, -1):
             if member[0]:
                 found.known.add((tenant, names[member[0]], member[1:].decode()))
-            else:
-                day = int.from_bytes(member[1:], "big") - 2**31
-                found.days.add((tenant, EPOCH + timedelta(days=day)))
-                blocks.add(day // 8)
-        for block in blocks:
-            for of, packed in client.hgetall(f"{prefix}:c:{safe.decode()}:{block}").items():
-                midnight = EPOCH + timedelta(days=block * 8 + of[0] % 8)
-                _, fields = families[of[0] // 8]
+                continue
+            block = int.from_bytes(member[1:], "big") - 2**31
+            found.blocks.add((tenant, block))
+            for of, packed in client.hgetall(f"{prefix}:c:{safe}:{block}").items():
+                midnight = EPOCH + (block * DAYS_A_BLOCK + of[0] % DAYS_A_BLOCK) * DAY
+                _, fields = families[of[0] // DAYS_A_BLOCK]
                 scope = (tenant, names[of[1]], of[2:].decode())
                 for (quarter, kind), count in counts(packed).items():
-                    at = midnight + quarter * timedelta(minutes=15)
-                    found.cells[scope, at, fields[kind]] += count
+                    found.cells[scope, midnight + quarter * QUARTER, fields[kind]] += count
 
 
 def counts(packed: bytes) -> dict[tuple[int, int], int]:
     """What a packed counter counts by (quarter of the day, place of the kind), but for what is 0."""
     found: Counter[tuple[int, int]] = Counter()
-    tail = packed[1:]
-    if packed[0] == 1:
+    tail = packed
+    if packed[0] == 255:
         end_of_hours = 5 + int.from_bytes(packed[1:3], "little")
         end_of_quarters = end_of_hours + int.from_bytes(packed[3:5], "little")
         tail = packed[end_of_quarters:]
@@ -83,23 +81,28 @@ def counts(packed: bytes) -> dict[tuple[int, int], int]:
             assert quarter % 4, "an hour's first quarter is what is left"
             found[quarter, kind] += count
             found[quarter - quarter % 4, kind] -= count
-    else:
-        assert packed[0] == 0, packed
     for cell, count in _items(tail):
         found[cell] += count
     return {cell: count for cell, count in found.items() if count}
 
 
-def _items(part: bytes) -> list[tuple[tuple[int, int], int]]:
-    items, rest = [], part
+def _items(part: bytes) -> Iterator[tuple[tuple[int, int], int]]:
+    rest = list(part)
+    quarter = None
     while rest:
-        number, rest = int.from_bytes(rest[:2], "little"), rest[2:]
-        count, cell = number >> CELL_BITS, number & (1 << CELL_BITS) - 1
-        length = {30: 1, 31: 4}.get(count, 0)
-        if length:
-            count, rest = int.from_bytes(rest[:length], "little"), rest[length:]
-        items.append((divmod(cell, 1 << KIND_BITS), count or -1))
-    return items
+        item = rest.pop(0)
+        if item < 96:
+            quarter = item
+            continue
+        count, kind = divmod(item - 96, 16)
+        if count == 0:
+            count = -1
+        elif count > 7:
+            length = {8: 1, 9: 4}[count]
+            count = int.from_bytes(bytes(rest[:length]), "little")
+            del rest[:length]
+        assert quarter is not None, "a count of no quarter"
+        yield (quarter, kind), count
 
 
 def differences(found: Held, want: oracle.Count) -> list[str]:
@@ -110,10 +113,10 @@ def differences(found: Held, want: oracle.Count) -> list[str]:
     ]
     words = [f"{key}: {found.cells.get(key)}, should be {cells.get(key)}" for key in wrong[:10]]
     known = {scope for scope in want.quarters if scope[1] != "tenant"}
-    days = {(scope[0], at.replace(hour=0, minute=0)) for scope, at, _ in cells}
+    blocks = {(scope[0], (at - EPOCH) // DAY // DAYS_A_BLOCK) for scope, at, _ in cells}
     return [
         *([f"{len(wrong)} of {len(cells)} cells differ", *words] if wrong else []),
         *(f"{scope} is known" for scope in sorted(found.known - known)[:5]),
         *(f"{scope} is not known" for scope in sorted(known - found.known)[:5]),
-        *(f"{day} has counters and is not known" for day in sorted(days - found.days)[:5]),
+        *(f"block {block} has counters and is not known" for block in sorted(blocks - found.blocks)[:5]),
     ]
