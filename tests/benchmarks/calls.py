@@ -46,6 +46,8 @@ PURPOSES: Final = {
     "SET layers": "how many states there are now",
     "HMGET counters": "packed counters as they are",
     "HSET counters": "packed counters as they will be",
+    "HMGET wide": "those of them that are too long for a compact hash",
+    "HSET wide": "the same, written",
     "ZADD known": "ids and blocks of days that are new",
     "SADD tenants": "tenants with ids or blocks that are new",
     "EXISTS lane": "every key of the call, before anything is written",
@@ -55,7 +57,7 @@ PURPOSES: Final = {
 """What each command of the script is for."""
 
 _LINE: Final = re.compile(rb'\+[\d.]+ \[\d+ (\S+)\] "(\w+)"(?: "((?:[^"\\]|\\.)*)")?')
-_PARTS: Final = {"": "lane", "n": "tenants", "i": "known", "c": "counters"}
+_PARTS: Final = {"": "lane", "n": "tenants", "i": "known", "c": "counters", "w": "wide"}
 _STATES_COLONS: Final = 3
 """`m:HORIZON:DAY` are a day's layers; a bucket has more in its key."""
 

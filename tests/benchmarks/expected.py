@@ -1,8 +1,7 @@
 """What must be counted of a workload, by the law of counting: the generator's own count, kind by kind.
 
-Easy, as happenings come in the order of their time: the first one that states a fact is the earliest. It
-counts what the program counts (`schemas.kinds.FIELDS`); which kinds an event states stands here and in
-`variants.py`, once more and by other means than in the program.
+Easy, as happenings come in the order of their time: the first one that states a fact is the earliest. Which
+kinds an event states stands here and in `variants.py`, once more and by other means than in the program.
 """
 
 from collections import defaultdict
@@ -57,8 +56,8 @@ def _stated() -> dict[tuple[int, int], tuple[str, ...]]:
     return stated
 
 
-_KNOWN: Final[Mapping[tuple[int, int], list[int]]] = {
-    what: [FIELDS.index(name) for name in names if name in FIELDS] for what, names in _stated().items()
+_STATED: Final[Mapping[tuple[int, int], list[int]]] = {
+    what: [FIELDS.index(name) for name in names] for what, names in _stated().items()
 }
 """By kind and variant: the places of the fields that such an event states."""
 
@@ -68,7 +67,8 @@ _OF_MAIL: Final = {OPENED, CLICKED, SUBSCRIPTION}
 """One fact for the mail, which may be stated again."""
 
 
-def _none() -> Counts:
+def no_counts() -> Counts:
+    """Nothing counted."""
     return [0] * len(FIELDS)
 
 
@@ -81,10 +81,10 @@ class Expected:
     """
 
     quarters: dict[int, dict[int, Counts]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(_none))
+        default_factory=lambda: defaultdict(lambda: defaultdict(no_counts))
     )
-    sequences: dict[tuple[int, int], Counts] = field(default_factory=lambda: defaultdict(_none))
-    templates: dict[tuple[int, int], Counts] = field(default_factory=lambda: defaultdict(_none))
+    sequences: dict[tuple[int, int], Counts] = field(default_factory=lambda: defaultdict(no_counts))
+    templates: dict[tuple[int, int], Counts] = field(default_factory=lambda: defaultdict(no_counts))
     events: int = 0
     messages: int = 0
     _seen: set[tuple[int, int]] = field(default_factory=set)
@@ -97,7 +97,7 @@ class Expected:
         much = 1
         if kind in _OF_ALL:
             at_ms, much = mail.sent_ms, len(mail.people)
-        for place in _KNOWN[kind, variant]:
+        for place in _STATED[kind, variant]:
             if kind in _OF_MAIL:
                 if (mail.chance, place) in self._seen:
                     continue
@@ -116,7 +116,7 @@ class Expected:
         hours: dict[int, Counts] = {}
         for quarter, counts in self.quarters[tenant].items():
             hour = quarter // QUARTERS_AN_HOUR
-            hours[hour] = [sum(both) for both in zip(hours.get(hour, _none()), counts, strict=True)]
+            hours[hour] = [sum(both) for both in zip(hours.get(hour, no_counts()), counts, strict=True)]
         return hours
 
     def totals(self) -> dict[str, Counts]:

@@ -2,19 +2,23 @@
 
 Counted by a true worker into an empty Valkey, then every key is asked for its size (`MEMORY USAGE`, all
 elements, with the key itself). A message's bytes are those of the message state (`LANE:m:...`), a scope-day's
-those of the counters (`LANE:c:...`): one scope on one day with any count. Byte-days are the state's bytes by
-the days for which they are kept after the send day. `used_memory` before and after says whether the keys
-together are all there is.
+those of the counters (`LANE:c:...`, `LANE:w:...`): one scope on one day with any count. For the core alone
+each of these keys is made once more without the details. Byte-days are the state's bytes by the days for
+which they are kept after the send day. `used_memory` before and after says whether the keys together are all
+there is.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import redis
 
+from schemas.instants import DAY_MS
+from schemas.kinds import HORIZONS, REMEMBERED_MS
+from schemas.redis_keys import BLOCK_DAYS
 from tests.benchmarks.check import check
 from tests.benchmarks.figures import Figure, type_of_unit
 from tests.benchmarks.runs import Bench
@@ -25,21 +29,25 @@ MILLION = Shape("million-a-day", tenants=1, zipf=0.0, days=1, whole=True)
 THOUSAND = Shape("thousand-a-day", tenants=1, zipf=0.0, days=15, whole=True)
 QUICK_SHARE = 1_000_000
 PIECE = 5_000
-KEPT_DAYS: Final = 92
-"""After the send day: 78 of the horizon, 14 of grace."""
+KEPT_DAYS: Final = {horizon.name: (horizon.stale_ms + REMEMBERED_MS) // DAY_MS for horizon in HORIZONS}
+"""For how many days after the send day message state is kept, by the name of its horizon."""
+COUNTERS: Final = ("c", "w")
+CORE_CODE: Final = 0
+"""The place of the core among the families."""
 
 
 @dataclass(frozen=True)
 class Held:
     """What a Valkey holds.
 
-    by_kind: bytes of keys, by the letter of the layout. byte_days: of the message state. total: how much
-    `used_memory` grew.
+    by_kind: bytes of keys, by the letter of the layout. byte_days: of the message state. scope_days: with any
+    count of the core. core: bytes of the counters without details. total: how much `used_memory` grew.
     """
 
     by_kind: Counter[str]
     byte_days: int
     scope_days: int
+    core: int
     total: int
 
 
@@ -66,13 +74,15 @@ def memory(bench: Bench) -> list[Figure]:
         held = _count(bench, topic)
         messages = topic.expected.messages
         reported = f"{messages:,} messages, {held.scope_days:,} scope-days"
+        counters = sum(held.by_kind[letter] for letter in COUNTERS)
         all_keys = sum(held.by_kind.values())
         parts = ", ".join(f"{kind or 'lanes'} {size / messages:.1f}" for kind, size in held.by_kind.items())
         used = f"the keys together are {all_keys / held.total:.0%} of it"
         rows: list[tuple[str, str, type_of_unit, float, str]] = [
             ("message", "state of a message", "bytes", held.by_kind["m"] / messages, reported),
             ("byte-days", "the same by days kept", "byte-days", held.byte_days / messages, reported),
-            ("scope-day", "a scope-day", "bytes", held.by_kind["c"] / held.scope_days, reported),
+            ("scope-day", "a scope-day, core", "bytes", held.core / held.scope_days, reported),
+            ("scope-day-all", "a scope-day, all families", "bytes", counters / held.scope_days, reported),
             ("all", "all keys, a message", "bytes", all_keys / messages, f"by the layout's letters: {parts}"),
             ("used", "all of used_memory, a message", "bytes", held.total / messages, used),
         ]
@@ -90,8 +100,8 @@ def _count(bench: Bench, topic: Topic) -> Held:
         stage.catch_up([worker])
         worker.stop()
         check(stage.redis, topic.expected)
-        held = _held(stage.redis)
-        return replace(held, total=_used(stage.redis) - before)
+        total = _used(stage.redis) - before
+        return replace(_held(stage.redis), total=total)
 
 
 def _used(client: redis.Redis) -> int:
@@ -103,22 +113,37 @@ def _used(client: redis.Redis) -> int:
 def _held(client: redis.Redis) -> Held:
     """The sizes of all keys; `total` is theirs."""
     by_kind: Counter[str] = Counter()
-    byte_days = scope_days = 0
-    for keys in _pieces(client):
-        kinds = [_kind(key) for key in keys]
+    byte_days = scope_days = core = 0
+    for keys in list(_pieces(client)):
         with client.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.memory_usage(key, samples=0)
             sizes = pipe.execute()
-            counters = [key for key, kind in zip(keys, kinds, strict=True) if kind == "c"]
-            for key in counters:
-                pipe.hlen(key)
-            scope_days += sum(pipe.execute())
-        for kind, size in zip(kinds, sizes, strict=True):
-            by_kind[kind] += size
-            if kind == "m":
-                byte_days += size * KEPT_DAYS
-    return Held(by_kind, byte_days, scope_days, by_kind.total())
+        for key, size in zip(keys, sizes, strict=True):
+            letter, _, rest = key.decode().partition("}:")[2].partition(":")
+            by_kind[letter] += size
+            if letter == "m":
+                byte_days += size * KEPT_DAYS[rest.partition(":")[0]]
+            elif letter in COUNTERS:
+                fields, of_core = _core(client, key)
+                core += of_core
+                scope_days += fields if letter == "c" else 0
+    return Held(by_kind, byte_days, scope_days, core, by_kind.total())
+
+
+def _core(client: redis.Redis, key: bytes) -> tuple[int, int]:
+    """How many fields of a hash of counters are the core's, and how large it would be with them alone."""
+    counters: Any = client.hgetall(key)
+    core = {name: value for name, value in counters.items() if name[0] // BLOCK_DAYS == CORE_CODE}
+    if not core:
+        return 0, 0
+    copy = key[:-1] + b"!"  # in the same slot, and as long
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hset(copy, mapping=core)
+        pipe.memory_usage(copy, samples=0)
+        pipe.delete(copy)
+        _, size, _ = pipe.execute()
+    return len(core), size
 
 
 def _pieces(client: redis.Redis) -> Iterator[list[bytes]]:
@@ -126,9 +151,3 @@ def _pieces(client: redis.Redis) -> Iterator[list[bytes]]:
     keys = client.scan_iter(count=PIECE)
     while piece := list(islice(keys, PIECE)):
         yield piece
-
-
-def _kind(key: bytes) -> str:
-    """The letter after the lane in a key of the layout, empty for a lane's own and the generation's."""
-    parts = key.decode().partition("}:")[2].split(":")
-    return parts[0]
