@@ -19,7 +19,8 @@ Cells = Counter[oracle.Cell]
 _SEE = """
 local counters = {}
 for _, key in ipairs(redis.call('KEYS', KEYS[1] .. ':c:*')) do
-  counters[#counters + 1] = {key, redis.call('HGETALL', key)}
+  local wide = KEYS[1] .. ':w:' .. string.sub(key, #KEYS[1] + 4)
+  counters[#counters + 1] = {key, redis.call('HGETALL', key), redis.call('HGETALL', wide)}
 end
 return {redis.call('HGETALL', KEYS[1]), counters}
 """
@@ -57,9 +58,10 @@ def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> S
     head, found = client.eval(_SEE, 1, lane) if live else ((), ())
     fields = dict(zip(head[::2], head[1::2], strict=True))
     cells: Cells = Counter()
-    for key, pairs in found:
+    for key, *both in found:
         _, tenant, block = key.decode().removeprefix(lane).rsplit(":", 2)
-        cells += stored.cells(live, tenant, int(block), dict(zip(pairs[::2], pairs[1::2], strict=True)))
+        narrow, wide = (dict(zip(pairs[::2], pairs[1::2], strict=True)) for pairs in both)
+        cells += stored.cells(live, tenant, int(block), narrow, wide)
     return Seen([int(fields.get(b"f%d" % number, 0)) for number in range(partitions)], cells)
 
 

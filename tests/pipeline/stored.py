@@ -1,25 +1,27 @@
 """What Redis holds, cell by cell: the whole live generation, read by the words of `schemas.redis_keys`.
 
-Law: nothing here comes from the project but the names of keys; how a counter is packed is read once more by
-the description in `schemas.packed_counter`. So an error in the project's own reading cannot hide here, and
-kinds and scopes that no route of the API shows are compared too.
+Law: what is read here is read by nothing of the project but the names of keys; how a counter is packed is
+worked out once more by the description in `schemas.packed_counter`. So an error in the project's own reading
+cannot hide here, and kinds and scopes that no route of the API shows are compared too.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from schemas import redis_keys
+from schemas.kinds import CORE_FIELDS
+from schemas.packed_counter import cell_bytes, pack_counts
 from tests.pipeline import oracle
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
-DAYS_A_BLOCK = 8
+DAYS_A_BLOCK = redis_keys.BLOCK_DAYS
 
 
 @dataclass
@@ -62,7 +64,8 @@ def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
                 continue
             block = int.from_bytes(member[1:], "big") - 2**31
             found.blocks.add((tenant, block))
-            found.cells += cells(generation, safe, block, client.hgetall(f"{prefix}:c:{safe}:{block}"))
+            narrow, wide = (client.hgetall(f"{prefix}:{letter}:{safe}:{block}") for letter in "cw")
+            found.cells += cells(generation, safe, block, narrow, wide)
 
 
 def scopes(generation: Any) -> list[str]:
@@ -70,11 +73,14 @@ def scopes(generation: Any) -> list[str]:
     return ["tenant", *generation["scopes"]]
 
 
-def cells(generation: Any, safe: str, block: int, counters: Mapping[bytes, bytes]) -> Counter[oracle.Cell]:
+def cells(
+    generation: Any, safe: str, block: int, narrow: Mapping[bytes, bytes], wide: Mapping[bytes, bytes]
+) -> Counter[oracle.Cell]:
     """The numbers of a block of days. safe: the tenant, as it stands in keys."""
+    assert wide.keys() == {of for of, packed in narrow.items() if packed == redis_keys.IS_WIDE}
     families, names, tenant = generation["families"], scopes(generation), unquote_to_bytes(safe).decode()
     found: Counter[oracle.Cell] = Counter()
-    for of, packed in counters.items():
+    for of, packed in {**narrow, **wide}.items():
         midnight = EPOCH + (block * DAYS_A_BLOCK + of[0] % DAYS_A_BLOCK) * DAY
         _, fields = families[of[0] // DAYS_A_BLOCK]
         scope = (tenant, names[of[1]], of[2:].decode())
@@ -135,3 +141,31 @@ def differences(found: Held, want: oracle.Count) -> list[str]:
         *(f"{scope} is not known" for scope in sorted(known - found.known)[:5]),
         *(f"block {block} has counters and is not known" for block in sorted(blocks - found.blocks)[:5]),
     ]
+
+
+class Where(NamedTuple):
+    """Where a tenant's own numbers of a day in the first family stand."""
+
+    key: str
+    field: bytes
+    midnight: datetime
+
+
+def last_counter(client: Any, lanes: Sequence[str], tenant: str) -> Where:
+    """That of the last day on which anything counted for a tenant. lanes: the keys of the live ones."""
+    lane, safe = lanes[redis_keys.lane_of(tenant, len(lanes))], redis_keys.safe_id(tenant)
+    block = max(map(redis_keys.block_of_member, client.zrangebylex(f"{lane}:i:{safe}", b"[\0", b"(\1")))
+    key = redis_keys.counters_key(lane, safe, block)
+    last = max(field[0] for field in client.hkeys(key) if field[0] < DAYS_A_BLOCK and field[1:] == b"\0")
+    field = bytes((last, 0))
+    if client.hget(key, field) == redis_keys.IS_WIDE:
+        key = redis_keys.wide_counters_key(lane, safe, block)
+    return Where(key, field, EPOCH + (block * DAYS_A_BLOCK + last) * DAY)
+
+
+def count_once_more(client: Any, where: Where, quarter: int, field: str) -> datetime:
+    """Damage a counter: one count too many. quarter: of the day. Returns: when it begins."""
+    packed = client.hget(where.key, where.field)
+    place = CORE_FIELDS.index(field)
+    client.hset(where.key, where.field, packed + pack_counts(cell_bytes(quarter, place)))
+    return where.midnight + quarter * QUARTER

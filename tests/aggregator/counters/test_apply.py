@@ -15,7 +15,7 @@ from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import pack
 from deploy.valkey import Valkey
-from schemas.redis_keys import member_of_id, safe_id
+from schemas.redis_keys import BLOCK_DAYS, member_of_id, safe_id
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import IDENTITIES, Lane, kinds, naive_count
 
@@ -153,7 +153,7 @@ def test_moves_never_go_back(lane: Lane) -> None:
 
 def test_a_call_that_cannot_be_done_writes_nothing(lane: Lane) -> None:
     """The script reads and computes all before its first write: a damaged key leaves no half call."""
-    damaged = f"{lane.key}:c:two:{DAY // 8}"
+    damaged = f"{lane.key}:c:two:{DAY // BLOCK_DAYS}"
     lane.client.set(damaged, "not a hash")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         lane.call([(0, 0, 5, -1)], [send("m"), send("n", tenant="two")])
@@ -216,7 +216,7 @@ def test_state_is_kept_and_then_expires(lane: Lane) -> None:
         assert len(keys) == 2
         for key in keys:
             assert least <= lane.client.expiretime(key) <= least + 86400
-    assert lane.client.ttl(f"{lane.key}:c:one:{today // 8}") == -1
+    assert lane.client.ttl(f"{lane.key}:c:one:{today // BLOCK_DAYS}") == -1
 
 
 def test_a_late_write_keeps_old_state_longer(lane: Lane) -> None:
