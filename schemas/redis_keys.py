@@ -16,7 +16,8 @@ makes the others by LANE, a colon, and what stands here.
     LANE:i:TENANT             zset  what is known of a tenant, all of score 0, so in the order of bytes:
                                     SCOPE id for each known id, and 0 BLOCK for each block with counters
     LANE:c:TENANT:BLOCK       hash  the counters of `BLOCK_DAYS` days: DAYFAMILY SCOPE id -> packed counter
-                                    (`schemas.packed_counter`)
+                                    (`schemas.packed_counter`), or `IS_WIDE`
+    LANE:w:TENANT:BLOCK       hash  DAYFAMILY SCOPE id -> packed counter of more than 64 bytes
     LANE:m:HORIZON:SENDDAY    string  sizes of the message state's layers, and the entries in the last one
     LANE:m:HORIZON:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
 
@@ -29,7 +30,9 @@ the tenant itself, whose id is empty, others are numbered from 1 in the order of
 BLOCK as a member is four bytes, the highest first, from `FIRST_BLOCK` on.
 
 Why blocks: a key costs Redis some 80 bytes beside what is in it, more than the counters of a small tenant's
-day. Why not more days in one: a compact hash is looked through from its start.
+day. Why not more days in one: a compact hash is looked through from its start, and is none beyond 512 fields.
+Why wide ones apart: a hash with one value of more than 64 bytes (`hash-max-listpack-value`) is no compact
+one, and each of its fields costs some 40 bytes more.
 """
 
 import re
@@ -49,8 +52,11 @@ FORMER_KEYS: Final = (FORMER_KEY, "ses-metrics:rebuild", "ses-metrics:rebuild:le
 TENANT_SCOPE: Final = 0
 """The scope that is the tenant itself; its id is empty."""
 
-BLOCK_DAYS: Final = 8
+BLOCK_DAYS: Final = 4
 FIRST_BLOCK: Final = -(2**31)
+
+IS_WIDE: Final = b"\xfe"
+"""Stands for a packed counter that is in the hash of the wide ones. No packed counter begins so."""
 
 FAMILIES_MAX: Final = 256 // BLOCK_DAYS
 """What the byte of day and family has room for."""
@@ -86,6 +92,11 @@ def known_key(lane: str, tenant: str) -> str:
 def counters_key(lane: str, tenant: str, block: int) -> str:
     """The key of the counters of a block of days. lane: the lane's key. tenant: made safe."""
     return f"{lane}:c:{tenant}:{block}"
+
+
+def wide_counters_key(lane: str, tenant: str, block: int) -> str:
+    """The key of those of them that are wide. Arguments: as `counters_key`."""
+    return f"{lane}:w:{tenant}:{block}"
 
 
 def generation_of(key: bytes) -> str | None:

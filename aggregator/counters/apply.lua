@@ -11,7 +11,8 @@ says what stands in each)
                                    c<partition>: complete-through in ms
   LANE:n                   set     tenants that have counters
   LANE:i:TENANT            zset    known ids and blocks with counters, in the order of bytes
-  LANE:c:TENANT:BLOCK      hash    day and family, scope, id -> packed counter
+  LANE:c:TENANT:BLOCK      hash    day and family, scope, id -> packed counter, or IS_WIDE
+  LANE:w:TENANT:BLOCK      hash    day and family, scope, id -> packed counter of more than WIDE bytes
   LANE:m:HORIZON:DAY       string  layers of the state of messages sent that day: "SIZE SIZE ... COUNT",
                                    the number of buckets of each layer, then the entries in the last
   LANE:m:HORIZON:DAY:LAYER:BUCKET  hash  id -> state; this and the line above expire
@@ -62,9 +63,10 @@ local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown lane; o
 local SPAN = 4294967296      -- of a bucket hash
 local GRACE = 14 * 86400     -- state goes this long after it can matter or, where that is later, its last write
 local MANY_IDS = 1000        -- a scope of a tenant with so many known ids is reported
-local QUARTERS, KINDS_MAX, BLOCK_DAYS, FIRST_BLOCK = 96, 16, 8, -2147483648
+local QUARTERS, KINDS_MAX, BLOCK_DAYS, FIRST_BLOCK = 96, 16, 4, -2147483648
 local MOST, BYTE, FOUR_BYTES, PACKED, HEAD = 7, 8, 9, 255, 5   -- of items: see `schemas.packed_counter`
 local LOOSE = 40             -- bytes of a tail that are left as they are
+local WIDE, IS_WIDE = 64, char(254)   -- a longer value makes a hash none of the compact ones
 
 -- A reading command with the arguments first..last of a list; nil answers are false.
 local function ask(command, key, list, first, last)
@@ -392,26 +394,42 @@ end
 local new_tenants, new_ids = {}, {}
 local function count(tenant, block, names, tails)
   local key = format('%s:c:%s:%d', lane, tenant, block)
+  local wide_key = format('%s:w:%s:%d', lane, tenant, block)
   touch(key)
-  local had, list, known, is_new = ask('HMGET', key, names, 1, #names), {}, {}, false
+  local had, wide, at, known, is_new = ask('HMGET', key, names, 1, #names), {}, {}, {}, false
   for i = 1, #names do
-    local name, packed_counter = names[i], had[i]
-    if not packed_counter then
-      if byte(name, 2) > 0 then
-        known[#known + 1] = 0
-        known[#known + 1] = sub(name, 2)
-        new_ids[#new_ids + 1] = {tenant, byte(name, 2)}
-      elseif not is_new then
-        is_new = true
-        local n = block - FIRST_BLOCK
-        known[#known + 1] = 0
-        known[#known + 1] = char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
-        new_tenants[#new_tenants + 1] = tenant
-      end
+    local name = names[i]
+    if had[i] == IS_WIDE then
+      wide[#wide + 1], at[#at + 1] = name, i
+    elseif not had[i] and byte(name, 2) > 0 then
+      known[#known + 1] = 0
+      known[#known + 1] = sub(name, 2)
+      new_ids[#new_ids + 1] = {tenant, byte(name, 2)}
+    elseif not had[i] and not is_new then
+      is_new = true
+      local n = block - FIRST_BLOCK
+      known[#known + 1] = 0
+      known[#known + 1] = char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+      new_tenants[#new_tenants + 1] = tenant
     end
-    list[2 * i - 1], list[2 * i] = name, grown(packed_counter, tails[i])
   end
-  write('HSET', key, list)
+  local is_wide = {}
+  if #wide > 0 then
+    touch(wide_key)
+    local found = ask('HMGET', wide_key, wide, 1, #wide)
+    for i = 1, #wide do had[at[i]], is_wide[at[i]] = found[i], true end
+  end
+  local list, wide_list = {}, {}
+  for i = 1, #names do
+    local packed_counter = grown(had[i], tails[i])
+    if is_wide[i] or #packed_counter > WIDE then
+      wide_list[#wide_list + 1], wide_list[#wide_list + 2] = names[i], packed_counter
+      packed_counter = IS_WIDE
+    end
+    if not is_wide[i] then list[#list + 1], list[#list + 2] = names[i], packed_counter end
+  end
+  if #list > 0 then write('HSET', key, list) end
+  if #wide_list > 0 then write('HSET', wide_key, wide_list) end
   if #known > 0 then write('ZADD', format('%s:i:%s', lane, tenant), known) end
 end
 for tenant, by_block in pairs(blocks) do
@@ -428,17 +446,16 @@ for i = 1, #writes do
 end
 
 -- 5. Scopes that have got many ids.
-local many, seen = {}, {}
+local many, size, seen = {}, {}, {}
 for i = 1, #new_ids do
   local tenant, scope = unpack(new_ids[i])
   local known = format('%s:i:%s', lane, tenant)
-  if not seen[known .. scope] then
-    seen[known .. scope] = true
-    if call('ZCARD', known) >= MANY_IDS then
-      local n = call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))
-      if n >= MANY_IDS then
-        many[#many + 1], many[#many + 2], many[#many + 3] = tenant, scope, n
-      end
+  size[tenant] = size[tenant] or call('ZCARD', known)
+  if size[tenant] >= MANY_IDS and not seen[known .. char(scope)] then
+    seen[known .. char(scope)] = true
+    local n = call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))
+    if n >= MANY_IDS then
+      many[#many + 1], many[#many + 2], many[#many + 3] = tenant, scope, n
     end
   end
 end

@@ -5,7 +5,8 @@ Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stand
   LANE                    hash  generation; f<partition>: the checkpoints; c<partition>: complete-through
   LANE:n                  set   tenants that have counters
   LANE:i:TENANT           zset  known ids and blocks with counters, in the order of bytes
-  LANE:c:TENANT:BLOCK     hash  day and family, scope, id -> packed counter
+  LANE:c:TENANT:BLOCK     hash  day and family, scope, id -> packed counter, or IS_WIDE
+  LANE:w:TENANT:BLOCK     hash  day and family, scope, id -> packed counter of many bytes
 
 Arguments
   ARGV[1] generation
@@ -22,7 +23,7 @@ Answers: nil where the lane is not there or another generation's, else
 All keys are looked at together, as in `apply.lua`: while a cluster moves the slot, none may be missing.
 ]]
 local call, huge = redis.call, math.huge
-local FIRST_BLOCK = -2147483648
+local FIRST_BLOCK, IS_WIDE = -2147483648, string.char(254)
 local lane = KEYS[1]
 local left, first, last = tonumber(ARGV[2]) or huge, tonumber(ARGV[3]) or -huge, tonumber(ARGV[4]) or huge
 local fields = call('HGETALL', lane)
@@ -51,6 +52,26 @@ local function blocks(known, from, upto)
   return found
 end
 
+-- The packed counters of a block, wide ones among them.
+local function counters(tenant, block)
+  local key = string.format('%s:c:%s:%d', lane, tenant, block)
+  local wide_key = string.format('%s:w:%s:%d', lane, tenant, block)
+  call('EXISTS', lane, key)
+  local packed_counters, wide = call('HGETALL', key), nil
+  for i = 2, #packed_counters, 2 do
+    if packed_counters[i] == IS_WIDE then
+      if not wide then
+        call('EXISTS', lane, wide_key)
+        wide = {}
+        local found = call('HGETALL', wide_key)
+        for at = 1, #found, 2 do wide[found[at]] = found[at + 1] end
+      end
+      packed_counters[i] = wide[packed_counters[i - 1]] or ''
+    end
+  end
+  return packed_counters
+end
+
 local held = {}
 for i = 5, #ARGV do
   local tenant = ARGV[i]
@@ -62,9 +83,7 @@ for i = 5, #ARGV do
       held[#held + 1] = {found, {}}
       return {checkpoints, held, block}
     end
-    local key = string.format('%s:c:%s:%d', lane, tenant, block)
-    call('EXISTS', lane, key)
-    local packed_counters = call('HGETALL', key)
+    local packed_counters = counters(tenant, block)
     found[n] = {block, packed_counters}
     left = left - #packed_counters / 2
   end

@@ -12,7 +12,7 @@ from aggregator.counting.pack import pack, pack_moves
 from aggregator.counting.states import Identities
 from schemas.kinds import FAMILIES, FIELDS
 from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_quarters
-from schemas.redis_keys import lane_key, read_counter_field, safe_id
+from schemas.redis_keys import BLOCK_DAYS, IS_WIDE, lane_key, read_counter_field, safe_id
 
 Cells = Counter[tuple[str, int, str, int, int, str]]
 """(tenant, number of the scope, id, day, quarter of the day, field) -> count."""
@@ -66,9 +66,12 @@ class Lane:
             blocks = set()
             for key in self.keys(f"c:{_literal(safe_id(tenant))}:*"):
                 block = int(key.rpartition(b":")[2])
-                for name, packed_counter in self.client.hgetall(key).items():
+                wide = self.client.hgetall(key.replace(b"}:c:", b"}:w:"))
+                narrow = self.client.hgetall(key)
+                assert {name for name, value in narrow.items() if value == IS_WIDE} == wide.keys()
+                for name, packed_counter in (narrow | wide).items():
                     day, family, scope, raw = read_counter_field(block, name)
-                    blocks.add(b"\0" + (day // 8 + 2**31).to_bytes(4, "big"))
+                    blocks.add(b"\0" + (day // BLOCK_DAYS + 2**31).to_bytes(4, "big"))
                     for cell, count in enumerate(unpack_quarters(packed_counter)):
                         if count:
                             quarter, kind = divmod(cell, KINDS_MAX)

@@ -15,7 +15,7 @@ from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import pack
 from deploy.valkey import Valkey
-from schemas.redis_keys import member_of_id, safe_id
+from schemas.redis_keys import BLOCK_DAYS, member_of_id, safe_id
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import IDENTITIES, Lane, kinds, naive_count
 
@@ -94,6 +94,14 @@ def test_scopes_with_many_ids_are_reported_with_their_number(lane: Lane) -> None
     assert lane.call([(0, 3, 4, -1)], wide) == [b"OK", 1001, [b"one", 1, 1002]]
 
 
+def test_a_message_id_of_two_tenants_is_of_two_messages(lane: Lane) -> None:
+    """Tenants of a lane share its state, and nothing else: each fact of either of them counts."""
+    of_both = [send("m", tenant=tenant) for tenant in ("one", "two")]
+    assert lane.call([(0, 0, 1, -1)], of_both[:1])[:2] == [b"OK", 0]
+    assert lane.call([(0, 1, 2, -1)], of_both)[:2] == [b"OK", 1]
+    assert lane.cells(["one", "two"]) == naive_count(of_both)
+
+
 def test_a_later_report_of_an_earlier_fact_moves_the_count(lane: Lane) -> None:
     """The count stands in the least hour, also across days, and the hour that it left goes down."""
     for step, hour in enumerate((50, 3, 70, 2)):
@@ -145,7 +153,7 @@ def test_moves_never_go_back(lane: Lane) -> None:
 
 def test_a_call_that_cannot_be_done_writes_nothing(lane: Lane) -> None:
     """The script reads and computes all before its first write: a damaged key leaves no half call."""
-    damaged = f"{lane.key}:c:two:{DAY // 8}"
+    damaged = f"{lane.key}:c:two:{DAY // BLOCK_DAYS}"
     lane.client.set(damaged, "not a hash")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         lane.call([(0, 0, 5, -1)], [send("m"), send("n", tenant="two")])
@@ -208,7 +216,7 @@ def test_state_is_kept_and_then_expires(lane: Lane) -> None:
         assert len(keys) == 2
         for key in keys:
             assert least <= lane.client.expiretime(key) <= least + 86400
-    assert lane.client.ttl(f"{lane.key}:c:one:{today // 8}") == -1
+    assert lane.client.ttl(f"{lane.key}:c:one:{today // BLOCK_DAYS}") == -1
 
 
 def test_a_late_write_keeps_old_state_longer(lane: Lane) -> None:

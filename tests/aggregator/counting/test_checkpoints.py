@@ -243,6 +243,28 @@ def test_a_call_without_one_partition_keeps_the_others() -> None:
     assert Call(3, [one]).from_checkpoint(0, 9) is None
 
 
+@given(st.integers(0, 20), st.integers(0, 20), st.lists(st.integers(0, 20), unique=True), st.integers(0, 20))
+def test_what_is_counted_ahead_moves_no_checkpoint(
+    prev: int, moved: int, offsets: list[int], checkpoint: int
+) -> None:
+    """However a span is cut whose events go on above its end: it ends there, and all of them are counted."""
+    whole = Span(NUMBER, prev, prev + moved, [(at, facts(at, 1)) for at in sorted(offsets) if at >= prev])
+    backlog = Backlog()
+    backlog.add(0, whole)
+    parts = [span(call) for call in backlog.calls(1)]
+    assert [event for part in parts for event in part.events] == whole.events
+    assert [part.prev for part in parts] == [prev, *(part.end for part in parts[:-1])]
+    assert parts[-1].end == whole.end
+    for part in parts[:-1]:
+        assert all(at < part.end for at, _ in part.events) or part.end == whole.end
+    rest = Call(0, [whole]).from_checkpoint(NUMBER, max(prev, checkpoint))
+    left = [event for event in whole.events if event[0] >= checkpoint]
+    assert (rest is None) == (max(prev, checkpoint) >= whole.end and not left)
+    if rest is not None:
+        at = max(prev, checkpoint)
+        assert rest.spans == [Span(NUMBER, at, max(at, whole.end), left)], "what lies above is not lost"
+
+
 def test_thousands_of_small_events_are_cut_into_even_calls() -> None:
     """A backlog becomes calls of the size that Redis takes in some milliseconds."""
     backlog = Backlog()
