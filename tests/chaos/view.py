@@ -14,15 +14,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from schemas import redis_keys, topics
-from schemas.kinds import FIELDS
-from schemas.packed_counter import unpack_counter
+from schemas.packed_counter import KINDS_MAX, unpack_quarters
 from tests.pipeline import oracle
 
-Cell = tuple[oracle.Scope, datetime, str]
-"""A number: of a scope, of an hour, of a field."""
-Cells = Counter[Cell]
+Cells = Counter[oracle.Cell]
+"""Numbers: of a scope, of a quarter of an hour, of a field."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
 
 _SEE = """
 local counters = {}
@@ -53,28 +52,36 @@ def lane_of(tenant: str, lanes: int) -> int:
     return zlib.crc32(tenant.encode()) % lanes
 
 
+def _generations(client: Any) -> list[dict[str, Any]]:
+    """The members of the record, each with its state; none where there is no record."""
+    record = client.get(redis_keys.RECORD_KEY)
+    return json.loads(record)["members"] if record else []
+
+
 def lanes(client: Any) -> list[str]:
     """The keys of the live generation's lanes; none where there is no generation."""
-    record = client.get(redis_keys.RECORD_KEY)
-    members = json.loads(record)["members"] if record else []
-    live = [each["generation"] for each in members if each["state"] == "live"]
+    live = [each["generation"] for each in _generations(client) if each["state"] == "live"]
     return [f"{{{each['name']}:{lane}}}" for each in live for lane in range(each["lanes"])]
 
 
 def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> Seen:
-    """A lane in one atomic step."""
+    """A lane in one atomic step; what its numbers stand for is fixed with its generation."""
     head, found = client.eval(_SEE, 1, lane)
     fields = dict(zip(head[::2], head[1::2], strict=True))
+    members = [each["generation"] for each in _generations(client)]
+    of = next(each for each in members if lane.startswith(f"{{{each['name']}:"))
+    scopes, families = ("tenant", *of["scopes"]), [family for _, family in of["families"]]
     cells: Cells = Counter()
     for key, pairs in found:
-        _, tenant, day = key.decode().removeprefix(lane).rsplit(":", 2)
-        for scope, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
-            kind = {b"t": "tenant", b"s": "sequence", b"p": "template"}[scope[:1]]
-            where = (unquote(tenant), kind, scope[1:].decode())
-            for index, count in enumerate(unpack_counter(packed_counter)):
+        _, tenant, block = key.decode().removeprefix(lane).rsplit(":", 2)
+        for name, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
+            day, family, scope, raw = redis_keys.read_counter_field(int(block), name)
+            where = (unquote(tenant), scopes[scope], raw.decode())
+            for cell, count in enumerate(unpack_quarters(packed_counter)):
                 if count:
-                    hour, field = divmod(index, len(FIELDS))
-                    cells[where, EPOCH + timedelta(days=int(day), hours=hour), FIELDS[field]] = count
+                    quarter, kind = divmod(cell, KINDS_MAX)
+                    at = EPOCH + timedelta(days=day) + quarter * QUARTER
+                    cells[where, at, families[family][kind]] = count
     return Seen([int(fields.get(b"f%d" % number, 0)) for number in range(partitions)], cells)
 
 
@@ -103,14 +110,7 @@ def all_cells(client: Any) -> Cells:
 
 def flat(count: oracle.Count) -> Cells:
     """The oracle's numbers as cells."""
-    return Counter(
-        {
-            (scope, hour, name): number
-            for scope, hours in count.hours.items()
-            for hour, fields in hours.items()
-            for name, number in fields.items()
-        }
-    )
+    return Counter(count.cells())
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Difference:
 def difference(got: Cells, want: Cells) -> Difference:
     """Compare what Redis holds with what it should hold, by the tenants' own cells.
 
-    A fact stands in up to three scopes; only the tenant's are summed up, all of them are compared.
+    A fact stands in several scopes; only the tenant's are summed up, all of them are compared.
     """
     lost, double = want - got, got - want
     reported = [

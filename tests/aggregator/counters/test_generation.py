@@ -53,7 +53,7 @@ def find(settings: AggregatorSettings, store: Store) -> Generation:
     deadline = time.monotonic() + 60
     while True:
         try:
-            return find_or_make_first(store, Cluster(settings), RULES, settings.consumer_group)
+            return find_or_make_first(store, Cluster(settings), RULES, settings.consumer_group, lanes=3)
         except KafkaUnavailableError:
             assert time.monotonic() < deadline, "Kafka does not answer"
             time.sleep(0.2)
@@ -129,7 +129,7 @@ def test_a_topic_that_is_not_there_is_waited_for(settings: AggregatorSettings, s
     """No topic, no generation."""
     elsewhere = settings.model_copy(update={"events_topic": "never-made"})
     with pytest.raises(KafkaUnavailableError, match="never-made"):
-        find_or_make_first(store, Cluster(elsewhere), RULES, "group")
+        find_or_make_first(store, Cluster(elsewhere), RULES, "group", lanes=3)
 
 
 def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSettings) -> None:
