@@ -1,30 +1,99 @@
 """The aggregator's settings: environment variables."""
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
 
 from aggregator.counting.decode import ID_MAX_BYTES
+from aggregator.counting.pseudonyms import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
-from schemas.counters import LANES, LANES_MAX
+from schemas.counters import LANES, LANES_MAX, TENANT
 from schemas.shared.settings import RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
 """What SES lets a message tag be called, and the names of its own tags (`ses:...`)."""
 
 
+ScopeName = Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9_]{0,31}\z")]
+
+SEQUENCE, TEMPLATE = "sequence", "template"
+"""The scopes of the metrics page; `SCOPE_TAGS` names further ones."""
+
+SCOPES_MAX: Final = 6
+"""Further scopes: each of them is another counter for each mail."""
+
+_SCOPE_TAG: Final = TypeAdapter(tuple[ScopeName, TagName])
+
+
+def _read_scope_tags(text: object) -> object:
+    """`name=tag,name=tag`, in the order of the names, so that the order of writing decides nothing."""
+    if not isinstance(text, str):
+        return text
+    found: dict[str, str] = {}
+    for pair in text.split(","):
+        name, _, tag = pair.partition("=")
+        try:
+            _SCOPE_TAG.validate_python((name.strip(), tag.strip()))
+        except ValidationError:
+            raise ValueError(
+                f"{pair!r} is no name=tag: names are like [a-z][a-z0-9_]{{0,31}}, tags as SES takes them"
+            ) from None
+        if name.strip() in (TENANT, SEQUENCE, TEMPLATE, *found):
+            raise ValueError(f"the scope {name.strip()} is there already")
+        found[name.strip()] = tag.strip()
+    if len(found) > SCOPES_MAX:
+        raise ValueError(f"at most {SCOPES_MAX} further scopes")
+    return tuple(sorted(found.items()))
+
+
+def _read_hex(text: object) -> object:
+    """Hex digits as bytes. The value is never quoted."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError("no hex digits") from None
+
+
 class AggregatorSettings(TopicsSettings, RedisSettings):
     """Where Kafka and Redis are, the group's name, and the rules of counting.
 
-    A change of `*_TAG` or `DEFAULT_TENANT` changes numbers: it takes a new generation (`rebuild`).
+    A change of `*_TAG`, `SCOPE_TAGS`, `DEFAULT_TENANT` or `RECIPIENT_KEY` changes the rules: it takes a new
+    generation (`rebuild`).
     """
 
     consumer_group: str = Field(default="aggregator", description="the consumer group of the workers")
     aggregator_port: int = Field(default=8082, ge=0, le=65535, description="of /readyz; 0: any free one")
     default_tenant: str | None = Field(default=None, description="of events without a tenant tag")
     tenant_tag: TagName = Field(default="tenant", description="SES message tag that names the tenant")
-    sequence_tag: TagName = Field(default="sequence", description="SES message tag that names the sequence")
-    template_tag: TagName = Field(default="template", description="SES message tag that names the template")
+    sequence_tag: TagName = Field(default=SEQUENCE, description="SES message tag that names the sequence")
+    template_tag: TagName = Field(default=TEMPLATE, description="SES message tag that names the template")
+    scope_tags: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_scope_tags)] = Field(
+        default=(),
+        description=f"further scopes to count for, at most {SCOPES_MAX}: name=tag,name=tag, as"
+        " campaign=campaign,isp=ses:recipient-isp",
+    )
+    recipient_key: Annotated[bytes, BeforeValidator(_read_hex)] = Field(
+        default=b"",
+        repr=False,
+        description="secret with which addresses are hashed: hex, 16 to 64 bytes; none: without one",
+    )
+    ids_warning: int = Field(
+        default=100_000,
+        ge=1,
+        description="a scope with so many ids of one tenant is warned of: a tag that is unique to each mail"
+        " fills Redis for ever",
+    )
 
     lanes: int = Field(
         default=LANES,
@@ -43,16 +112,30 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
             raise ValueError("not UTF-8") from None
         return tenant
 
+    @field_validator("recipient_key")
+    @classmethod
+    def _is_a_key(cls, key: bytes) -> bytes:
+        if key and not RECIPIENT_KEY_BYTES[0] <= len(key) <= RECIPIENT_KEY_BYTES[1]:
+            least, most = RECIPIENT_KEY_BYTES
+            raise ValueError(f"it takes {least} to {most} bytes, so twice as many hex digits")
+        return key
+
     @model_validator(mode="after")
     def _tags_differ(self) -> Self:
-        if len({self.tenant_tag, self.sequence_tag, self.template_tag}) < 3:
-            raise ValueError("TENANT_TAG, SEQUENCE_TAG and TEMPLATE_TAG must differ")
+        tags = self.rules.tags
+        if len(set(tags)) < len(tags):
+            raise ValueError("TENANT_TAG, SEQUENCE_TAG, TEMPLATE_TAG and those of SCOPE_TAGS must differ")
         return self
 
     @property
     def rules(self) -> Rules:
         """The rules of counting."""
-        return Rules(self.tenant_tag, self.sequence_tag, self.template_tag, self.default_tenant)
+        return Rules(
+            self.tenant_tag,
+            ((SEQUENCE, self.sequence_tag), (TEMPLATE, self.template_tag), *self.scope_tags),
+            self.default_tenant,
+            self.recipient_key,
+        )
 
 
 class AuditSettings(AggregatorSettings):

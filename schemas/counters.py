@@ -10,10 +10,13 @@ from typing import Final
 
 import msgspec
 
-from schemas.kinds import FIELDS
+from schemas.kinds import FAMILIES
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Version of keys and packed counters. A program meets another one only by refusing it."""
+
+TENANT: Final = "tenant"
+"""The name of the scope that is the tenant itself, number 0."""
 
 LANES: Final = 16
 """Lanes of a first generation, where its maker asks for no other number. Fixed for a generation's life."""
@@ -26,9 +29,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """One generation.
 
     name: the name of its key space; lanes: how many lanes it has; rules: the fingerprint of the rules it
-    was counted by; layout: the version of this layout; kinds: the fields of the kinds, in the order in which
-    cells number them; cluster_id, topic_id: the Kafka cluster and topic it was counted from; created_ms:
-    when, by Redis's clock.
+    was counted by; layout: the version of this layout; kinds: the fields of all kinds (what versions with
+    layout 2 look at); families: of kinds, each with its fields in the order in which cells number them;
+    scopes: the names of those beside the tenant, in the order of their numbers, from 1 on; identity_key: 16
+    secret bytes in hex, with which the identities of messages are hashed (`counting.states`); cluster_id,
+    topic_id: the Kafka cluster and topic it was counted from; created_ms: when, by Redis's clock.
     """
 
     name: str
@@ -39,11 +44,24 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: str
     topic_id: str
     created_ms: int
+    families: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scopes: tuple[str, ...] = ()
+    identity_key: str = ""
 
     @property
     def is_readable(self) -> bool:
-        """Whether this program knows how to read it: it has this layout, and these kinds in this order."""
-        return self.layout == LAYOUT and self.kinds == FIELDS and self.lanes > 0
+        """Whether this program knows how to read it: it has our layout, and our kinds in our families."""
+        return self.layout == LAYOUT and self.has_our_kinds and self.lanes > 0
+
+    @property
+    def has_our_kinds(self) -> bool:
+        """Whether it counts the kinds that this program knows, in the same families and places."""
+        return self.families == tuple(FAMILIES.items())
+
+    def scope_number(self, name: str) -> int | None:
+        """The number of a scope in Redis, 0 for `tenant`; none where it is not counted."""
+        names = (TENANT, *self.scopes)
+        return names.index(name) if name in names else None
 
 
 class State(StrEnum):

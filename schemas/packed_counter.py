@@ -1,75 +1,162 @@
-"""The packed counter: the counts of one scope on one day, as Redis holds them.
+"""The packed counter: the counts of one family, scope and day by quarter of an hour, as Redis holds them.
 
-Pure. A packed counter is two bytes (little endian) with the length of its packed part, the packed part, and
-what came since. Both parts are *items*, one after the other:
+Pure. A packed counter is made of *items*, a byte each and some more where a count is large:
 
-    CELL                    one count
-    254 CELL BYTE           so many counts
-    253 CELL FOUR BYTES     so many counts (little endian)
-    255 CELL                one count is taken back
+    0 to 95      the items that follow are of this quarter of the day
+    96 to 255    96 + place of the kind in its family + 16 * COUNT: so many counts. COUNT is 1 to 7; or 8: as
+                 many as the next byte says; or 9: as many as the next four bytes say, the lowest first; or 0:
+                 one count is taken back
+
+and begins with a quarter, or with 255: then two lengths follow, of two bytes each, then the *hours*, the
+*quarters* and the *tail*, each of items, beginning with a quarter. The hours count whole hours, at the first
+quarter of each. The quarters say what of an hour's count lies in its second, third and fourth quarter; what
+is left lies in its first. The tail is what came since, by quarter; where nothing is packed, all is tail. So
+whoever wants hours takes the hours and the tail (`api/counters/read.lua` leaves the quarters out), and
+quarters cost a scope with few counts next to nothing.
 
 `aggregator/counters/apply.lua` alone writes packed counters: it adds the items of a call (`pack_counts`), and
-its own `pack` packs what has grown. So three pieces of code know this format: that one and the two here.
+its own `pack` packs what has grown. So three pieces of code know this format: that one, `read.lua`, and the
+ones here.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from struct import Struct
+from sys import byteorder
 from typing import Final
 
 from schemas.instants import HOURS
-from schemas.kinds import KINDS
+from schemas.kinds import FAMILIES
+from schemas.redis_keys import FAMILIES_MAX
 
-CELLS: Final = HOURS * len(KINDS)
-"""A cell is `hour * len(KINDS) + index of the kind`: one number of one day."""
+QUARTERS_AN_HOUR: Final = 4
+QUARTERS: Final = HOURS * QUARTERS_AN_HOUR
+"""Of a day."""
 
-MANY, SEVERAL, MINUS = 253, 254, 255
-assert CELLS <= MANY, "cells and the marks of a packed counter share one byte"
+KINDS_MAX: Final = 16
+"""Kinds of one family: what an item has room for."""
+
+CELLS: Final = QUARTERS * KINDS_MAX
+"""Of a day: `quarter * KINDS_MAX + place of the kind in its family`."""
+
+HOUR_CELLS: Final = HOURS * KINDS_MAX
+"""The same by hour: `hour * KINDS_MAX + place of the kind`."""
+
+MINUS, MOST, BYTE, FOUR_BYTES = 0, 7, 8, 9
+PACKED: Final = 255
+
+assert QUARTERS + KINDS_MAX * (FOUR_BYTES + 1) <= 256, "quarters and counts share one byte"
+assert len(FAMILIES) <= FAMILIES_MAX, "the families fit a field"
+assert all(len(fields) <= KINDS_MAX for fields in FAMILIES.values()), "the kinds fit a family"
+
+_HOUR_CELL: Final = KINDS_MAX * QUARTERS_AN_HOUR
+_HEAD: Final = Struct("<BHH")
+_SHORT: Final = 64
+"""Calls name few cells of most counters, and the same ones of many: up to so many are kept."""
 
 
 def pack_counts(cells: bytes) -> bytes:
-    """The items that count each of some cells once, in few bytes where one is named often.
+    """The items that count each of some cells once.
 
-    cells: a byte each, in any order.
+    cells: `cell_bytes` of each, in any order.
     """
-    if len(cells) < 8:
-        return cells
-    items = []
-    for cell, count in Counter(cells).items():
-        if count <= 3:
-            items.append(bytes((cell,)) * count)
+    return _pack_few(cells) if len(cells) <= _SHORT else _pack(cells)
+
+
+def cell_bytes(quarter: int, place: int) -> bytes:
+    """A cell, for `pack_counts`. quarter: of the day. place: of the kind in its family."""
+    return (quarter * KINDS_MAX + place).to_bytes(2, byteorder)
+
+
+def _pack(cells: bytes) -> bytes:
+    packed = bytearray()
+    before = -1
+    counts = Counter(memoryview(cells).cast("H"))
+    for cell in sorted(counts):
+        quarter, place = divmod(cell, KINDS_MAX)
+        if quarter != before:
+            packed.append(quarter)
+            before = quarter
+        count = counts[cell]
+        place += QUARTERS
+        if count <= MOST:
+            packed.append(place + KINDS_MAX * count)
         elif count < 256:
-            items.append(bytes((SEVERAL, cell, count)))
+            packed += bytes((place + KINDS_MAX * BYTE, count))
         else:
-            items.append(bytes((MANY, cell)) + count.to_bytes(4, "little"))
-    return b"".join(items)
+            packed.append(place + KINDS_MAX * FOUR_BYTES)
+            packed += count.to_bytes(4, "little")
+    return bytes(packed)
 
 
-def unpack_counter(packed_counter: bytes) -> list[int]:
-    """The counts of one scope and day.
+_pack_few: Final = lru_cache(maxsize=32_768)(_pack)
 
-    Returns: `CELLS` counts, by cell.
-    Raises: ValueError where the packed counter ends within an item or names no cell: the counter is damaged.
+
+def unpack_hours(packed_counter: bytes) -> list[int]:
+    """The counts by hour. packed_counter: its quarters may have been left out.
+
+    Returns: `HOUR_CELLS` counts.
+    Raises: ValueError where it is cut off, or an item is of no quarter: the counter is damaged.
     """
-    counts = [0] * CELLS
-    at, end = 2, len(packed_counter)
-    try:
-        while at < end:
-            mark = packed_counter[at]
-            if mark < CELLS:
-                counts[mark] += 1
-                at += 1
-            elif mark == MINUS:
-                counts[packed_counter[at + 1]] -= 1
-                at += 2
-            elif mark == SEVERAL:
-                counts[packed_counter[at + 1]] += packed_counter[at + 2]
-                at += 3
-            elif mark == MANY and at + 6 <= end:
-                counts[packed_counter[at + 1]] += int.from_bytes(packed_counter[at + 2 : at + 6], "little")
-                at += 6
-            else:
-                raise ValueError(f"damaged counter: mark {mark} at byte {at}")
-    except IndexError:
-        raise ValueError("damaged counter: it ends within an item or names no cell") from None
-    if end < 2:
-        raise ValueError("damaged counter: no length")
+    hours, _, tail = _parts(packed_counter)
+    counts = [0] * HOUR_CELLS
+    for part in (hours, tail):
+        for cell, count in _items(part):
+            counts[cell // _HOUR_CELL * KINDS_MAX + cell % KINDS_MAX] += count
     return counts
+
+
+def unpack_quarters(packed_counter: bytes) -> list[int]:
+    """The counts by quarter of an hour.
+
+    Returns: `CELLS` counts.
+    Raises: ValueError where it is cut off, or an item is of no quarter: the counter is damaged.
+    """
+    hours, quarters, tail = _parts(packed_counter)
+    counts = [0] * CELLS
+    for part in (hours, tail):
+        for cell, count in _items(part):
+            counts[cell] += count
+    for cell, count in _items(quarters):
+        counts[cell] += count
+        counts[cell // _HOUR_CELL * _HOUR_CELL + cell % KINDS_MAX] -= count
+    return counts
+
+
+def _parts(packed_counter: bytes) -> tuple[bytes, bytes, bytes]:
+    """Hours, quarters and tail. Raises: ValueError."""
+    if not packed_counter:
+        raise ValueError("damaged counter: nothing in it")
+    if packed_counter[0] != PACKED:
+        return b"", b"", packed_counter
+    if len(packed_counter) < _HEAD.size:
+        raise ValueError("damaged counter: it ends within its head")
+    _, hours, quarters = _HEAD.unpack_from(packed_counter)
+    middle = _HEAD.size + hours
+    tail = middle + quarters
+    if len(packed_counter) < tail:
+        raise ValueError("damaged counter: it ends within a part")
+    return packed_counter[_HEAD.size : middle], packed_counter[middle:tail], packed_counter[tail:]
+
+
+def _items(part: bytes) -> Iterator[tuple[int, int]]:
+    """(cell, count) of each count. Raises: ValueError."""
+    at, end = 0, len(part)
+    quarter = -1
+    while at < end:
+        byte = part[at]
+        at += 1
+        if byte < QUARTERS:
+            quarter = byte * KINDS_MAX
+            continue
+        count, place = divmod(byte - QUARTERS, KINDS_MAX)
+        if count > MOST:
+            length = 1 if count == BYTE else 4
+            count = int.from_bytes(part[at : at + length], "little")
+            at += length
+        elif count == MINUS:
+            count = -1
+        if at > end or quarter < 0:
+            raise ValueError("damaged counter: a count that is cut off, or of no quarter")
+        yield quarter + place, count

@@ -13,20 +13,30 @@ makes the others by LANE, a colon, and what stands here.
                                     `c<partition>`, complete-through (ms); `retired`, `successor` and
                                     `barred`: see `aggregator/counters/lane.lua`
     LANE:n                    set   the tenants (made safe) that have counters
-    LANE:d:TENANT             set   the days (since 1970, UTC) that have counters
-    LANE:c:TENANT:DAY         hash  scope -> packed counter (`schemas.packed_counter`): the counts of that day
-    LANE:s:TENANT             set   the known sequences (raw ids)
-    LANE:t:TENANT             set   the known templates (raw ids)
-    LANE:m:TENANT:SENDDAY     string  sizes of the message state's layers, and the entries in the last one
-    LANE:m:TENANT:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
+    LANE:i:TENANT             zset  what is known of a tenant, all of score 0, so in the order of bytes:
+                                    SCOPE id for each known id, and 0 BLOCK for each block with counters
+    LANE:c:TENANT:BLOCK       hash  the counters of `BLOCK_DAYS` days: DAYFAMILY SCOPE id -> packed counter
+                                    (`schemas.packed_counter`), or `IS_WIDE`
+    LANE:w:TENANT:BLOCK       hash  DAYFAMILY SCOPE id -> packed counter of more than 64 bytes
+    LANE:m:HORIZON:SENDDAY    string  sizes of the message state's layers, and the entries in the last one
+    LANE:m:HORIZON:SENDDAY:LAYER:BUCKET  hash  message state: 6-byte id -> decimal state
 
 The last two expire; see `aggregator/counters/apply.lua`, which alone writes below LANE. The database is ours
 alone.
 TENANT is the tenant made safe by `safe_id`; raw ids only ever stand in hash fields, set members and values.
+Days are UTC's, since 1970. BLOCK is the day divided by `BLOCK_DAYS`, and DAYFAMILY a byte: the day's place
+in its block, and `BLOCK_DAYS` times the place of the family in the generation's record. SCOPE is a byte: 0 is
+the tenant itself, whose id is empty, others are numbered from 1 in the order of the generation's record.
+BLOCK as a member is four bytes, the highest first, from `FIRST_BLOCK` on.
+
+Why blocks: a key costs Redis some 80 bytes beside what is in it, more than the counters of a small tenant's
+day. Why not more days in one: a compact hash is looked through from its start, and is none beyond 512 fields.
+Why wide ones apart: a hash with one value of more than 64 bytes (`hash-max-listpack-value`) is no compact
+one, and each of its fields costs some 40 bytes more.
 """
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 from zlib import crc32
 
@@ -39,9 +49,17 @@ FORMER_KEY: Final = "ses-metrics:generation"
 FORMER_KEYS: Final = (FORMER_KEY, "ses-metrics:rebuild", "ses-metrics:rebuild:lease")
 """All that those versions kept beside their counters."""
 
-SEQUENCES: Final = "s"
-TEMPLATES: Final = "t"
-"""The sets of a tenant's known ids, as they are named in keys."""
+TENANT_SCOPE: Final = 0
+"""The scope that is the tenant itself; its id is empty."""
+
+BLOCK_DAYS: Final = 4
+FIRST_BLOCK: Final = -(2**31)
+
+IS_WIDE: Final = b"\xfe"
+"""Stands for a packed counter that is in the hash of the wide ones. No packed counter begins so."""
+
+FAMILIES_MAX: Final = 256 // BLOCK_DAYS
+"""What the byte of day and family has room for."""
 
 _LANE: Final = re.compile(rb"\{([^:{}]+):\d+\}", re.ASCII)
 
@@ -66,9 +84,19 @@ def lane_key(generation: str, lane: int) -> str:
     return f"{{{generation}:{lane}}}"
 
 
-def days_key(lane: str, tenant: str) -> str:
-    """The key of the days that have counters. lane: the lane's key. tenant: made safe."""
-    return f"{lane}:d:{tenant}"
+def known_key(lane: str, tenant: str) -> str:
+    """The key of what is known of a tenant. lane: the lane's key. tenant: made safe."""
+    return f"{lane}:i:{tenant}"
+
+
+def counters_key(lane: str, tenant: str, block: int) -> str:
+    """The key of the counters of a block of days. lane: the lane's key. tenant: made safe."""
+    return f"{lane}:c:{tenant}:{block}"
+
+
+def wide_counters_key(lane: str, tenant: str, block: int) -> str:
+    """The key of those of them that are wide. Arguments: as `counters_key`."""
+    return f"{lane}:w:{tenant}:{block}"
 
 
 def generation_of(key: bytes) -> str | None:
@@ -77,14 +105,46 @@ def generation_of(key: bytes) -> str | None:
     return None if match is None else match[1].decode(errors="replace")
 
 
-TENANT_SCOPE: Final = b"t"
+def member_of_id(scope: int, raw: str) -> bytes:
+    """The member of `known_key` that says that an id of a scope is known. scope: its number, from 1."""
+    return bytes((scope,)) + raw.encode()
 
 
-def sequence_scope(sequence: str) -> bytes:
-    """The field of a sequence in a day's counters."""
-    return b"s" + sequence.encode()
+def member_of_block(block: int) -> bytes:
+    """The member of `known_key` that says that a block of days has counters."""
+    return b"\0" + (block - FIRST_BLOCK).to_bytes(4, "big")
 
 
-def template_scope(template: str) -> bytes:
-    """The field of a template in a day's counters."""
-    return b"p" + template.encode()
+def block_of_member(member: bytes) -> int:
+    """The block of such a member."""
+    return int.from_bytes(member[1:], "big") + FIRST_BLOCK
+
+
+def days_of(block: int) -> range:
+    """The days of a block."""
+    return range(block * BLOCK_DAYS, (block + 1) * BLOCK_DAYS)
+
+
+class CounterField(NamedTuple):
+    """Whose counts a field of `counters_key` holds.
+
+    day: since 1970. family: its place among the generation's. scope: its number. id: raw, of the scope.
+    """
+
+    day: int
+    family: int
+    scope: int
+    id: bytes
+
+
+def counter_field(day: int, family: int, scope: int, raw: str = "") -> bytes:
+    """The field of a scope's counts of one day. Arguments: as in `CounterField`, but the id as text."""
+    return bytes((day % BLOCK_DAYS + BLOCK_DAYS * family, scope)) + raw.encode()
+
+
+def read_counter_field(block: int, field: bytes) -> CounterField:
+    """What a field of a block stands for. Raises: ValueError where it is none."""
+    if len(field) < 2:
+        raise ValueError(f"damaged counter: {field!r} is no field")
+    family, day = divmod(field[0], BLOCK_DAYS)
+    return CounterField(block * BLOCK_DAYS + day, family, field[1], field[2:])

@@ -30,14 +30,26 @@ class Mail(Struct, Generic[TagsT], rename="camel", gc=False):
     tags: TagsT | type_of_json | UnsetType = UNSET
 
 
+class TopicPreferences(Struct, rename="camel", gc=False):
+    """What a recipient wants to get from now on (`newTopicPreferences` of a Subscription)."""
+
+    unsubscribe_all: Any = UNSET
+
+
 class Body(Struct, rename="camel", gc=False):
     """The object named after the event's type, with the fields of all types that are counted."""
 
     timestamp: Any = UNSET
     recipients: type_of_array | UnsetType = UNSET
     bounced_recipients: type_of_array | UnsetType = UNSET
+    bounce_type: Any = UNSET
+    bounce_sub_type: Any = UNSET
     complained_recipients: type_of_array | UnsetType = UNSET
     complaint_feedback_type: Any = UNSET
+    delayed_recipients: type_of_array | UnsetType = UNSET
+    new_topic_preferences: TopicPreferences | type_of_json | UnsetType = UNSET
+    user_agent: Any = UNSET
+    is_bot_event: Any = UNSET
 
 
 class Event(Struct, Generic[TagsT], rename="camel", gc=False):
@@ -51,6 +63,8 @@ class Event(Struct, Generic[TagsT], rename="camel", gc=False):
     click: Body | type_of_json | UnsetType = UNSET
     bounce: Body | type_of_json | UnsetType = UNSET
     complaint: Body | type_of_json | UnsetType = UNSET
+    delivery_delay: Body | type_of_json | UnsetType = UNSET
+    subscription: Body | type_of_json | UnsetType = UNSET
 
 
 class Record(Event[TagsT], Generic[TagsT], rename="camel", gc=False):

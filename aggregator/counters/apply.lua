@@ -4,43 +4,52 @@ apply: count facts in one lane and move its checkpoints, all or nothing.
 Long because Redis runs one script as one step: all that must happen together stands here, and a script cannot
 use another file.
 
-Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash slot)
+Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash slot; `schemas.redis_keys`
+says what stands in each)
   LANE                     hash    generation, rules, retired; f<partition>: the checkpoint, every event of the
                                    partition below it is counted in this lane and none at or above;
                                    c<partition>: complete-through in ms
   LANE:n                   set     tenants that have counters
-  LANE:d:TENANT            set     days that have counters
-  LANE:c:TENANT:DAY        hash    scope -> packed counter (counts of that day)
-  LANE:s:TENANT            set     known sequences
-  LANE:t:TENANT            set     known templates
-  LANE:m:TENANT:DAY        string  layers of the state of messages sent that day: "SIZE SIZE ... COUNT",
+  LANE:i:TENANT            zset    known ids and blocks with counters, in the order of bytes
+  LANE:c:TENANT:BLOCK      hash    day and family, scope, id -> packed counter, or IS_WIDE
+  LANE:w:TENANT:BLOCK      hash    day and family, scope, id -> packed counter of more than WIDE bytes
+  LANE:m:HORIZON:DAY       string  layers of the state of messages sent that day: "SIZE SIZE ... COUNT",
                                    the number of buckets of each layer, then the entries in the last
-  LANE:m:TENANT:DAY:LAYER:BUCKET   hash  id -> state; this and the line above expire
+  LANE:m:HORIZON:DAY:LAYER:BUCKET  hash  id -> state; this and the line above expire
 
 Arguments
   ARGV[1] generation, ARGV[2] fingerprint of the rules: the lane must carry both, else nothing is done
   ARGV[3] msgpack: {moves, facts}
-    moves  = {{partition, prev, end, complete-through or -1}, ...}
-    facts  = {kinds, digits, tenants}, all from between `prev` and `end` of the moves; or false: only move
-    kinds  = how many kinds there are
-    digits = for each key group {{kind, divisor, size}, ...}: a state is a number of mixed radix, a digit for
-             each kind of its key group: 0 where the kind is not counted, else the hour it is counted in + 1
-    tenant = {TENANT, sequences, templates, days, counts}
-    day    = {DAY, bucket hashes, ids, states, key groups, scopes}: a column each, by rising bucket hash; bucket hash * SIZE / 2^32
-             is the bucket of an id; states are decimal; scopes = index of the sequence * 65536 + index of the
-             template, 0 for none
-    counts = {{DAY, scopes, tails}, ...}: what to count if every fact were new
+    moves    = {{partition, prev, end, complete-through or -1}, ...}
+    facts    = {horizons, digits, tenants, scopes, days, counts}, all from between `prev` and `end` of the
+               moves; or false: only move
+    horizons = {{name, seconds from a send after which no record states anything}, ...}
+    digits   = for each key group {{divisor, last, family, place}, ...}: a state is a number of mixed radix, a
+               digit of 0 to `last` for each kind of its key group (`aggregator.counting.states` says how it
+               is read); family and place say where the kind is counted
+    tenants  = {TENANT, ...}
+    scopes   = {{index of the tenant, {SCOPE id, ...}}, ...}: what a mail counts for
+    day      = {index of the horizon, DAY, bucket hashes, ids, states, key groups, scopes}: a column each, by
+               rising bucket hash; bucket hash * SIZE / 2^32 is the bucket of an id; states are decimal; key
+               groups and scopes are indices
+    counts   = {{index of the tenant, BLOCK, fields, tails}, ...}: what to count if every fact were new
 
 Answers
-  {'OK', repeated}            done; `repeated` of the facts were counted before
-  {'GONE'}                    the lane is not there, retired, or of other rules
-  {'GAP', partition, checkpoint}   the checkpoint is below `prev`: this Redis went back in time
-  {'FOLD', partition, checkpoint}  the checkpoint is above `prev`: facts below it must be left out
+  {'OK', repeated, {TENANT, SCOPE, number, ...}}   done; `repeated` of the facts were counted before; of the
+                                   scopes that have new ids how many ids they have, from MANY_IDS on
+  {'GONE'}                         the lane is not there, retired, or of other rules
+  {'ROLLED_BACK', partition, checkpoint}   the checkpoint is below `prev`: this Redis went back in time
+  {'REBASE', partition, checkpoint}   the checkpoint is above `prev`: facts below it must be left out
 
 Why so: a script that fails half way is not rolled back, so it reads and computes everything first and
 writes last. The caller counts each call as if all facts were new; only facts whose message is known
-already are corrected here: the least hour stays, the later one is taken back. That is what makes
+already are corrected here: the least quarter stays, the later one is taken back. That is what makes
 applying commute and repeat harmlessly.
+
+Why all keys are looked at together before the first write: while a cluster moves the slot key by key, a
+script may be ended at each key that is not here, and what it wrote would stay; and the node that the keys go
+to takes a key that has not come yet for one that there never was, if it is asked for that one alone. Of many
+in one command none may be missing while a slot moves. So a call may be stopped then, and never halved.
 ]]
 local call, floor, format = redis.call, math.floor, string.format
 local byte, char, sub, concat = string.byte, string.char, string.sub, table.concat
@@ -50,11 +59,14 @@ local moves, facts = input[1], input[2]
 
 local SLICE = 3000           -- arguments of one command: Lua's stack takes fewer than 8000
 local FILL = 200             -- entries of a bucket on average; a hash stays compact up to 512
-local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown tenant; of the next layer to the last
+local FIRST, GROWTH = 8, 4   -- buckets of the first layer of an unknown lane; of the next layer to the last
 local SPAN = 4294967296      -- of a bucket hash
-local KEPT = 79 * 86400      -- from the start of the send day: 78 days after any send in it
-local GRACE = 14 * 86400     -- state goes this long after KEPT or, where that is later, its last write
-local MANY, SEVERAL, MINUS = 253, 254, 255
+local GRACE = 14 * 86400     -- state goes this long after it can matter or, where that is later, its last write
+local MANY_IDS = 1000        -- a scope of a tenant with so many known ids is reported
+local QUARTERS, KINDS_MAX, BLOCK_DAYS, FIRST_BLOCK = 96, 16, 4, -2147483648
+local MOST, BYTE, FOUR_BYTES, PACKED, HEAD = 7, 8, 9, 255, 5   -- of items: see `schemas.packed_counter`
+local LOOSE = 40             -- bytes of a tail that are left as they are
+local WIDE, IS_WIDE = 64, char(254)   -- a longer value makes a hash none of the compact ones
 
 -- A reading command with the arguments first..last of a list; nil answers are false.
 local function ask(command, key, list, first, last)
@@ -68,9 +80,21 @@ local function ask(command, key, list, first, last)
   return all
 end
 
+-- Every key that decides anything or will be written, each once.
+local keys, is_key = {}, {}
+local function touch(key)
+  if not is_key[key] then
+    is_key[key] = true
+    keys[#keys + 1] = key
+  end
+end
+
 -- What will be written: {command, key, arguments, when the key is to expire or nil}, in order.
 local writes = {}
-local function write(command, key, list, expires) writes[#writes + 1] = {command, key, list, expires} end
+local function write(command, key, list, expires)
+  touch(key)
+  writes[#writes + 1] = {command, key, list, expires}
+end
 
 -- 1. Is this the lane that the caller means, and does it stand where the caller thinks?
 local fields = {'generation', 'rules', 'retired'}
@@ -80,38 +104,63 @@ for i = 1, #moves do
 end
 local head = ask('HMGET', lane, fields, 1, #fields)
 if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end
+local reached = {}
 for i = 1, #moves do
   local partition, prev, upto, through = unpack(moves[i])
   local checkpoint = tonumber(head[2 + 2 * i] or '0')
-  if checkpoint < prev then return {'GAP', partition, checkpoint} end
-  if facts and checkpoint > prev then return {'FOLD', partition, checkpoint} end
-  if upto > checkpoint then write('HSET', lane, {fields[2 + 2 * i], format('%d', upto)}) end
+  if checkpoint < prev then return {'ROLLED_BACK', partition, checkpoint} end
+  if facts and checkpoint > prev then return {'REBASE', partition, checkpoint} end
+  if upto > checkpoint then
+    reached[#reached + 1] = fields[2 + 2 * i]
+    reached[#reached + 1] = format('%d', upto)
+  end
   if through > tonumber(head[3 + 2 * i] or '-1') then
-    write('HSET', lane, {fields[3 + 2 * i], format('%d', through)})
+    reached[#reached + 1] = fields[3 + 2 * i]
+    reached[#reached + 1] = format('%d', through)
   end
 end
+if #reached > 0 then write('HSET', lane, reached) end
 
+local horizons, digits, tenants, scopes, days, counts = unpack(facts or {{}, {}, {}, {}, {}, {}})
 local now = tonumber(call('TIME')[1])
 local repeated = 0
+local back = {}   -- what is counted once too often: {scopes, day, quarter, family, place}
 
--- A state with a newer one in it: each kind at its least hour. What is counted once too often goes to `back`.
-local function merge(rows, state, newer, scopes, day, back)
+-- For each digit of a state 0, or 1 + its quarter from the start of the send day.
+local function read(rows, state)
+  local first = state % (rows[1][2] + 1)
+  local quarters = {first}
+  for r = 2, #rows do
+    local last = rows[r][2]
+    local digit = floor(state / rows[r][1]) % (last + 1)
+    if digit > 0 and first > 0 then digit = (digit + first - 2) % last + 1 end
+    quarters[r] = digit
+  end
+  return quarters
+end
+
+-- A state with a newer one in it: each kind at its least quarter.
+local function merge(rows, state, newer, scope, day)
+  local had, quarters = read(rows, state), read(rows, newer)
   for r = 1, #rows do
-    local kind, divisor, size = rows[r][1], rows[r][2], rows[r][3]
-    local digit = floor(newer / divisor) % size
-    if digit > 0 then
-      local had = floor(state / divisor) % size
-      if had == 0 then
-        state = state + digit * divisor
-      else
-        repeated = repeated + 1
-        local hour = math.max(had, digit) - 1
-        back[#back + 1] = {day + floor(hour / 24), hour % 24, kind, scopes}
-        if digit < had then state = state - (had - digit) * divisor end
-      end
+    local one, other = had[r], quarters[r]
+    if one > 0 and other > 0 then
+      repeated = repeated + 1
+      local quarter = math.max(one, other) - 1
+      back[#back + 1] = {scope, day + floor(quarter / QUARTERS), quarter % QUARTERS, rows[r][3], rows[r][4]}
+      if one < other then quarters[r] = one end
+    elseif one > 0 then
+      quarters[r] = one
     end
   end
-  return state
+  local first = quarters[1]
+  local merged = first
+  for r = 2, #rows do
+    local digit = quarters[r]
+    if digit > 0 and first > 0 then digit = (digit - first) % rows[r][2] + 1 end
+    merged = merged + digit * rows[r][1]
+  end
+  return merged
 end
 
 -- The layers of a send day: buckets of each, and entries in the last.
@@ -121,16 +170,17 @@ local function layers(meta)
   return sizes, table.remove(sizes) or 0
 end
 
--- 2. The states of one send day: look each id up in every layer, correct what is there, place what is new.
---    Layers never change their size, so an id stays where it is; a day that outgrows its layers gets a bigger
---    one for what comes, and a new day begins with what yesterday, or this day last week, needed.
+-- 2. The states of one horizon and send day: look each id up in every layer, correct what is there, place what
+--    is new. Layers never change their size, so an id stays where it is; a day that outgrows its layers gets a
+--    bigger one for what comes, and a new day begins with what yesterday, or this day last week, needed.
 --    The columns come by rising bucket hash, so the ids of a bucket stand side by side in each layer.
-local function remember(tenant, block, digits, back)
-  local day, bucket_hashes, ids, states, key_groups, scopes = unpack(block)
-  local base = lane .. ':m:' .. tenant .. ':'
+local function remember(block)
+  local horizon, day, bucket_hashes, ids, states, key_groups, of = unpack(block)
+  local name, stale = unpack(horizons[horizon])
+  local base = format('%s:m:%s:', lane, name)
   local meta = format('%s%d', base, day)
   local sizes, count = layers(meta)
-  local last = day * 86400 + KEPT
+  local last = (day + 1) * 86400 + stale   -- no record states anything of a mail of that day after it
   local expires, overdue = format('%d', math.max(now, last) + GRACE), now > last
   local empty = {}   -- buckets in which none of the ids was found
 
@@ -149,6 +199,7 @@ local function remember(tenant, block, digits, back)
   for layer = 1, #sizes do
     local left, known = {}, 0   -- places of the ids that this layer does not have
     by_bucket(layer, function(key, from, to)
+      touch(key)
       local had, list = ask('HMGET', key, ids, from, to), {}
       local before = known
       for i = from, to do
@@ -156,7 +207,7 @@ local function remember(tenant, block, digits, back)
         if state then
           known = known + 1
           state = tonumber(state)
-          local merged = merge(digits[key_groups[i]], state, tonumber(states[i]), scopes[i], day, back)
+          local merged = merge(digits[key_groups[i]], state, tonumber(states[i]), of[i], day)
           if merged ~= state then
             list[#list + 1] = ids[i]
             list[#list + 1] = format('%d', merged)
@@ -172,9 +223,9 @@ local function remember(tenant, block, digits, back)
       local columns = {{}, {}, {}, {}, {}}
       for n, i in ipairs(left) do
         columns[1][n], columns[2][n], columns[3][n] = bucket_hashes[i], ids[i], states[i]
-        columns[4][n], columns[5][n] = key_groups[i], scopes[i]
+        columns[4][n], columns[5][n] = key_groups[i], of[i]
       end
-      bucket_hashes, ids, states, key_groups, scopes = unpack(columns)
+      bucket_hashes, ids, states, key_groups, of = unpack(columns)
     end
   end
 
@@ -205,128 +256,207 @@ local function remember(tenant, block, digits, back)
   sizes[#sizes + 1] = count
   write('SET', meta, {concat(sizes, ' '), 'EXAT', expires})
 end
+for d = 1, #days do remember(days[d]) end
 
--- A packed counter with its tail packed. The format stands in schemas/packed_counter.py, which reads it.
-local function pack(packed_counter)
-  local counts, cells, at = {}, {}, 3
-  while at <= #packed_counter do
-    local mark, cell, n = byte(packed_counter, at), byte(packed_counter, at + 1), nil
-    if mark == MINUS then
-      n, at = -1, at + 2
-    elseif mark == SEVERAL then
-      n, at = byte(packed_counter, at + 2), at + 3
-    elseif mark == MANY then
-      local a, b, c, d = byte(packed_counter, at + 2, at + 5)
-      n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 6
+-- Adds the items from..to of a text to counts by cell: of hours where there are any, and of quarters but the
+-- first of each hour.
+local function add(text, from, to, hours, quarters)
+  local at, quarter = from, nil
+  while at <= to do
+    local number = byte(text, at)
+    at = at + 1
+    if number < QUARTERS then
+      quarter = number
     else
-      cell, n, at = mark, 1, at + 1
-    end
-    if counts[cell] then
-      counts[cell] = counts[cell] + n
-    else
-      counts[cell] = n
-      cells[#cells + 1] = cell
+      local n = floor((number - QUARTERS) / KINDS_MAX)
+      local place = (number - QUARTERS) % KINDS_MAX
+      if n == BYTE then
+        n, at = byte(text, at), at + 1
+      elseif n == FOUR_BYTES then
+        local a, b, c, d = byte(text, at, at + 3)
+        n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 4
+      elseif n == 0 then
+        n = -1
+      end
+      local within = quarter % 4
+      if hours then
+        local cell = (quarter - within) * KINDS_MAX + place
+        hours[cell] = (hours[cell] or 0) + n
+      end
+      if within > 0 then
+        local cell = quarter * KINDS_MAX + place
+        quarters[cell] = (quarters[cell] or 0) + n
+      end
     end
   end
-  local items = {}
+end
+
+-- The items of counts by cell. Less than nothing is as many items that take one back.
+local function items(counts)
+  local cells, list, before = {}, {}, nil
+  for cell, n in pairs(counts) do
+    if n ~= 0 then cells[#cells + 1] = cell end
+  end
+  table.sort(cells)
   for i = 1, #cells do
     local cell = cells[i]
-    local n = counts[cell]
+    local n, quarter, kind = counts[cell], floor(cell / KINDS_MAX), QUARTERS + cell % KINDS_MAX
+    if quarter ~= before then
+      list[#list + 1] = char(quarter)
+      before = quarter
+    end
     if n < 0 then
-      items[i] = string.rep(char(MINUS, cell), -n)
-    elseif n <= 3 then
-      items[i] = string.rep(char(cell), n)
+      list[#list + 1] = string.rep(char(kind), -n)
+    elseif n <= MOST then
+      list[#list + 1] = char(kind + KINDS_MAX * n)
     elseif n < 256 then
-      items[i] = char(SEVERAL, cell, n)
+      list[#list + 1] = char(kind + KINDS_MAX * BYTE, n)
     else
-      items[i] = char(MANY, cell, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
+      list[#list + 1] = char(
+        kind + KINDS_MAX * FOUR_BYTES, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
     end
   end
-  local packed = concat(items)
-  return char(#packed % 256, floor(#packed / 256)) .. packed
+  return concat(list)
 end
 
--- 3. The counts of one tenant and day. A scope's first packed counter of a day is when its id may become known.
-local function count_day(tenant, day, scopes, tails)
-  local key = format('%s:c:%s:%d', lane, tenant, day)
-  local packed_counters, list, sequences, templates = ask('HMGET', key, scopes, 1, #scopes), {}, {}, {}
-  for i = 1, #scopes do
-    local scope, packed_counter = scopes[i], packed_counters[i]
-    if packed_counter then
-      packed_counter = packed_counter .. tails[i]
-      local low, high = byte(packed_counter, 1, 2)
-      local packed = low + 256 * high
-      if #packed_counter - 2 - packed > packed + 32 then packed_counter = pack(packed_counter) end
-    else
-      packed_counter = '\0\0' .. tails[i]
-      local prefix = sub(scope, 1, 1)
-      if prefix == 't' then
-        write('SADD', lane .. ':n', {tenant})
-        write('SADD', lane .. ':d:' .. tenant, {format('%d', day)})
-      else
-        local ids = prefix == 's' and sequences or templates
-        ids[#ids + 1] = sub(scope, 2)
-      end
-    end
-    list[2 * i - 1], list[2 * i] = scope, packed_counter
+-- A packed counter with a tail added, packed where its tail has outgrown what is packed.
+local function grown(packed_counter, tail)
+  if not packed_counter then return tail end
+  packed_counter = packed_counter .. tail
+  local hours_size, quarters_size, start = 0, 0, 1
+  if byte(packed_counter, 1) == PACKED then
+    local a, b, c, d = byte(packed_counter, 2, HEAD)
+    hours_size, quarters_size = a + 256 * b, c + 256 * d
+    start = 1 + HEAD + hours_size + quarters_size
   end
-  write('HSET', key, list)
-  if #sequences > 0 then write('SADD', lane .. ':s:' .. tenant, sequences) end
-  if #templates > 0 then write('SADD', lane .. ':t:' .. tenant, templates) end
+  if #packed_counter - start + 1 <= hours_size + quarters_size + LOOSE then return packed_counter end
+  local hours, quarters = {}, {}
+  if start > 1 then
+    add(packed_counter, 1 + HEAD, HEAD + hours_size, hours, quarters)
+    add(packed_counter, 1 + HEAD + hours_size, start - 1, nil, quarters)
+  end
+  add(packed_counter, start, #packed_counter, hours, quarters)
+  local first, second = items(hours), items(quarters)
+  return char(PACKED, #first % 256, floor(#first / 256), #second % 256, floor(#second / 256)) .. first .. second
 end
 
-local kinds, digits, tenants = unpack(facts or {0, {}, {}})
-for t = 1, #tenants do
-  local tenant, sequences, templates, blocks, counts = unpack(tenants[t])
-  local back = {}
-  for b = 1, #blocks do remember(tenant, blocks[b], digits, back) end
-
-  local days, where, taken = {}, {}, {}   -- day -> {scopes, tails}, day -> scope -> index, day -> index -> counts
-  for c = 1, #counts do
-    local day, scopes, tails = unpack(counts[c])
-    local index = {}
-    for i = 1, #scopes do index[scopes[i]] = i end
-    days[day], where[day], taken[day] = {scopes, tails}, index, {}
+-- 3. The counters. What to take back is added up before it becomes text: a text that grew by one fact at a
+--    time would be copied as often, and a call that repeats n facts would cost n * n.
+local blocks = {}   -- index of the tenant -> BLOCK -> {fields, tails, field -> its place}
+for c = 1, #counts do
+  local tenant, block, names, tails = unpack(counts[c])
+  blocks[tenant] = blocks[tenant] or {}
+  blocks[tenant][block] = {names, tails}
+end
+local taken = {}   -- tails -> place -> cell -> how many
+for i = 1, #back do
+  local scope, day, quarter, family, place = unpack(back[i])
+  local tenant, suffixes = unpack(scopes[scope])
+  local block = floor(day / BLOCK_DAYS)
+  if not blocks[tenant] then blocks[tenant] = {} end
+  local both = blocks[tenant][block]
+  if not both then
+    both = {{}, {}}
+    blocks[tenant][block] = both
   end
-  -- What to take back is added up before it becomes text: a text that grew by one fact at a time would be
-  -- copied as often, and a call that repeats n facts would cost n * n.
-  for i = 1, #back do
-    local day, hour, kind, pair = unpack(back[i])
-    if not days[day] then days[day], where[day], taken[day] = {{'t'}, {''}}, {t = 1}, {} end
-    local scopes, tails = unpack(days[day])
-    local cell = hour * kinds + kind
-    local sequence, template = sequences[floor(pair / 65536)], templates[pair % 65536]
-    for _, scope in ipairs({'t', sequence and 's' .. sequence or false, template and 'p' .. template or false}) do
-      if scope then
-        local at = where[day][scope]
-        if not at then
-          at = #scopes + 1
-          scopes[at], tails[at], where[day][scope] = scope, '', at
-        end
-        local cells = taken[day][at]
-        if not cells then
-          cells = {}
-          taken[day][at] = cells
-        end
-        cells[cell] = (cells[cell] or 0) + 1
-      end
+  if not both[3] then
+    both[3] = {}
+    for at, name in ipairs(both[1]) do both[3][name] = at end
+  end
+  local names, tails, where = unpack(both)
+  local prefix, cell = char(day % BLOCK_DAYS + BLOCK_DAYS * family), quarter * KINDS_MAX + place
+  for s = 1, #suffixes do
+    local name = prefix .. suffixes[s]
+    local at = where[name]
+    if not at then
+      at = #names + 1
+      names[at], tails[at], where[name] = name, '', at
     end
-  end
-  for day, by_scope in pairs(taken) do
-    local tails = days[day][2]
-    for at, cells in pairs(by_scope) do
-      local parts = {tails[at]}
-      for cell, n in pairs(cells) do parts[#parts + 1] = string.rep(char(MINUS, cell), n) end
-      tails[at] = concat(parts)
+    local cells = taken[tails] and taken[tails][at]
+    if not cells then
+      cells = {}
+      taken[tails] = taken[tails] or {}
+      taken[tails][at] = cells
     end
+    cells[cell] = (cells[cell] or 0) + 1
   end
-  for day, both in pairs(days) do count_day(tenant, day, both[1], both[2]) end
+end
+for tails, by_place in pairs(taken) do
+  for at, cells in pairs(by_place) do
+    local parts = {tails[at]}
+    for cell, n in pairs(cells) do cells[cell] = -n end
+    parts[2] = items(cells)
+    tails[at] = concat(parts)
+  end
 end
 
--- 4. From here on nothing but writes.
+-- A field's first packed counter is when its id, or its block, may become known.
+local new_tenants, new_ids = {}, {}
+local function count(tenant, block, names, tails)
+  local key = format('%s:c:%s:%d', lane, tenant, block)
+  local wide_key = format('%s:w:%s:%d', lane, tenant, block)
+  touch(key)
+  local had, wide, at, known, is_new = ask('HMGET', key, names, 1, #names), {}, {}, {}, false
+  for i = 1, #names do
+    local name = names[i]
+    if had[i] == IS_WIDE then
+      wide[#wide + 1], at[#at + 1] = name, i
+    elseif not had[i] and byte(name, 2) > 0 then
+      known[#known + 1] = 0
+      known[#known + 1] = sub(name, 2)
+      new_ids[#new_ids + 1] = {tenant, byte(name, 2)}
+    elseif not had[i] and not is_new then
+      is_new = true
+      local n = block - FIRST_BLOCK
+      known[#known + 1] = 0
+      known[#known + 1] = char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+      new_tenants[#new_tenants + 1] = tenant
+    end
+  end
+  local is_wide = {}
+  if #wide > 0 then
+    touch(wide_key)
+    local found = ask('HMGET', wide_key, wide, 1, #wide)
+    for i = 1, #wide do had[at[i]], is_wide[at[i]] = found[i], true end
+  end
+  local list, wide_list = {}, {}
+  for i = 1, #names do
+    local packed_counter = grown(had[i], tails[i])
+    if is_wide[i] or #packed_counter > WIDE then
+      wide_list[#wide_list + 1], wide_list[#wide_list + 2] = names[i], packed_counter
+      packed_counter = IS_WIDE
+    end
+    if not is_wide[i] then list[#list + 1], list[#list + 2] = names[i], packed_counter end
+  end
+  if #list > 0 then write('HSET', key, list) end
+  if #wide_list > 0 then write('HSET', wide_key, wide_list) end
+  if #known > 0 then write('ZADD', format('%s:i:%s', lane, tenant), known) end
+end
+for tenant, by_block in pairs(blocks) do
+  for block, both in pairs(by_block) do count(tenants[tenant], block, both[1], both[2]) end
+end
+if #new_tenants > 0 then write('SADD', lane .. ':n', new_tenants) end
+
+-- 4. All keys together, then nothing but writes.
+for from = 1, #keys, SLICE do call('EXISTS', lane, unpack(keys, from, math.min(from + SLICE - 1, #keys))) end
 for i = 1, #writes do
   local command, key, list, expires = unpack(writes[i], 1, 4)
   for from = 1, #list, SLICE do call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list))) end
   if expires then call('EXPIREAT', key, expires) end
 end
-return {'OK', repeated}
+
+-- 5. Scopes that have got many ids.
+local many, size, seen = {}, {}, {}
+for i = 1, #new_ids do
+  local tenant, scope = unpack(new_ids[i])
+  local known = format('%s:i:%s', lane, tenant)
+  size[tenant] = size[tenant] or call('ZCARD', known)
+  if size[tenant] >= MANY_IDS and not seen[known .. char(scope)] then
+    seen[known .. char(scope)] = true
+    local n = call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))
+    if n >= MANY_IDS then
+      many[#many + 1], many[#many + 2], many[#many + 3] = tenant, scope, n
+    end
+  end
+end
+return {'OK', repeated, many}

@@ -4,12 +4,13 @@ Everything here blocks; after any error whoever counts begins again at the check
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aggregator.counters.store import Answer, LaneCall, Store
 from aggregator.counting.checkpoints import Call
 from aggregator.counting.pack import pack
+from aggregator.counting.states import Identities
 from aggregator.errors import GoneError, RolledBackError
 from schemas.counters import Generation
 
@@ -24,50 +25,62 @@ class Packed(NamedTuple):
 
 @dataclass(slots=True)
 class Applied:
-    """What became of a batch: new and repeated facts, and calls that had to be folded again."""
+    """What became of a batch.
+
+    new, repeated: facts. refolds: calls that had to be folded again. known: of scopes that have got new ids
+    and have many, by tenant (made safe) and the scope's number, how many ids they have.
+    """
 
     new: int = 0
     repeated: int = 0
     refolds: int = 0
+    known: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def add(self, more: "Applied") -> None:
         """Take in what became of other calls of it."""
         self.new += more.new
         self.repeated += more.repeated
         self.refolds += more.refolds
+        self.known |= more.known
 
 
-def packed(call: Call) -> Packed:
-    """Fold a call into the argument of the script."""
-    argument, facts = pack(call.moves, call.facts)
+def packed(call: Call, identities: Identities) -> Packed:
+    """Fold a call into the argument of the script. identities: of the generation."""
+    argument, facts = pack(call.moves, call.facts, identities)
     return Packed(call, argument, facts)
 
 
-def apply_calls(store: Store, generation: Generation, calls: Iterable[Packed]) -> Applied:
+def apply_calls(
+    store: Store, generation: Generation, identities: Identities, calls: Iterable[Packed]
+) -> Applied:
     """Count calls in their order, folding again what somebody else counted a part of.
 
+    identities: of the generation.
     Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been done.
     """
     applied = Applied()
     for each in calls:
-        _apply_call(store, generation, each, applied)
+        _apply_call(store, generation, identities, each, applied)
     return applied
 
 
-def _apply_call(store: Store, generation: Generation, each: Packed, applied: Applied) -> None:
+def _apply_call(
+    store: Store, generation: Generation, identities: Identities, each: Packed, applied: Applied
+) -> None:
     while True:
         answer = store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
-        if answer.status != "FOLD":
+        if answer.status != "REBASE":
             break
         applied.refolds += 1
         rest = each.call.from_checkpoint(answer.partition, answer.checkpoint)
         if rest is None:
             return
-        each = packed(rest)
+        each = packed(rest, identities)
     if answer.status != "OK":
         raise trouble(answer, each.call.lane)
     applied.new += each.facts - answer.repeated
     applied.repeated += answer.repeated
+    applied.known |= answer.known
 
 
 def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> None:

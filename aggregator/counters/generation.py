@@ -14,7 +14,7 @@ from aggregator.counting.rules import Rules
 from aggregator.errors import GoneError, OtherLogError, OtherRulesError
 from aggregator.log.admin import Cluster, Log
 from schemas.counters import LAYOUT, Generation, Record
-from schemas.kinds import FIELDS
+from schemas.kinds import FAMILIES, FIELDS
 
 REBUILD: Final = "`python -m aggregator rebuild`"
 
@@ -27,6 +27,9 @@ def make(rules: Rules, lanes: int, log: Log, now_ms: int) -> Generation:
         rules=rules.fingerprint,
         layout=LAYOUT,
         kinds=FIELDS,
+        families=tuple(FAMILIES.items()),
+        scopes=rules.scope_names,
+        identity_key=secrets.token_hex(16),
         cluster_id=log.cluster_id,
         topic_id=log.topic_id,
         created_ms=now_ms,
@@ -41,7 +44,7 @@ def validate(live: Generation | None, rules: Rules, log: Log) -> Generation:
     """
     if live is None:
         raise GoneError(f"Redis holds no generation of counters: run {REBUILD}")
-    if live.kinds != FIELDS:
+    if live.layout == LAYOUT and not live.has_our_kinds:
         raise OtherRulesError(
             f"generation {live.name} counts {', '.join(live.kinds)}, this version {', '.join(FIELDS)}:"
             f" start workers of its version, or run {REBUILD}"

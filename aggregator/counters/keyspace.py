@@ -16,7 +16,7 @@ from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
 from schemas.counters import Generation
-from schemas.redis_keys import days_key, generation_of, lane_key
+from schemas.redis_keys import block_of_member, generation_of, known_key, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
@@ -24,20 +24,20 @@ _SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_te
 
 
 class Held(NamedTuple):
-    """What a lane holds of one tenant.
+    """What a lane holds of one tenant, as it stands there (`schemas.redis_keys`).
 
-    days: for each day since 1970 its packed counters by scope. known: `sequence` and `template` with their
-    known ids, which come with the last day.
+    blocks: of each block of days the packed counters by field. known: the members of the known ids, which
+    come with the last block.
     """
 
-    days: list[tuple[int, dict[bytes, bytes]]]
-    known: dict[str, list[bytes]]
+    blocks: list[tuple[int, dict[bytes, bytes]]]
+    known: list[bytes]
 
 
 class Snapshot(NamedTuple):
     """What a lane holds of some tenants, and the checkpoints up to which it does.
 
-    held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the day of the
+    held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the block of the
     last of these at which to go on; none where all was read.
     """
 
@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
 class Page(NamedTuple):
     """A part of what a lane holds, small enough to be read in one step.
 
-    tenants: those that were read. first, last: the day to begin at in the first of them and to end with in
+    tenants: those that were read. first, last: the block to begin at in the first of them and to end with in
     the last one, none for all: with these another generation is read likewise. whole: how many of them end
     here. snapshot: what was read.
     """
@@ -97,11 +97,12 @@ class Keyspace:
         """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
-    def days(self, generation: Generation, lane: int, tenant: str) -> list[int]:
-        """The days since 1970 that have counters of a tenant. tenant: as it stands in keys."""
+    def blocks(self, generation: Generation, lane: int, tenant: str) -> list[int]:
+        """The blocks of days that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
-            days: Any = self._client.smembers(days_key(lane_key(generation.name, lane), tenant))
-        return sorted(int(day) for day in days)
+            key = known_key(lane_key(generation.name, lane), tenant)
+            members: Any = self._client.zrangebylex(key, b"[\0", b"(\1")
+        return [block_of_member(member) for member in members]
 
     def snapshot(
         self,
@@ -115,8 +116,8 @@ class Keyspace:
     ) -> Snapshot:
         """Counters of tenants and the checkpoints of their lane, read in one step.
 
-        tenants: at least one, as they stand in keys. first: the day since 1970 to begin at in the first
-        tenant. last: the day to end with in the last one. packed_counters: about how many to read at most.
+        tenants: at least one, as they stand in keys. first: the block of days to begin at in the first
+        tenant. last: the block to end with in the last one. packed_counters: about how many to read at most.
         Raises: GoneError.
         """
         numbers, held, stopped = self._ask(
@@ -126,10 +127,13 @@ class Keyspace:
             _numbers(numbers, b"f"),
             [
                 Held(
-                    [(int(day), dict(zip(found[::2], found[1::2], strict=True))) for day, found in days],
-                    {"sequence": sequences, "template": templates},
+                    [
+                        (int(block), dict(zip(found[::2], found[1::2], strict=True)))
+                        for block, found in blocks
+                    ],
+                    known,
                 )
-                for days, sequences, templates in held
+                for blocks, known in held
             ],
             stopped,
         )

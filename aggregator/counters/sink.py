@@ -15,7 +15,7 @@ from aggregator.counters.apply import Applied, Packed
 from aggregator.counters.store import LaneCall
 from aggregator.counters.throttle import Caller
 from aggregator.counting.checkpoints import Move
-from aggregator.counting.pack import pack
+from aggregator.counting.pack import pack_moves
 from aggregator.counting.pending import Pending
 from aggregator.errors import PostponedError
 from aggregator.log.dead_letters import DeadLetterWriter
@@ -51,7 +51,7 @@ class Sink:
 
     def move(self, moves: Mapping[int, Sequence[Move]]) -> "Future[None]":
         """Move checkpoints without events. moves: by lane. Returns: when it is done, or as `count`."""
-        calls = [LaneCall(lane, pack(each)[0]) for lane, each in moves.items() if each]
+        calls = [LaneCall(lane, pack_moves(each)) for lane, each in moves.items() if each]
         return self._submit(partial(self._caller.move, calls))
 
     def stop(self) -> None:

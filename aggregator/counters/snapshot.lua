@@ -1,27 +1,29 @@
 --[[
 snapshot: what a lane holds of some tenants, with the checkpoints that say which events that is. Writes nothing.
 
-Keys (LANE is KEYS[1], `{generation:lane}`)
+Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stands in each)
   LANE                    hash  generation; f<partition>: the checkpoints; c<partition>: complete-through
   LANE:n                  set   tenants that have counters
-  LANE:d:TENANT           set   days that have counters
-  LANE:c:TENANT:DAY       hash  scope -> packed counter
-  LANE:s:TENANT           set   known sequences
-  LANE:t:TENANT           set   known templates
+  LANE:i:TENANT           zset  known ids and blocks with counters, in the order of bytes
+  LANE:c:TENANT:BLOCK     hash  day and family, scope, id -> packed counter, or IS_WIDE
+  LANE:w:TENANT:BLOCK     hash  day and family, scope, id -> packed counter of many bytes
 
 Arguments
   ARGV[1] generation
   ARGV[2] about how many packed counters to read at most, or nothing: all. Redis serves nobody else meanwhile.
-  ARGV[3] the first DAY to read of the first tenant, or nothing
-  ARGV[4] the last DAY to read of the last tenant, or nothing
+  ARGV[3] the first BLOCK to read of the first tenant, or nothing
+  ARGV[4] the last BLOCK to read of the last tenant, or nothing
   ARGV[5...] each TENANT, in the order to read; none: then the tenants are listed instead
 Answers: nil where the lane is not there or another generation's, else
-  {checkpoints, tenants} or {checkpoints, {{{{DAY, {scope, packed counter, ...}}, ...}, sequences, templates}, ...}, stopped}
+  {checkpoints, tenants} or {checkpoints, {{{{BLOCK, {field, packed counter, ...}}, ...}, known ids}, ...}, stopped}
   with checkpoints = {f<partition> or c<partition>, number, ...}
-  and stopped = the day of the last tenant given at which to go on, or false where all was read
-  The known ids come with a tenant's last day, which `stopped` and ARGV[4] leave out.
+  and stopped = the block of the last tenant given at which to go on, or false where all was read
+  The known ids (SCOPE id each) come with a tenant's last block, which `stopped` and ARGV[4] leave out.
+
+All keys are looked at together, as in `apply.lua`: while a cluster moves the slot, none may be missing.
 ]]
 local call, huge = redis.call, math.huge
+local FIRST_BLOCK, IS_WIDE = -2147483648, string.char(254)
 local lane = KEYS[1]
 local left, first, last = tonumber(ARGV[2]) or huge, tonumber(ARGV[3]) or -huge, tonumber(ARGV[4]) or huge
 local fields = call('HGETALL', lane)
@@ -34,32 +36,58 @@ for i = 1, #fields, 2 do
   end
 end
 if generation ~= ARGV[1] then return false end
-if #ARGV == 4 then return {checkpoints, call('SMEMBERS', lane .. ':n')} end
+if #ARGV == 4 then
+  call('EXISTS', lane, lane .. ':n')
+  return {checkpoints, call('SMEMBERS', lane .. ':n')}
+end
+
+-- The blocks with counters, in order.
+local function blocks(known, from, upto)
+  local found = {}
+  for _, member in ipairs(call('ZRANGEBYLEX', known, '[\0', '(\1')) do
+    local a, b, c, d = string.byte(member, 2, 5)
+    local block = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
+    if from <= block and block <= upto then found[#found + 1] = block end
+  end
+  return found
+end
+
+-- The packed counters of a block, wide ones among them.
+local function counters(tenant, block)
+  local key = string.format('%s:c:%s:%d', lane, tenant, block)
+  local wide_key = string.format('%s:w:%s:%d', lane, tenant, block)
+  call('EXISTS', lane, key)
+  local packed_counters, wide = call('HGETALL', key), nil
+  for i = 2, #packed_counters, 2 do
+    if packed_counters[i] == IS_WIDE then
+      if not wide then
+        call('EXISTS', lane, wide_key)
+        wide = {}
+        local found = call('HGETALL', wide_key)
+        for at = 1, #found, 2 do wide[found[at]] = found[at + 1] end
+      end
+      packed_counters[i] = wide[packed_counters[i - 1]] or ''
+    end
+  end
+  return packed_counters
+end
 
 local held = {}
 for i = 5, #ARGV do
   local tenant = ARGV[i]
-  local from, upto = i == 5 and first or -huge, i == #ARGV and last or huge
-  local days, found = {}, {}
-  for _, member in ipairs(call('SMEMBERS', lane .. ':d:' .. tenant)) do
-    local day = tonumber(member)
-    if from <= day and day <= upto then days[#days + 1] = day end
-  end
-  table.sort(days)
-  for n, day in ipairs(days) do
+  local known = lane .. ':i:' .. tenant
+  call('EXISTS', lane, known)
+  local upto, found = i == #ARGV and last or huge, {}
+  for n, block in ipairs(blocks(known, i == 5 and first or -huge, upto)) do
     if left <= 0 then
-      held[#held + 1] = {found, {}, {}}
-      return {checkpoints, held, day}
+      held[#held + 1] = {found, {}}
+      return {checkpoints, held, block}
     end
-    local packed_counters = call('HGETALL', string.format('%s:c:%s:%d', lane, tenant, day))
-    found[n] = {day, packed_counters}
+    local packed_counters = counters(tenant, block)
+    found[n] = {block, packed_counters}
     left = left - #packed_counters / 2
   end
-  local sequences, templates = {}, {}
-  if upto == huge then
-    sequences, templates = call('SMEMBERS', lane .. ':s:' .. tenant), call('SMEMBERS', lane .. ':t:' .. tenant)
-  end
-  held[#held + 1] = {found, sequences, templates}
+  held[#held + 1] = {found, upto == huge and call('ZRANGEBYLEX', known, '[\1', '+') or {}}
   left = left - 1
 end
 return {checkpoints, held, false}

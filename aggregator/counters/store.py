@@ -4,8 +4,9 @@ Called from one thread, so that calls reach Redis in their order. Nothing here t
 any error the caller resyncs: it reads the checkpoints, which say what was counted, and goes on there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from aggregator.counters import lifecycle
@@ -23,14 +24,16 @@ SCRIPT: Final = files("aggregator.counters").joinpath("apply.lua").read_text()
 class Answer(NamedTuple):
     """What a call of `apply.lua` answers.
 
-    status: `OK`, `GONE`, `GAP` or `FOLD`. repeated: facts that were counted before (`OK`).
-    partition, checkpoint: of the checkpoint that stands elsewhere (`GAP`, `FOLD`).
+    status: `OK`, `GONE`, `ROLLED_BACK` or `REBASE`. repeated: facts that were counted before (`OK`).
+    partition, checkpoint: of the checkpoint that stands elsewhere (`ROLLED_BACK`, `REBASE`). known: as in
+    `Applied` (`OK`).
     """
 
     status: str
     repeated: int = 0
     partition: int = -1
     checkpoint: int = -1
+    known: Mapping[tuple[str, int], int] = MappingProxyType({})
 
 
 class LaneCall(NamedTuple):
@@ -195,7 +198,10 @@ class Store:
 def _answer(reply: list[Any]) -> Answer:
     status = reply[0].decode()
     if status == "OK":
-        return Answer(status, repeated=reply[1])
+        tenants, scopes, numbers = reply[2][::3], reply[2][1::3], reply[2][2::3]
+        found = zip(tenants, scopes, numbers, strict=True)
+        known = {(tenant.decode(), scope): number for tenant, scope, number in found}
+        return Answer(status, repeated=reply[1], known=known)
     return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
 
 

@@ -22,6 +22,7 @@ from typing import Final
 from aggregator.counters.apply import Applied, Packed, apply_calls, apply_moves, packed
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.checkpoints import FACTS_A_CALL, Backlog
+from aggregator.counting.states import Identities
 from schemas.counters import Generation
 
 FACTS_A_CALL_MIN: Final = 50
@@ -97,6 +98,7 @@ class Caller:
         """
         self._store = store
         self._generation = generation
+        self._identities = Identities(generation.identity_key)
         self._pace = pace
         self._lock = lock if lock is not None and pace.pause else nullcontext()
         self._facts_a_call = pace.facts_a_call
@@ -109,11 +111,12 @@ class Caller:
         took decides how much they hold.
         """
         if self._pace.call_s is None:
-            return [packed(call) for call in backlog.calls(self._facts_a_call)]
+            return [packed(call, self._identities) for call in backlog.calls(self._facts_a_call)]
         return self._folded_later(backlog)
 
     def _folded_later(self, backlog: Backlog) -> Iterator[Packed]:
-        yield from map(packed, backlog.calls(self._facts_a_call))
+        for call in backlog.calls(self._facts_a_call):
+            yield packed(call, self._identities)
 
     def count(self, calls: Iterable[Packed]) -> Applied:
         """Count what `fold` made of a backlog. Raises: as `apply_calls`."""
@@ -122,7 +125,7 @@ class Caller:
         for call in calls:
             with self._lock, self._pace.resting():
                 began = time.monotonic()
-                applied.add(apply_calls(self._store, self._generation, [call]))
+                applied.add(apply_calls(self._store, self._generation, self._identities, [call]))
                 number, took_s = number + 1, took_s + time.monotonic() - began
         if number:
             self._facts_a_call = self._pace.facts_next(self._facts_a_call, took_s / number)

@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
-from schemas.instants import HOURS
+from schemas.packed_counter import QUARTERS
+from schemas.redis_keys import BLOCK_DAYS
 
 FACTS_A_CALL: Final = 1000
 """Redis does nothing else while a script runs: some 4 ms for this many facts.
@@ -30,17 +31,14 @@ keys with each fact is cut by it. With 2.5, or with dearer keys, the calls of or
 too, and a fact cost Redis more.
 """
 
-KEYS_COST: Final = 40
-"""Of a tenant's send day and the day that it counts in: some ten commands on some five keys, perhaps all new.
+DAY_COST: Final = 12
+"""Of a send day: its buckets, and how many there are of them."""
 
-Measured: such a fact takes Redis some 60 us; one whose tenant and days were touched before, 1 to 3.
-"""
+BLOCK_COST: Final = 8
+"""Of a tenant and block of days: the counters, and what is known of the tenant."""
 
-TENANT_COST: Final = 20
-"""Of a tenant, beside its days: it may be new to the lane, and its sequences and templates to it."""
-
-SCOPE_COST: Final = 1
-"""Of a sequence or template among them: a field more to read and write."""
+SCOPE_COST: Final = 2
+"""Of a scope on a day: a field or two to read and write."""
 
 SHORT: Final = 64
 STEP: Final = 6
@@ -95,8 +93,8 @@ class Load:
         self.facts = 0
         self.cost = 0
         self._mails: set[tuple[Scopes, int, int]] = set()
-        self._days: set[tuple[str, int, int]] = set()
-        self._tenants: set[str] = set()
+        self._blocks: set[tuple[str, int]] = set()
+        self._days: set[int] = set()
 
     def take(self, events: Events, first: int, facts: float, cost: float) -> int:
         """Take in events from a place on while all that is taken stays within the limits.
@@ -105,26 +103,27 @@ class Load:
         first: the place in `events`. facts, cost: the limits, of all that the load holds.
         Returns: the place of the first event that is left.
         """
-        mails, days = self._mails, self._days
+        mails, blocks, days = self._mails, self._blocks, self._days
         place, held, total = first, self.facts, self.cost
         for _, each in islice(events, first, None):
-            number = more = len(each.recipients)
-            mail = each.scopes, each.day, each.hour // HOURS
+            number = more = len(each.recipients) * len(each.kinds)
+            mail = each.scopes, each.day, each.day + each.quarter // QUARTERS
             if mail not in mails:
-                (tenant, sequence, template), day, after = mail
-                more += _scope_cost(sequence) + _scope_cost(template)
-                if (tenant, day, after) not in days:
-                    more += KEYS_COST + _long(tenant)
-                    if tenant not in self._tenants:
-                        more += TENANT_COST
+                (tenant, ids), day, counted = mail
+                block = tenant, counted // BLOCK_DAYS
+                more += SCOPE_COST + sum(map(_scope_cost, ids))
+                if block not in blocks:
+                    more += BLOCK_COST + _long(tenant)
+                if day not in days:
+                    more += DAY_COST
             if (held + number > facts or total + more > cost) and held:
                 break
             held += number
             total += more
             if more != number:
                 mails.add(mail)
-                days.add((mail[0].tenant, mail[1], mail[2]))
-                self._tenants.add(mail[0].tenant)
+                blocks.add(block)
+                days.add(day)
             place += 1
         self.facts, self.cost = held, total
         return place

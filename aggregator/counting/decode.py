@@ -8,27 +8,85 @@ with whatever beside it. Step 1, from bytes to an event, is in `events`.
 from sys import getsizeof
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from aggregator.counting.events import EventDecoder
 from aggregator.counting.facts import Facts, Refusal, Scopes, Skipped, type_of_outcome
+from aggregator.counting.pseudonyms import Pseudonyms
 from aggregator.counting.rules import Rules
+from aggregator.counting.states import QUARTER_MS
 from aggregator.counting.timestamps import parse_ms
-from schemas.instants import DAY_MS, HOUR_MS
-from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
-from schemas.ses import Body, Mail
+from schemas.instants import DAY_MS
+from schemas.kinds import FUTURE_MS, KINDS, Condition, Kind
+from schemas.machines import LIKELY, is_machine
+from schemas.packed_counter import QUARTERS
+from schemas.ses import Mail
 
 ID_MAX_BYTES: Final = 255
-"""SES's own limit for the value of a message tag, and ours for a tenant, a sequence and a template."""
+"""SES's own limit for the value of a message tag, and ours for the id of a tenant or of any other scope."""
 
 ADDRESSES_MAX: Final = 1_000
 """More in one list, as they stand, are refused. SES allows 50 recipients; an event is counted in one call."""
 
 _THE_MESSAGE: Final = (None,)
-_BY_TYPE: Final = {
-    kind.event_type: (index, kind.body, kind.recipients, kind.address_key, kind.retraction)
-    for index, kind in enumerate(KINDS)
-}
+
+
+class _EventType:
+    """What the table of kinds says of one type of events."""
+
+    def __init__(self, rows: list[tuple[int, Kind]]) -> None:
+        """rows: the kinds that it may state, with their indices."""
+        shapes = {(kind.body, kind.recipients, kind.address_key) for _, kind in rows}
+        assert len(shapes) == 1, "the kinds of an event are about the same time and the same recipients"
+        self.body, self.recipients, self.address_key = shapes.pop()
+        self._rows = rows
+        self._always = tuple(index for index, _ in rows)
+        self._depends = any(kind.conditions or kind.by_people for _, kind in rows)
+        self.late_ms = min(kind.horizon.late_ms for _, kind in rows)
+        self.stale_ms = min(kind.horizon.stale_ms for _, kind in rows)
+        """Up to these no kind is late and no record is stale for any."""
+
+    def kinds(self, body: Any) -> tuple[int, ...]:
+        """Which kinds an event with this body states, whenever it was."""
+        if not self._depends:
+            return self._always
+        people = not any(kind.by_people for _, kind in self._rows) or not _by_machine(body)
+        return tuple(
+            index
+            for index, kind in self._rows
+            if (people or not kind.by_people) and all(_holds(each, body) for each in kind.conditions)
+        )
+
+
+def _event_types() -> dict[str, _EventType]:
+    rows: dict[str, list[tuple[int, Kind]]] = {}
+    for index, kind in enumerate(KINDS):
+        rows.setdefault(kind.event_type, []).append((index, kind))
+    return {name: _EventType(found) for name, found in rows.items()}
+
+
+_BY_TYPE: Final = _event_types()
+
+
+def _holds(condition: Condition, body: Any) -> bool:
+    value = body
+    for name in condition.path:
+        value = getattr(value, name, UNSET)
+    # An array cannot be hashed, and 1 is no `true`: types first.
+    among = any(type(value) is type(each) and value == each for each in condition.values)
+    return among is condition.among
+
+
+def _by_machine(body: Any) -> bool:
+    """Whether a machine caused an open or click: SES's word, and where it says nothing the table."""
+    bot_event = getattr(body, "is_bot_event", UNSET)
+    if bot_event is not UNSET:
+        return bool(bot_event == LIKELY)
+    user_agent = getattr(body, "user_agent", UNSET)
+    return type(user_agent) is str and is_machine(user_agent)
+
+
 SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
 """What the tags that a decoder remembers may take in memory, whatever comes: about 65,000 usual ones."""
 
@@ -51,7 +109,7 @@ class _KnownScopes:
 
     def keep(self, tags: Any, scopes: Scopes) -> None:
         """Remember, where there is room. tags: a `Tags` of which `scopes` was made."""
-        values = [value for name in Scopes._fields if (value := getattr(tags, name)) is not UNSET]
+        values = [value for value in msgspec.structs.astuple(tags) if value is not UNSET]
         if any(type(value) is not tuple or len(value) > 1 for value in values):
             return
         # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
@@ -72,13 +130,14 @@ class Decoder:
         rules: the tag names and the default tenant.
         """
         self._default_tenant = rules.default_tenant
+        self._pseudonym = Pseudonyms(rules.recipient_key).of
         decoder = EventDecoder(rules.tags)
         self._tags = decoder.tags
         self._event = decoder.decode
         self._known = _KnownScopes()
         self._scopes_without_tags = self._scopes_of(self._tags())
 
-    def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
+    def read(  # noqa: PLR0911, PLR0912, PLR0915  # the steps of the law, one under the other
         self, value: bytes | None, record_ms: int
     ) -> type_of_outcome:
         """What a record states.
@@ -97,10 +156,10 @@ class Decoder:
         row = _BY_TYPE.get(event_type)
         if row is None:
             return Skipped.IGNORED
-        kind, body_name, recipients_name, address_key, retraction = row
         mail = event.mail
-        body = mail if body_name is None else getattr(event, body_name)
-        if retraction is not None and type(body) is Body and getattr(body, retraction[0]) == retraction[1]:
+        body = mail if row.body is None else getattr(event, row.body)
+        kinds = row.kinds(body)
+        if not kinds:
             return Skipped.IGNORED
         if type(mail) is not Mail:
             return Refusal.UNREADABLE
@@ -126,37 +185,44 @@ class Decoder:
         told_ms = sent_ms if body is mail else parse_ms(getattr(body, "timestamp", None))
         if sent_ms is None or told_ms is None:
             return Refusal.BAD_TIME
-        if record_ms - sent_ms > STALE_MS:
-            return Skipped.STALE
+        if record_ms - sent_ms > row.stale_ms:
+            kinds = tuple(kind for kind in kinds if record_ms - sent_ms <= KINDS[kind].horizon.stale_ms)
+            if not kinds:
+                return Skipped.STALE
         fact_ms = max(sent_ms, told_ms)
         if fact_ms - record_ms > FUTURE_MS:
             return Refusal.FUTURE
-        if fact_ms - sent_ms > HORIZON_MS:
-            return Skipped.LATE
+        if fact_ms - sent_ms > row.late_ms:
+            kinds = tuple(kind for kind in kinds if fact_ms - sent_ms <= KINDS[kind].horizon.late_ms)
+            if not kinds:
+                return Skipped.LATE
 
-        recipients: tuple[str | None, ...] = _THE_MESSAGE
-        if recipients_name is not None:
+        recipients: tuple[bytes | None, ...] = _THE_MESSAGE
+        if row.recipients is not None:
             try:
-                addresses = _addresses(getattr(body, recipients_name), address_key)
+                addresses = _addresses(getattr(body, row.recipients), row.address_key)
             except ValueError:
                 return Refusal.UNREADABLE
             if len(addresses) > ADDRESSES_MAX:
                 return Refusal.TOO_LARGE
             if not addresses:
                 return Skipped.EMPTY
-            recipients = addresses if len(addresses) < 2 else tuple(dict.fromkeys(addresses))
+            if len(addresses) == 1:
+                recipients = (self._pseudonym(addresses[0]),)
+            else:
+                recipients = tuple(map(self._pseudonym, dict.fromkeys(addresses)))
         day = sent_ms // DAY_MS
-        return Facts(scopes, day, fact_ms // HOUR_MS - day * 24, message_id, kind, recipients)
+        return Facts(scopes, day, fact_ms // QUARTER_MS - day * QUARTERS, message_id, kinds, recipients)
 
     def _scopes_of(self, tags: Any) -> Scopes | Refusal:
         """Step 3: what a mail with these tags counts for."""
         try:
-            tenant, sequence, template = _tag(tags.tenant), _tag(tags.sequence), _tag(tags.template)
+            tenant, *ids = map(_tag, msgspec.structs.astuple(tags))
         except ValueError:
             return Refusal.BAD_TAG
         if tenant is None:
             tenant = self._default_tenant
-        return Refusal.NO_TENANT if tenant is None else Scopes(tenant, sequence, template)
+        return Refusal.NO_TENANT if tenant is None else Scopes(tenant, tuple(ids))
 
 
 def _tag(value: Any) -> str | None:

@@ -4,12 +4,12 @@ What is no event here is a dead letter, and which of two equal keys counts is se
 decodes is part of the rules (`corpus`).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from aggregator.counting.facts import Scopes
 from schemas.ses import Event, Record, type_of_array, unwrapped
 
 NESTING_MAX: Final = 512
@@ -19,20 +19,22 @@ NESTING_MAX: Final = 512
 class EventDecoder:
     """Decodes events whose tags have certain names."""
 
-    def __init__(self, tag_names: tuple[str, str, str]) -> None:
+    def __init__(self, tag_names: Sequence[str]) -> None:
         """Prepare to decode.
 
-        tag_names: of the tags of tenant, sequence and template.
+        tag_names: of the tags that name the tenant and each further scope; they differ.
         """
+        self.scopes: Final = tuple(f"scope_{number}" for number in range(len(tag_names)))
+        """The fields of `tags`, in the order of the tag names."""
         tags = msgspec.defstruct(
             "Tags",
-            [(name, type_of_array | UnsetType, UNSET) for name in Scopes._fields],
-            rename=dict(zip(Scopes._fields, tag_names, strict=True)),
+            [(name, type_of_array | UnsetType, UNSET) for name in self.scopes],
+            rename=dict(zip(self.scopes, tag_names, strict=True)),
             frozen=True,
             gc=False,
         )
         self.tags: Final[Any] = tags
-        """The type of `mail.tags`: a field for each tag by the names of `Scopes`."""
+        """The type of `mail.tags`."""
         self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
 
     def decode(self, value: bytes | None) -> Event[Any] | None:

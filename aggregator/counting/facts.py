@@ -32,27 +32,31 @@ class Skipped(StrEnum):
 
 
 class Scopes(NamedTuple):
-    """What a mail counts for; none where it has no such tag."""
+    """What a mail counts for.
+
+    ids: of each further scope, in the order of the rules; none where the mail has no such tag.
+    """
 
     tenant: str
-    sequence: str | None
-    template: str | None
+    ids: tuple[str | None, ...]
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """The facts of one event: one for each recipient, or one for the message.
+    """The facts of one event: for each of its kinds one for each recipient, or one for the message.
 
     scopes: of the mail. day: the UTC day of the send, since 1970.
-    hour: of the facts, from the start of that day (0 or more). message_id: SES's.
-    kind: index into `KINDS`. recipients: addresses without repeats; `(None,)` is the message itself.
+    quarter: of an hour, when they were, from the start of that day (0 or more). message_id: SES's.
+    kinds: indices into `KINDS`, rising, at least one; all count messages, or all count recipients.
+    recipients: the pseudonyms of the addresses (`pseudonyms`), without repeats; `(None,)` is the message
+    itself.
     """
 
     scopes: Scopes
     day: int
-    hour: int
+    quarter: int
     message_id: str
-    kind: int
-    recipients: tuple[str | None, ...]
+    kinds: tuple[int, ...]
+    recipients: tuple[bytes | None, ...]
 
 
 type_of_outcome = Facts | Skipped | Refusal

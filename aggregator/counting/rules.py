@@ -11,30 +11,39 @@ from typing import Final
 import msgspec
 
 from aggregator.counting.corpus import decoder_digest
+from schemas import machines
 from schemas.counters import LAYOUT
-from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
+from schemas.kinds import FUTURE_MS, KINDS
 
-VERSION: Final = 2
-"""Moves with every change to `decode`, `timestamps`, `pack` or `apply.lua` that could change a number."""
+VERSION: Final = 3
+"""Moves with every change to `decode`, `timestamps`, `states`, `pack` or `apply.lua` that could change a
+number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a deployment chooses.
 
-    tenant_tag, sequence_tag, template_tag: the names of the SES message tags; they differ.
-    default_tenant: the tenant of an event without a tenant tag; none: such an event is a dead letter.
+    tenant_tag: the name of the SES message tag that names the tenant. scopes: name and tag of each further
+    scope, in the order of their numbers; all tags differ. default_tenant: the tenant of an event without a
+    tenant tag; none: such an event is a dead letter. recipient_key: of the pseudonyms of addresses, up to 64
+    bytes.
     """
 
     tenant_tag: str = "tenant"
-    sequence_tag: str = "sequence"
-    template_tag: str = "template"
+    scopes: tuple[tuple[str, str], ...] = (("sequence", "sequence"), ("template", "template"))
     default_tenant: str | None = None
+    recipient_key: bytes = b""
 
     @property
-    def tags(self) -> tuple[str, str, str]:
-        """The three tag names: tenant, sequence, template."""
-        return self.tenant_tag, self.sequence_tag, self.template_tag
+    def scope_names(self) -> tuple[str, ...]:
+        """The names of the scopes beside the tenant, in the order of their numbers, from 1 on."""
+        return tuple(name for name, _ in self.scopes)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tag names: of the tenant, and of each further scope."""
+        return self.tenant_tag, *(tag for _, tag in self.scopes)
 
     @property
     def fingerprint(self) -> str:
@@ -46,9 +55,12 @@ class Rules:
             VERSION,
             LAYOUT,
             ("decoder", decoder_digest()),
-            self.tags,
+            self.tenant_tag,
+            self.scopes,
             self.default_tenant,
+            hashlib.sha256(b"recipient key " + self.recipient_key).hexdigest(),
             KINDS,
-            (HORIZON_MS, STALE_MS, FUTURE_MS),
+            machines.TABLE,
+            FUTURE_MS,
         )
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

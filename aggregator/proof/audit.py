@@ -18,7 +18,7 @@ from random import Random
 from typing import Final
 
 from aggregator.config import AuditSettings
-from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.keyspace import Held, Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
@@ -32,7 +32,7 @@ from aggregator.proof.verify import Checkpoints, live_of, tenants_of
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
-from schemas.redis_keys import lane_of, safe_id
+from schemas.redis_keys import BLOCK_DAYS, days_of, lane_of, safe_id
 
 FACTS_MAX: Final = 2_000_000
 """Facts of all chosen days in memory, each of some 150 bytes; the largest day is given up above it."""
@@ -100,22 +100,32 @@ class Auditor:
             pairs = set()
             for _ in range(self._settings.audit_tenant_days if tenants else 0):
                 tenant = self._random.choice(tenants)
-                days = keys.days(live, lane_of(tenant, live.lanes), safe_id(tenant))
-                days = [day for day in days if oldest is None or day >= oldest]
+                blocks = keys.blocks(live, lane_of(tenant, live.lanes), safe_id(tenant))
+                days = [day for block in blocks for day in days_of(block) if oldest is None or day >= oldest]
                 if days:
-                    pairs.add((tenant, self._random.choice(days)))
+                    pairs.add((tenant, self._random.choice(days) // BLOCK_DAYS))
             chosen = []
-            for tenant, day in sorted(pairs):
+            for tenant, block in sorted(pairs):
                 lane, safe = lane_of(tenant, live.lanes), safe_id(tenant)
-                snapshot = keys.snapshot(live, lane, [safe], first=day, last=day)
+                snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
+                day = self._day(snapshot.held[0], block, oldest)
                 try:
-                    stored = stored_cells(tenant, *snapshot.held[0])
+                    held = stored_cells(tenant, live.scopes, *snapshot.held[0])
                 except ValueError:
                     found.damaged.append((tenant, day))
                     continue
-                count = stack.enter_context(closing(DayRecount(tenant, day)))
+                stored = {
+                    cell: n for cell, n in held.items() if cell.at is not None and cell.at // DAY_MS == day
+                }
+                count = stack.enter_context(closing(DayRecount(tenant, day, live.scopes)))
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
+
+    def _day(self, held: Held, block: int, oldest: int | None) -> int:
+        """A day of a block: one that has counters, if any that is not too old has."""
+        days = [day for day in days_of(block) if oldest is None or day >= oldest]
+        names = {name[0] % BLOCK_DAYS for _, fields in held.blocks for name in fields if name}
+        return self._random.choice([day for day in days if day % BLOCK_DAYS in names] or days)
 
     def _count(self, log: Log, chosen: list[_Chosen], found: Audit) -> None:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""

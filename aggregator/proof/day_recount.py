@@ -1,23 +1,25 @@
 """A count of one tenant's day from the log alone, in memory that follows that day and not the days before.
 
 Knows no Kafka and no Redis. Like `recount` it is the law of counting in its plainest form, a fact at
-its least hour. But a fact of this day may have been reported for an earlier one too, by a record that comes
-before or after it, and 62 days of facts of a large tenant do not fit in memory. So the facts reported for
-an earlier day go to a file in the order in which they come, and are taken out at the end.
+its least quarter of an hour. But a fact of this day may have been reported for an earlier one too, by a
+record that comes before or after it, and 62 days of facts of a large tenant do not fit in memory. So the
+facts reported for an earlier day go to a file in the order in which they come, and are taken out at the end.
 """
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from aggregator.counting.cells import Cell
-from aggregator.counting.facts import Facts
-from schemas.instants import DAY_MS, HOUR_MS, HOURS
-from schemas.kinds import FIELDS, HORIZON_MS
+from aggregator.counting.cells import Cell, counted_cells
+from aggregator.counting.facts import Facts, Scopes
+from schemas.instants import DAY_MS
+from schemas.kinds import HORIZON_MS
+from schemas.packed_counter import QUARTERS
 
 _DIGEST_BYTES: Final = 16
 """Two of a billion facts have the same digest with odds of 1 to 10^21."""
@@ -25,27 +27,29 @@ _DIGEST_BYTES: Final = 16
 _HORIZON_DAYS: Final = HORIZON_MS // DAY_MS
 _READ: Final = 4096 * _DIGEST_BYTES
 _encode: Final = msgspec.msgpack.encode
-_What = tuple[int, int, str | None, str | None]
-"""Hour of the day, kind, sequence, template."""
+_What = tuple[int, int, Scopes]
+"""Quarter of the day, kind, scopes."""
 
 
 @lru_cache(100_000)
-def _what(hour: int, kind: int, sequence: str | None, template: str | None) -> _What:
+def _what(quarter: int, kind: int, scopes: Scopes) -> _What:
     """One object for all facts that are counted in the same cells."""
-    return hour, kind, sequence, template
+    return quarter, kind, scopes
 
 
 class DayRecount:
     """Counts the events of one tenant for one day. To be closed."""
 
-    def __init__(self, tenant: str, day: int) -> None:
+    def __init__(self, tenant: str, day: int, scopes: Sequence[str]) -> None:
         """Prepare; makes a temporary file.
 
-        tenant: whose events will be given. day: of the counts, in days since 1970.
+        tenant: whose events will be given. day: of the counts, in days since 1970. scopes: the names of those
+        beside the tenant, in the order of the rules.
         Raises: OSError where there is no room for the file.
         """
         self.tenant = tenant
         self.day = day
+        self._scopes = scopes
         self._least: dict[bytes, _What] = {}
         self._earlier = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
 
@@ -63,18 +67,19 @@ class DayRecount:
 
         Raises: OSError where the disk is full.
         """
-        hour = (facts.day - self.day) * HOURS + facts.hour
-        if hour >= HOURS or facts.day < self.day - _HORIZON_DAYS:
+        quarter = (facts.day - self.day) * QUARTERS + facts.quarter
+        if quarter >= QUARTERS or facts.day < self.day - _HORIZON_DAYS:
             return  # reported for a later day, or of a mail that can have no fact on this one
-        for recipient in facts.recipients:
-            identity = _encode((facts.day, facts.message_id, recipient, facts.kind, facts.scopes))
-            digest = blake2b(identity, digest_size=_DIGEST_BYTES).digest()
-            if hour < 0:
-                self._earlier.write(digest)
-                continue
-            had = self._least.get(digest)
-            if had is None or hour < had[0]:
-                self._least[digest] = _what(hour, facts.kind, facts.scopes.sequence, facts.scopes.template)
+        for kind in facts.kinds:
+            for recipient in facts.recipients:
+                identity = _encode((facts.day, facts.message_id, recipient, kind, facts.scopes))
+                digest = blake2b(identity, digest_size=_DIGEST_BYTES).digest()
+                if quarter < 0:
+                    self._earlier.write(digest)
+                    continue
+                had = self._least.get(digest)
+                if had is None or quarter < had[0]:
+                    self._least[digest] = _what(quarter, kind, facts.scopes)
 
     def cells(self) -> Counter[Cell]:
         """The day's cells that are not 0. To be called once, after the last `add`."""
@@ -83,11 +88,7 @@ class DayRecount:
             for at in range(0, len(digests), _DIGEST_BYTES):
                 self._least.pop(digests[at : at + _DIGEST_BYTES], None)
         cells: Counter[Cell] = Counter()
-        for (hour, kind, sequence, template), number in Counter(self._least.values()).items():
-            at = self.day * DAY_MS + hour * HOUR_MS
-            cells[Cell(self.tenant, "tenant", "", at, FIELDS[kind])] += number
-            if sequence is not None:
-                cells[Cell(self.tenant, "sequence", sequence, at, FIELDS[kind])] += number
-            if template is not None:
-                cells[Cell(self.tenant, "template", template, at, FIELDS[kind])] += number
+        for (quarter, kind, scopes), number in Counter(self._least.values()).items():
+            for cell in counted_cells(self._scopes, scopes, self.day, quarter, (kind,)):
+                cells[cell] += number
         return cells

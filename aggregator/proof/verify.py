@@ -84,8 +84,8 @@ class Verifier:
     ) -> Verification:
         """Count again and compare.
 
-        tenant: only this one. since_ms: only hours that begin then or later. sample: only tenants that
-        `random` chooses, until they have so many cells.
+        tenant: only this one. since_ms: only quarters of an hour that begin then or later. sample: only
+        tenants that `random` chooses, until they have so many cells.
         Raises: PostponedError of any kind; ValueError where a counter is damaged.
         """
         lanes = self._live.lanes
@@ -98,7 +98,7 @@ class Verifier:
             if sample is not None and cells >= sample:
                 break
             snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), [safe_id(name)])
-            held[name] = snapshot.checkpoints, stored_cells(name, *snapshot.held[0])
+            held[name] = snapshot.checkpoints, stored_cells(name, self._live.scopes, *snapshot.held[0])
             cells += len(held[name][1])
 
         def upto(of: str) -> Checkpoints | None:
@@ -124,7 +124,7 @@ class Verifier:
         self, upto: Callable[[str], Checkpoints | None], every: list[Checkpoints], since_ms: int | None
     ) -> tuple[Counter[Cell], int]:
         """Count the log up to each tenant's checkpoints. Returns: the cells, and how many records it read."""
-        recount, decoder, records = Recount(), Decoder(self._settings.rules), 0
+        recount, decoder, records = Recount(self._live.scopes), Decoder(self._settings.rules), 0
         with BulkReader(self._settings) as bulk:
             start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
             if since_ms is not None:
@@ -146,7 +146,7 @@ class Verifier:
 def _since(
     cells: Iterable[tuple[Cell, int]], since_ms: int | None, known: Container[Cell] | None = None
 ) -> dict[Cell, int]:
-    """The cells to compare where only hours from `since_ms` on are.
+    """The cells to compare where only quarters of an hour from `since_ms` on are.
 
     known: an id that only Redis knows may be of a time before; then only the ids in here are taken.
     """
@@ -155,5 +155,5 @@ def _since(
     return {
         cell: count
         for cell, count in cells
-        if (cell.hour >= since_ms if cell.hour is not None else known is None or cell in known)
+        if (cell.at >= since_ms if cell.at is not None else known is None or cell in known)
     }

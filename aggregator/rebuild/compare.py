@@ -112,8 +112,8 @@ class Comparison:
             difference
             for tenant, old in zip(page.tenants, page.snapshot.held, strict=True)
             for difference in differences(
-                log=stored_cells(unsafe_id(tenant), *held[tenant]),
-                redis=stored_cells(unsafe_id(tenant), *old),
+                log=stored_cells(unsafe_id(tenant), self._new.scopes, *held[tenant]),
+                redis=stored_cells(unsafe_id(tenant), self._live.scopes, *old),
             )
         ]
 

@@ -14,8 +14,8 @@ from aggregator.counters.store import Store
 from aggregator.errors import GoneError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS, REMEMBERED_MS
+from schemas.counters import Generation
+from schemas.kinds import REMEMBERED_MS
 
 RECORDS_A_SECOND: Final = 5_000
 """Records in a wild order that a rebuild counts in a second beside live traffic, measured on two cores with
@@ -130,15 +130,21 @@ class Planner:
             return self._lanes
         return self._settings.lanes if live is None else live.lanes
 
-    def incomparable(self, live: Generation, found: Log) -> str | None:
+    @staticmethod
+    def incomparable(live: Generation) -> str | None:
+        """Why the counters of the live generation cannot be compared; none where they can."""
+        if not live.is_readable:
+            return "the live generation has another layout or counts other kinds"
+        return None
+
+    def unfollowable(self, live: Generation, found: Log) -> str | None:
         """Why a rebuild cannot follow the checkpoints of the live generation; none where it can.
 
-        found: the log that is counted. Raises: StoreUnavailableError, KafkaUnavailableError.
+        All layouts have had the same checkpoints. found: the log that is counted.
+        Raises: StoreUnavailableError, KafkaUnavailableError.
         """
         if (live.cluster_id, live.topic_id) != found[:2]:
             return "the live generation was counted from another topic"
-        if live.kinds != FIELDS:
-            return "the live generation counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
@@ -197,9 +203,9 @@ class Planner:
         if begun is None:
             return None
         made = begun.generation
-        wanted = (self._settings.rules.fingerprint, LAYOUT, FIELDS, lanes, *found[:2], beyond_zero(start))
-        has = (made.rules, made.layout, made.kinds, made.lanes, made.cluster_id, made.topic_id, begun.start)
-        if has != wanted:
+        wanted = (self._settings.rules.fingerprint, lanes, *found[:2], beyond_zero(start))
+        has = (made.rules, made.lanes, made.cluster_id, made.topic_id, begun.start)
+        if has != wanted or not made.is_readable:
             return None
         return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
 

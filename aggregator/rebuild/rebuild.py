@@ -92,8 +92,9 @@ class Rebuild:
         self._begin(new, plan.start, lease)
         followed = plan.live
         if plan.live is not None:
-            report.not_compared = self._planner.incomparable(plan.live, found)
+            report.not_compared = self._planner.unfollowable(plan.live, found)
             followed = None if report.not_compared else plan.live
+            report.not_compared = report.not_compared or self._planner.incomparable(plan.live)
         pace = ALONE
         if plan.live is not None:
             pace = THROTTLED
@@ -102,7 +103,7 @@ class Rebuild:
         self._registry.change(lambda record: lifecycle.comparing(record, new.name), token=lease.token)
         live_lanes = (followed or new).lanes
         with Tail(self._settings, new, live_lanes, self._planner.dead_lettered(followed)) as tail:
-            if followed is not None:
+            if followed is not None and report.not_compared is None:
                 Comparison(
                     self._keys, live=followed, new=new, progress=self._progress, lease_held=lease.check
                 ).run(tail, report)
