@@ -1,4 +1,7 @@
-"""The calls that count a partition, and the moves beside them: laws by Hypothesis."""
+"""The calls that count a partition, and the moves beside them: laws by Hypothesis.
+
+Long because reading, cutting and moving are held to their laws on one model of a log.
+"""
 
 from itertools import pairwise
 
