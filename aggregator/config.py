@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 from aggregator.counting.decode import ID_MAX_BYTES
 from aggregator.counting.pseudonyms import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
-from schemas.counters import TENANT
+from schemas.counters import LANES, LANES_MAX, TENANT
 from schemas.shared.settings import RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
@@ -93,6 +93,13 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
         ge=1,
         description="a scope with so many ids of one tenant is warned of: a tag that is unique to each mail"
         " fills Redis for ever",
+    )
+
+    lanes: int = Field(
+        default=LANES,
+        ge=1,
+        le=LANES_MAX,
+        description="of the first generation; one that is there keeps its own (the next: `rebuild --lanes`)",
     )
 
     @field_validator("default_tenant")

@@ -31,6 +31,12 @@ LAG_SECONDS: Final = Gauge(
     ["partition"],
 )
 READY: Final = Gauge("aggregator_ready", "1 where the worker counts or has no partition to count")
+KNOWN_IDS: Final = Gauge(
+    "aggregator_known_ids", "Ids of the scopes with most of them, as last reported", ["tenant", "scope"]
+)
+SCOPES_OF_MANY_IDS: Final = Gauge(
+    "aggregator_scopes_of_many_ids", "Scopes of a tenant with IDS_WARNING ids or more that have got new ones"
+)
 APPLY_SECONDS: Final = Histogram(
     "aggregator_apply_seconds", "From a batch's submission to its acknowledgement"
 )

@@ -36,9 +36,6 @@ INVALID_PARAMETER: Final = ErrorCode(
     "INVALID_PARAMETER", 400, "A parameter is unknown, repeated, empty, or has a value that it cannot have."
 )
 INVALID_TIMEZONE: Final = ErrorCode("INVALID_TIMEZONE", 400, "`timezone` is no IANA name of a time zone.")
-UNSUPPORTED_TIMEZONE: Final = ErrorCode(
-    "UNSUPPORTED_TIMEZONE", 400, "The zone differs from UTC by a part of an hour somewhere in the range."
-)
 NOT_FOUND: Final = ErrorCode("NOT_FOUND", 404, "Nothing with this id, or no such path.")
 METHOD_NOT_ALLOWED: Final = ErrorCode("METHOD_NOT_ALLOWED", 405, "The path does not know this method.")
 RATE_LIMITED: Final = ErrorCode("RATE_LIMITED", 429, "The key has asked too often; `Retry-After` says when.")
@@ -52,7 +49,6 @@ ERRORS: Final = (
     RANGE_TOO_LARGE,
     INVALID_PARAMETER,
     INVALID_TIMEZONE,
-    UNSUPPORTED_TIMEZONE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     RATE_LIMITED,

@@ -18,7 +18,7 @@ from rich.table import Table
 from deploy.processes import say
 from deploy.stack import LOCAL, Stack, supervise
 from deploy.traffic import SENDERS
-from schemas.kinds import FIELDS
+from schemas.kinds import CORE_FIELDS
 
 TOPIC_ARN = "arn:aws:sns:eu-central-1:000000000000:ses-metrics-demo"
 HISTORY_DAYS = 3
@@ -57,7 +57,7 @@ class Metrics:
         if response.status_code != 200:
             raise NoTotals(f"the API answers {response.status_code}")
         totals = response.json()["totals"]
-        return {field: int(totals[field]) for field in FIELDS}
+        return {field: int(totals[field]) for field in CORE_FIELDS}
 
     def _is_refused(self, key: str) -> bool:
         try:
@@ -122,7 +122,7 @@ def _show_table(console: Console, stack: Stack, metrics: Metrics, keys: Mapping[
     with Live(console=console, auto_refresh=False) as live:
         while True:
             table = Table("tenant", title="the last 30 days, counted so far", title_justify="left")
-            for field in FIELDS:
+            for field in CORE_FIELDS:
                 table.add_column(field, justify="right")
             for tenant, key in keys.items():
                 try:

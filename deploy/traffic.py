@@ -3,6 +3,7 @@
 No clock and no I/O: a seeded `random.Random` and the time come in, the same ones give the same stream.
 The shapes are those of SES event publishing (developer guide, "Contents of event publishing"); who sends,
 to whom and what about is made up. Used by the demo, and by tests and benchmarks that want plausible input.
+Long because it has every type of event that SES has.
 """
 
 import heapq
@@ -74,8 +75,14 @@ SENDERS = (
     ),
 )
 
-AGENTS = (
+MACHINES = (
     "Mozilla/5.0",
+    "Mozilla/5.0 (compatible; Barracuda Sentinel)",
+)
+"""What fetches images and follows links without anybody looking."""
+
+AGENTS = (
+    *MACHINES,
     "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -136,7 +143,8 @@ class Traffic:
 def life_of_a_mail(rng: Random, sender: Sender, sent_ms: int, tags: TagNames) -> list[tuple[int, Event]]:
     """What SES reports of one mail, from the send to the last click, with the time of each event (ms).
 
-    One mail in twenty has two recipients: one Send for both, a Delivery or Bounce for each.
+    One mail in twenty has two recipients: one Send for both, a Delivery or Bounce for each. A few are never
+    sent on, as their template cannot be rendered or a virus was found.
     """
     sequence, template, subject = rng.choice(sender.mail)
     people = [f"reader-{rng.randrange(1_000_000):06}@mailbox-{rng.randrange(40)}.example"]
@@ -145,7 +153,14 @@ def life_of_a_mail(rng: Random, sender: Sender, sent_ms: int, tags: TagNames) ->
     mail = _mail(rng, sender, subject, people, sent_ms)
     names = {tags.tenant: sender.tenant, tags.sequence: sequence, tags.template: template}
     mail["tags"] |= {name: [value] for name, value in names.items() if value}
+    if rng.random() < 0.004:
+        return [(sent_ms, _rendering_failure(mail, template))]
     events = [(sent_ms, {"eventType": "Send", "mail": mail, "send": {}})]
+    if rng.random() < 0.004:
+        return [
+            *events,
+            (sent_ms, {"eventType": "Reject", "mail": mail, "reject": {"reason": "Bad content"}}),
+        ]
     read_from = None
     for person in people:
         at_ms = sent_ms + rng.randint(400, 9 * SECOND)
@@ -165,20 +180,23 @@ def life_of_a_mail(rng: Random, sender: Sender, sent_ms: int, tags: TagNames) ->
 
 
 def _reading(rng: Random, sender: Sender, mail: Event, delivered_ms: int) -> list[tuple[int, Event]]:
-    """One or several opens, soon or days later, each perhaps followed by clicks."""
+    """One or several opens, soon or days later, each perhaps followed by clicks, the last by a farewell."""
     events = []
     at_ms = delivered_ms
     opened = {key: value for key, value in mail.items() if key != "sourceArn"}  # SES leaves it out here
     for _ in range(rng.choice((1, 1, 1, 2, 3, 5))):
         at_ms += int(rng.choice((20 * SECOND, 10 * MINUTE, 9 * HOUR)) * rng.expovariate(1))
         agent, address = rng.choice(AGENTS), f"198.51.100.{rng.randrange(256)}"
-        details = {"ipAddress": address, "timestamp": iso(at_ms), "userAgent": agent}
+        bot = "Likely" if agent in MACHINES else "Unlikely"
+        details = {"ipAddress": address, "timestamp": iso(at_ms), "userAgent": agent, "isBotEvent": bot}
         events.append((at_ms, {"eventType": "Open", "mail": opened, "open": details}))
         if rng.random() < 0.25:
             clicked_ms = at_ms + rng.randint(2 * SECOND, 2 * MINUTE)
             link = f"https://www.{sender.domain}/go/{rng.randrange(400)}?from=mail"
             click = {**details, "timestamp": iso(clicked_ms), "link": link, "linkTags": None}
             events.append((clicked_ms, {"eventType": "Click", "mail": opened, "click": click}))
+    if rng.random() < 0.02:
+        events.append(_subscription(mail, at_ms + MINUTE))
     return events
 
 
@@ -232,6 +250,7 @@ def _bounce(rng: Random, mail: Event, person: str, at_ms: int) -> tuple[int, Eve
             ("Permanent", "General", "5.1.1", "smtp; 550 5.1.1 no such mailbox"),
             ("Permanent", "OnAccountSuppressionList", "5.1.1", "the address is on the suppression list"),
             ("Transient", "MailboxFull", "4.2.2", "smtp; 452 4.2.2 mailbox full"),
+            ("Undetermined", "Undetermined", "5.0.0", "smtp; 550 refused"),
         )
     )
     recipient = {"emailAddress": person, "action": "failed", "status": status, "diagnosticCode": words}
@@ -269,6 +288,31 @@ def _delay(mail: Event, person: str, at_ms: int) -> tuple[int, Event]:
         "delayedRecipients": [recipient],
     }
     return at_ms, {"eventType": "DeliveryDelay", "mail": mail, "deliveryDelay": delay}
+
+
+def _rendering_failure(mail: Event, template: str) -> Event:
+    about = {key: value for key, value in mail.items() if key not in {"headers", "commonHeaders"}}
+    words = "Attribute 'name' is not present in the rendering data."
+    failure = {"templateName": template, "errorMessage": words}
+    return {"eventType": "Rendering Failure", "mail": about, "failure": failure}
+
+
+def _subscription(mail: Event, at_ms: int) -> tuple[int, Event]:
+    """Somebody leaves the list of contacts, and wants no mail any more."""
+
+    def wishes(unsubscribed: bool) -> Event:
+        status = "OptOut" if unsubscribed else "OptIn"
+        topics = [{"topicName": "news", "subscriptionStatus": status}]
+        return {"unsubscribeAll": unsubscribed, "topicSubscriptionStatus": topics}
+
+    subscription = {
+        "contactList": "readers",
+        "timestamp": iso(at_ms),
+        "source": "UnsubscribeHeader",
+        "newTopicPreferences": wishes(True),
+        "oldTopicPreferences": wishes(False),
+    }
+    return at_ms, {"eventType": "Subscription", "mail": mail, "subscription": subscription}
 
 
 def iso(ms: int) -> str:

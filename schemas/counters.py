@@ -19,7 +19,10 @@ TENANT: Final = "tenant"
 """The name of the scope that is the tenant itself, number 0."""
 
 LANES: Final = 16
-"""Lanes of a new generation. Fixed for the generation's life."""
+"""Lanes of a first generation, where its maker asks for no other number. Fixed for a generation's life."""
+
+LANES_MAX: Final = 1024
+"""A shard without a lane has nothing to do, and a Redis Cluster has no more than 1,000 of them."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

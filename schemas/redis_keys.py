@@ -31,8 +31,8 @@ BLOCK as a member is four bytes, the highest first, from `FIRST_BLOCK` on.
 
 Why blocks: a key costs Redis some 80 bytes beside what is in it, more than the counters of a small tenant's
 day. Why not more days in one: a compact hash is looked through from its start, and is none beyond 512 fields.
-Why wide ones apart: a hash with one value of more than 64 bytes (`hash-max-listpack-value`) is no compact one,
-and each of its fields costs some 40 bytes more.
+Why wide ones apart: a hash with one value of more than 64 bytes (`hash-max-listpack-value`) is no compact
+one, and each of its fields costs some 40 bytes more.
 """
 
 import re

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from schemas.kinds import FIELDS
+from schemas.kinds import CORE_FIELDS
 
 _DESCRIPTIONS: Final = {
     "sent": "Mails handed to SES, by recipient.",
@@ -20,7 +20,7 @@ _DESCRIPTIONS: Final = {
     "complained": "Spam complaints, by recipient.",
 }
 _COUNTS: Final[dict[str, Any]] = {
-    name: (int, Field(ge=0, description=_DESCRIPTIONS[name])) for name in FIELDS
+    name: (int, Field(ge=0, description=_DESCRIPTIONS[name])) for name in CORE_FIELDS
 }
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time", "examples": ["2025-09-01T00:00:00.000Z"]}
 _CLOSED: Final = ConfigDict(extra="forbid")
@@ -61,7 +61,7 @@ MaybeStatus = Annotated[
 _RATES: Final[dict[str, Any]] = {"rates": (MaybeRates, None)}
 _STATUS: Final[dict[str, Any]] = {"status": (MaybeStatus, None)}
 _CHANGES: Final[dict[str, Any]] = {
-    name: (float | None, Field(description=f"Of `{name}`.")) for name in FIELDS
+    name: (float | None, Field(description=f"Of `{name}`.")) for name in CORE_FIELDS
 }
 
 Point = create_model(

@@ -4,8 +4,10 @@ A node that is killed is found dead after a second, and its replica takes over b
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ class Node:
             *("--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
         )
         self.valkey = Valkey(directory, port=free_port(), options=options)
-        self._client: Any = redis.Redis(host="127.0.0.1", port=self.valkey.port, socket_timeout=5)
+        self.client: Any = redis.Redis(host="127.0.0.1", port=self.valkey.port, socket_timeout=5)
+        """Asks this very node; follows no redirection."""
 
     def start(self) -> None:
         """Start it on what lies in its directory."""
@@ -41,15 +44,33 @@ class Node:
     def kill(self) -> None:
         """SIGKILL, as a crash; also the end of its connections."""
         self.valkey.kill()
-        self._client.close()
+        self.client.close()
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """The answer of this very node to a command."""
-        return self._client.execute_command(*command)
+        return self.client.execute_command(*command)
+
+    def ask_all(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+        """Its answers to commands, also on keys of a slot that is still on its way to this node."""
+        pipeline = self.client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command("ASKING")
+            pipeline.execute_command(*command)
+        return list(pipeline.execute()[1::2])
+
+    @property
+    def name(self) -> str:
+        """What the cluster knows it by."""
+        return str(self.ask("CLUSTER", "MYID").decode())
+
+    def epochs(self) -> dict[str, int]:
+        """Of each node, how new its word on who owns its slots is, as far as this one has heard."""
+        words = [line.split() for line in self.ask("CLUSTER", "NODES").decode().splitlines()]
+        return {each[0]: int(each[6]) for each in words}
 
     def replication(self) -> dict[str, Any]:
         """Its role and whom it follows."""
-        found: dict[str, Any] = self._client.info("replication")
+        found: dict[str, Any] = self.client.info("replication")
         return found
 
     def is_well(self) -> bool:
@@ -112,6 +133,16 @@ class ValkeyCluster:
         port = primary.valkey.port
         return next(node for node in self.nodes if node.replication().get("master_port") == port)
 
+    def move_of(self, key: str) -> "SlotMove":
+        """A move of a key's slot from where it is to the next primary. It has not begun."""
+        with self.client() as client:
+            slot = client.keyslot(key)
+        source = self.primary_of(key)
+        primaries = [node for node in self.nodes if node.replication()["role"] == "master"]
+        at = primaries.index(source)
+        target, *others = [*primaries[at + 1 :], *primaries[:at]]
+        return SlotMove(slot, source, target, tuple(others))
+
     def swap(self, primary: Node) -> None:
         """Let a primary and its replica change places, as before maintenance; no write is lost by that."""
         replica = self.replica_of(primary)
@@ -134,6 +165,51 @@ class ValkeyCluster:
         Waiting(limit_s=LIMIT_S).until(
             holds, next(n.valkey.child for n in self.nodes if n.valkey.child.running)
         )
+
+
+@dataclass(frozen=True)
+class SlotMove:
+    """A slot that moves from one primary to another key by key, as `valkey-cli --cluster reshard` does it."""
+
+    slot: int
+    source: Node
+    target: Node
+    others: tuple[Node, ...]
+
+    def begin(self) -> None:
+        """From now on the source refuses keys that it does not hold, and the target takes those that come.
+
+        First the target hears of the newest word of the source: its own must be newer, or the slot goes back.
+        """
+        name = self.source.name
+        newest, until = self.source.epochs()[name], time.monotonic() + LIMIT_S
+        while self.target.epochs()[name] != newest:
+            assert time.monotonic() < until, "the nodes hear nothing of each other"
+            time.sleep(0.001)
+        self.target.ask("CLUSTER", "SETSLOT", self.slot, "IMPORTING", name)
+        self.source.ask("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.target.name)
+
+    def keys(self, node: Node, most: int = 1_000_000) -> list[bytes]:
+        """Keys of the slot that a node holds."""
+        found: list[bytes] = node.ask("CLUSTER", "GETKEYSINSLOT", self.slot, most)
+        return found
+
+    def move(self, keys: Iterable[bytes]) -> None:
+        """Move these keys, which the source holds."""
+        wanted = tuple(keys)
+        if wanted:
+            address = ("127.0.0.1", self.target.valkey.port)
+            self.source.ask("MIGRATE", *address, "", 0, 5_000, "KEYS", *wanted)
+
+    def end(self) -> None:
+        """Move what is left and make the target the slot's only owner."""
+        self.move(self.keys(self.source))
+        for node in (self.target, self.source, *self.others):
+            node.ask("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.name)
+
+    def back(self) -> "SlotMove":
+        """The move the other way."""
+        return SlotMove(self.slot, self.target, self.source, self.others)
 
 
 @contextmanager

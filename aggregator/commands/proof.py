@@ -37,7 +37,7 @@ Exit codes: 0 stopped; 1 it can't start, and says why.
 def verify(
     *,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only hours that begin at this time or later.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only quarter-hours from this time on.")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Tenants chosen at random, until they have so many cells.")
     ] = None,

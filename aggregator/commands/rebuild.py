@@ -14,6 +14,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
 from aggregator.rebuild.rebuild import Rebuild
 from aggregator.rebuild.report import Report
+from schemas.counters import LANES_MAX
 from schemas.shared import logs
 
 LINE_EVERY_S: Final = 5.0
@@ -68,6 +69,14 @@ def rebuild(
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Count a log whose beginning is gone: partial counters.")
     ] = False,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=LANES_MAX,
+            help="How many lanes the new generation has; as many as the live one if not said, else LANES.",
+        ),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="How many read and fold.")] = 2,
     drop: Annotated[bool, typer.Option("--drop", help="Remove the old generation after the switch.")] = False,
     drop_after_hours: Annotated[
@@ -82,7 +91,7 @@ def rebuild(
     logs.configure()
     settings = AggregatorSettings()
     with errors_in_a_line(), _Watch(quiet=as_json) as watch:
-        work = Rebuild(settings, processes=processes, progress=watch)
+        work = Rebuild(settings, lanes=lanes, processes=processes, progress=watch)
         plan = work.plan(
             since_ms=instant(since), offsets=offsets(from_offset or []), allow_truncated=allow_truncated
         )
@@ -106,6 +115,7 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
                 "partitions": rows,
                 "records": plan.records,
                 "partial": plan.partial,
+                "lanes": plan.lanes,
                 "resumes": plan.resumed.name if plan.resumed else None,
                 "seconds_expected": round(plan.seconds),
                 "process_bytes_expected": processes * BYTES_A_PROCESS,
@@ -124,6 +134,7 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
         f"memory: Redis holds {plan.used:,} bytes now and would need up to {plan.more_bytes:,} more until the"
         f" old generation is dropped; {processes} processes of up to {BYTES_A_PROCESS:,}"
     )
+    out.print(f"{plan.lanes} lanes" + (f"; the live generation has {plan.live.lanes}" if plan.live else ""))
     if plan.resumed:
         out.print(f"goes on with generation {plan.resumed.name}")
     if plan.partial:

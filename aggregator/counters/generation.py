@@ -13,17 +13,17 @@ from aggregator.counters.store import Store
 from aggregator.counting.rules import Rules
 from aggregator.errors import GoneError, OtherLogError, OtherRulesError
 from aggregator.log.admin import Cluster, Log
-from schemas.counters import LANES, LAYOUT, Generation, Record
+from schemas.counters import LAYOUT, Generation, Record
 from schemas.kinds import FAMILIES, FIELDS
 
 REBUILD: Final = "`python -m aggregator rebuild`"
 
 
-def make(rules: Rules, log: Log, now_ms: int) -> Generation:
-    """A new generation, of this version's layout and kinds. now_ms: Redis's clock."""
+def make(rules: Rules, lanes: int, log: Log, now_ms: int) -> Generation:
+    """A new generation, of this version's layout and kinds. lanes: how many. now_ms: Redis's clock."""
     return Generation(
         name=secrets.token_hex(4),
-        lanes=LANES,
+        lanes=lanes,
         rules=rules.fingerprint,
         layout=LAYOUT,
         kinds=FIELDS,
@@ -62,10 +62,11 @@ def validate(live: Generation | None, rules: Rules, log: Log) -> Generation:
     return live
 
 
-def find_or_make_first(store: Store, cluster: Cluster, rules: Rules, group: str) -> Generation:
+def find_or_make_first(store: Store, cluster: Cluster, rules: Rules, group: str, *, lanes: int) -> Generation:
     """The generation to count into; the first one is made here.
 
-    store: open. group: the consumer group.
+    store: open. group: the consumer group. lanes: how many the first one gets; of no meaning where there is
+    one.
     Raises: GoneError, OtherRulesError, OtherLogError, StoreUnavailableError, KafkaUnavailableError.
     """
     log = cluster.log()
@@ -75,7 +76,7 @@ def find_or_make_first(store: Store, cluster: Cluster, rules: Rules, group: str)
         why_not = why_no_first(record, store, group, lambda: cluster.has_commits(group, log.partitions))
         if why_not is not None:
             raise GoneError(f"Redis holds no generation of counters: {why_not}")
-        made = make(rules, log, store.now_ms())
+        made = make(rules, lanes, log, store.now_ms())
         live = made if store.create(made) else store.live()
     return validate(live, rules, log)
 

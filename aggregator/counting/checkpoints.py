@@ -63,7 +63,11 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The events of one lane in offsets [prev, end) of one partition."""
+    """Events of one lane and partition: all those in offsets [prev, end).
+
+    There may be more at or above `end`, where not all of the lane's are there: they are counted ahead of the
+    checkpoint. Whoever passes them with it counts them again, which changes nothing.
+    """
 
     partition: int
     prev: int
@@ -72,11 +76,10 @@ class Span:
 
     def from_checkpoint(self, checkpoint: int) -> "Span | None":
         """What is left of it for a lane that is counted up to `checkpoint`; none where nothing is."""
-        if checkpoint >= self.end:
+        events = [event for event in self.events if event[0] >= checkpoint]
+        if checkpoint >= self.end and not events:
             return None
-        return Span(
-            self.partition, checkpoint, self.end, [event for event in self.events if event[0] >= checkpoint]
-        )
+        return Span(self.partition, checkpoint, max(checkpoint, self.end), events)
 
 
 class Load:
@@ -147,12 +150,12 @@ def cut(spans: Sequence[Span], facts_a_call: int) -> Iterator[list[Span]]:
         for number, (span, first) in enumerate(left, 1):
             share = facts_a_call * number / len(left)
             next_ = load.take(span.events, first, share, share * COST_A_FACT)
-            prev = span.events[first][0] if first else span.prev
+            prev = min(span.events[first][0], span.end) if first else span.prev
             if next_ == len(span.events):
                 parts.append(Span(span.partition, prev, span.end, span.events[first:]))
                 continue
             if next_ > first:
-                end = span.events[next_][0]
+                end = min(span.events[next_][0], span.end)
                 parts.append(Span(span.partition, prev, end, span.events[first:next_]))
             rest.append((span, next_))
         yield parts

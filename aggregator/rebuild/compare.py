@@ -1,19 +1,21 @@
-"""The live generation and the new one compared: each tenant at the same checkpoints, lane by lane.
+"""The live generation and the new one compared: each tenant at the same checkpoints, live lane by live lane.
 
-The new one is counted up to the checkpoints that a page of the live one was read at, and read then.
+The new one is counted up to the checkpoints that a page of the live one was read at, and read then, from all
+lanes in which the tenants of the page live there.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.keyspace import Held, Keyspace, Page
 from aggregator.counters.throttle import THROTTLED
-from aggregator.counting.cells import differences, stored_cells
+from aggregator.counting.cells import Difference, differences, stored_cells
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
 from aggregator.rebuild.report import Progress, Report
 from schemas.counters import Generation
-from schemas.redis_keys import unsafe_id
+from schemas.redis_keys import lane_of, unsafe_id
 
 TENANTS_A_PAGE: Final = 200
 COUNTERS_A_PAGE: Final = 2_000
@@ -34,8 +36,8 @@ class Comparison:
     ) -> None:
         """Prepare.
 
-        keys: of their Redis. live, new: with the same number of lanes. progress: who watches.
-        lease_held: called often; what it raises ends the comparison.
+        keys: of their Redis. progress: who watches. lease_held: called often; what it raises ends the
+        comparison.
         """
         self._keys = keys
         self._live = live
@@ -51,9 +53,11 @@ class Comparison:
         """
         try:
             with unless_gone(self._live):
-                for lane in range(self._new.lanes):
-                    wait_for(self._keys, self._live, lane, tail, say=self._progress.say)
-                    self._lane(lane, tail, report)
+                for group in range(tail.groups.number):
+                    counted_anew = self._tenants(tail.groups.new_lanes(group))
+                    for lane in tail.groups.live_lanes(group):
+                        wait_for(self._keys, self._live, lane, tail, say=self._progress.say)
+                        self._lane(lane, counted_anew.pop(lane, set()), tail, report)
                 return
             report.not_compared = "the live generation is not there as a whole: Redis was wiped"
         except LiveBehindError:
@@ -61,10 +65,21 @@ class Comparison:
         except ValueError as error:
             report.not_compared = f"the live counters cannot be read: {error}"
 
-    def _lane(self, lane: int, tail: Tail, report: Report) -> None:
-        """A page at a time, of many tenants or of some days of one: Redis is never held up for long."""
-        keys, live, new = self._keys, self._live, self._new
-        tenants = sorted({*keys.tenants(live, lane), *keys.tenants(new, lane)})
+    def _tenants(self, lanes: Iterable[int]) -> dict[int, set[str]]:
+        """The tenants, as they stand in keys, of some lanes of the new one, by lane of the live one."""
+        found: defaultdict[int, set[str]] = defaultdict(set)
+        for lane in lanes:
+            for tenant in self._keys.tenants(self._new, lane):
+                found[lane_of(unsafe_id(tenant), self._live.lanes)].add(tenant)
+        return found
+
+    def _lane(self, lane: int, counted_anew: set[str], tail: Tail, report: Report) -> None:
+        """A page at a time, of many tenants or of some days of one: Redis is never held up for long.
+
+        lane: of the live one. counted_anew: its tenants in the new one.
+        """
+        keys, live = self._keys, self._live
+        tenants = sorted({*keys.tenants(live, lane), *counted_anew})
         pages = keys.pages(
             live,
             lane,
@@ -76,17 +91,40 @@ class Comparison:
         done = 0
         for page in pages:
             self._lease_held()
-            before = page.snapshot
-            tail.read_to(before.checkpoints)
-            tail.count_to(lane, before.checkpoints)
-            with THROTTLED.resting():
-                after = keys.snapshot(new, lane, page.tenants, first=page.first, last=page.last)
-            for tenant, old, counted in zip(page.tenants, before.held, after.held, strict=True):
-                name = unsafe_id(tenant)
-                for difference in differences(
-                    log=stored_cells(name, new.scopes, *counted), redis=stored_cells(name, live.scopes, *old)
-                ):
-                    report.take_in(difference)
+            checkpoints = page.snapshot.checkpoints
+            tail.read_to(checkpoints)
+            tail.count_to({lane: checkpoints})
+            differing = self._differing(page)
+            if differing:
+                # What was counted ahead may be gone from a Redis that went back: no checkpoint shows that.
+                tail.count_again(lane)
+                differing = self._differing(page)
+            for difference in differing:
+                report.take_in(difference)
             done += page.whole
             report.compared += page.whole
-            self._progress(f"comparing lane {lane + 1} of {new.lanes}", done, len(tenants))
+            self._progress(f"comparing lane {lane + 1} of {live.lanes}", done, len(tenants))
+
+    def _differing(self, page: Page) -> list[Difference]:
+        """What differs between a page that was read from the live one and the new one as it is now."""
+        held = dict(self._counted_anew(page))
+        return [
+            difference
+            for tenant, old in zip(page.tenants, page.snapshot.held, strict=True)
+            for difference in differences(
+                log=stored_cells(unsafe_id(tenant), self._new.scopes, *held[tenant]),
+                redis=stored_cells(unsafe_id(tenant), self._live.scopes, *old),
+            )
+        ]
+
+    def _counted_anew(self, page: Page) -> Iterator[tuple[str, Held]]:
+        """What the new one holds of a page that was read from the live one, by tenant."""
+        by_lane: defaultdict[int, list[str]] = defaultdict(list)
+        for tenant in page.tenants:
+            by_lane[lane_of(unsafe_id(tenant), self._new.lanes)].append(tenant)
+        for lane, tenants in by_lane.items():
+            first = page.first if tenants[0] == page.tenants[0] else None
+            last = page.last if tenants[-1] == page.tenants[-1] else None
+            with THROTTLED.resting():
+                held = self._keys.snapshot(self._new, lane, tenants, first=first, last=last).held
+            yield from zip(tenants, held, strict=True)

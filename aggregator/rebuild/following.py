@@ -40,7 +40,7 @@ def unless_gone(live: Generation) -> Iterator[None]:
 
 
 def wait_for(keys: Keyspace, live: Generation, lane: int, tail: Tail, *, say: Callable[[str], None]) -> None:
-    """Wait until the live lane is at or above the new one, which then can be moved to it.
+    """Wait until a live lane is at or above the new ones that share tenants with it.
 
     say: shows a line to a person.
     Raises: LiveBehindError after a minute; GoneError, StoreUnavailableError.
@@ -48,7 +48,7 @@ def wait_for(keys: Keyspace, live: Generation, lane: int, tail: Tail, *, say: Ca
     deadline: float | None = None
     while True:
         checkpoints = keys.checkpoints(live, lane)
-        if all(checkpoints.get(number, 0) >= at for number, at in tail.checkpoints[lane].items()):
+        if all(checkpoints.get(number, 0) >= at for number, at in tail.reached(lane).items()):
             return
         if deadline is None:
             deadline = time.monotonic() + LIVE_CATCHES_UP_S
@@ -62,14 +62,24 @@ def wait_for(keys: Keyspace, live: Generation, lane: int, tail: Tail, *, say: Ca
 
 
 def follow(keys: Keyspace, live: Generation, tail: Tail) -> None:
-    """Count each lane up to its live checkpoints, and take over how complete it is there.
+    """Count each new lane up to the live checkpoints, and take over how complete it is there.
 
-    live: has as many lanes as the new one. A live one that is gone in the middle is not followed further.
+    Where a lane's tenants come from several live lanes, it is counted up to the furthest of these: nothing is
+    compared with the others any more, and then nothing in it lies at or above its checkpoint. A live one that
+    is gone is not followed.
     Raises: PostponedError of any kind.
     """
     with unless_gone(live):
+        complete, checkpoints = {}, {}
         for lane in range(live.lanes):
-            complete, checkpoints = keys.completes(live, lane), keys.checkpoints(live, lane)
-            tail.read_to(checkpoints)
-            tail.count_to(lane, checkpoints)
-            tail.carry(lane, complete)
+            # In this order: what is complete is so below the checkpoints that are read after it.
+            complete[lane], checkpoints[lane] = keys.completes(live, lane), keys.checkpoints(live, lane)
+        for group in range(tail.groups.number):
+            lanes = tail.groups.live_lanes(group)
+            furthest: dict[int, int] = {}
+            for lane in lanes:
+                for number, at in checkpoints[lane].items():
+                    furthest[number] = max(at, furthest.get(number, 0))
+            tail.read_to(furthest)
+            tail.count_to(dict.fromkeys(lanes, furthest))
+        tail.carry(complete)

@@ -14,7 +14,7 @@ from aggregator.counters.store import Store
 from aggregator.errors import GoneError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.counters import LANES, Generation
+from schemas.counters import Generation
 from schemas.kinds import REMEMBERED_MS
 
 RECORDS_A_SECOND: Final = 5_000
@@ -38,7 +38,8 @@ class Plan:
 
     start, stop: offsets by partition. partial: why the counters will not hold the whole history, if so.
     used, limit: bytes of Redis's fullest node, and its limit (0 for none).
-    live: the generation to replace, resumed: the one to go on with, none where there is none.
+    live: the generation to replace, resumed: the one to go on with, none where there is none. lanes: how
+    many the new one has.
     """
 
     start: dict[int, int]
@@ -48,6 +49,7 @@ class Plan:
     limit: int
     live: Generation | None
     resumed: Generation | None
+    lanes: int
 
     @property
     def records(self) -> int:
@@ -68,12 +70,14 @@ class Plan:
 class Planner:
     """Looks at Kafka and Redis."""
 
-    def __init__(self, settings: AggregatorSettings, keys: Keyspace) -> None:
+    def __init__(self, settings: AggregatorSettings, keys: Keyspace, lanes: int | None) -> None:
         """Prepare.
 
-        settings: with the rules to count by. keys: of the same Redis.
+        settings: with the rules to count by. keys: of the same Redis. lanes: how many the new generation is
+        to have; none for as many as the live one has, or those of the settings where there is none.
         """
         self._settings = settings
+        self._lanes = lanes
         self._keys = keys
         self._cluster = Cluster(settings)
 
@@ -108,7 +112,9 @@ class Planner:
                 f"Redis uses {used:,} of {limit:,} bytes, and a second generation takes as much again:"
                 " give it more memory"
             )
-        return Plan(starts, stops, partial, used, limit, live, self.resumable(found, starts))
+        lanes = self.lanes(live)
+        resumed = self.resumable(found, starts, lanes)
+        return Plan(starts, stops, partial, used, limit, live, resumed, lanes)
 
     def live(self) -> Generation | None:
         """The live generation. Raises: StoreUnavailableError, StoreUnsupportedError."""
@@ -118,17 +124,27 @@ class Planner:
         store.close()
         return live
 
-    def incomparable(self, live: Generation, found: Log) -> str | None:
+    def lanes(self, live: Generation | None) -> int:
+        """How many lanes the new generation has. live: the one to replace, none where there is none."""
+        if self._lanes is not None:
+            return self._lanes
+        return self._settings.lanes if live is None else live.lanes
+
+    @staticmethod
+    def incomparable(live: Generation) -> str | None:
+        """Why the counters of the live generation cannot be compared; none where they can."""
+        if not live.is_readable:
+            return "the live generation has another layout or counts other kinds"
+        return None
+
+    def unfollowable(self, live: Generation, found: Log) -> str | None:
         """Why a rebuild cannot follow the checkpoints of the live generation; none where it can.
 
-        found: the log that is counted. Raises: StoreUnavailableError, KafkaUnavailableError.
+        All layouts have had the same checkpoints. found: the log that is counted.
+        Raises: StoreUnavailableError, KafkaUnavailableError.
         """
         if (live.cluster_id, live.topic_id) != found[:2]:
             return "the live generation was counted from another topic"
-        if live.lanes != LANES:
-            return "the live generation has another number of lanes"
-        if not live.is_readable:
-            return "the live generation has another layout or counts other kinds"
         try:
             checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
@@ -176,10 +192,10 @@ class Planner:
         with BulkReader(self._settings) as bulk:
             return bulk.ranges(partitions)
 
-    def resumable(self, found: Log, start: Mapping[int, int]) -> Generation | None:
+    def resumable(self, found: Log, start: Mapping[int, int], lanes: int) -> Generation | None:
         """The generation that an earlier run began, if it may be gone on with; none otherwise.
 
-        It must be of these rules, this log and this start, and not too old.
+        It must be of these rules, this log and this start, have so many lanes, and not be too old.
         found: the log that is counted. start: the offset to begin at, by partition.
         Raises: StoreUnavailableError.
         """
@@ -187,8 +203,9 @@ class Planner:
         if begun is None:
             return None
         made = begun.generation
-        wanted = (self._settings.rules.fingerprint, *found[:2], beyond_zero(start))
-        if (made.rules, made.cluster_id, made.topic_id, begun.start) != wanted or not made.is_readable:
+        wanted = (self._settings.rules.fingerprint, lanes, *found[:2], beyond_zero(start))
+        has = (made.rules, made.lanes, made.cluster_id, made.topic_id, begun.start)
+        if has != wanted or not made.is_readable:
             return None
         return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
 

@@ -3,8 +3,7 @@
 1. Check what can be checked beforehand (`plan`), take the lease, begin a generation or go on with one.
 2. Count in bulk up to today's end of the log, partitions shared out to processes (`shares`). Killed, it goes
    on.
-3. Count the tail lane by lane up to the live checkpoints, and compare each tenant at exactly those
-   (`compare`).
+3. Count the tail up to the live checkpoints, and compare each tenant at exactly those (`compare`).
 4. Close the live lanes, count up to where they stopped, and switch in the record (`switch`).
 5. Read on until workers are seen in the new generation.
 
@@ -40,17 +39,19 @@ log = structlog.get_logger(__name__)
 class Rebuild:
     """One rebuild."""
 
-    def __init__(self, settings: AggregatorSettings, *, processes: int, progress: Progress) -> None:
+    def __init__(
+        self, settings: AggregatorSettings, *, lanes: int | None, processes: int, progress: Progress
+    ) -> None:
         """Prepare.
 
-        processes: how many read and fold. progress: who watches.
+        lanes: as in `Planner`. processes: how many read and fold. progress: who watches.
         """
         self._settings = settings
         self._processes = processes
         self._progress = progress
         self._keys = Keyspace(settings)
         self._registry = self._keys.registry
-        self._planner = Planner(settings, self._keys)
+        self._planner = Planner(settings, self._keys, lanes)
 
     def plan(self, *, since_ms: int | None, offsets: Mapping[int, int], allow_truncated: bool) -> Plan:
         """Look before anything is written. Arguments and errors: as `Planner.plan`."""
@@ -68,8 +69,10 @@ class Rebuild:
         with lease:
             self._registry.take_back_of_dead(lease.token)
             # Another rebuild may have ended between the plan and the lease.
-            resumed = self._planner.resumable(self._planner.log(), plan.start)
-            return self._run(replace(plan, live=self._planner.live(), resumed=resumed), lease)
+            live = self._planner.live()
+            lanes = self._planner.lanes(live)
+            resumed = self._planner.resumable(self._planner.log(), plan.start, lanes)
+            return self._run(replace(plan, live=live, resumed=resumed, lanes=lanes), lease)
 
     def drop(self, name: str, after_s: int) -> int:
         """Remove a retired generation, at once or after a time. Returns: how many keys. Errors: as `drop`."""
@@ -78,7 +81,7 @@ class Rebuild:
     def _run(self, plan: Plan, lease: Lease) -> Report:
         began = time.monotonic()
         found = self._planner.log()
-        new = plan.resumed or make(self._settings.rules, found, self._registry.now_ms())
+        new = plan.resumed or make(self._settings.rules, plan.lanes, found, self._registry.now_ms())
         report = Report(
             new.name,
             plan.live.name if plan.live else None,
@@ -89,16 +92,18 @@ class Rebuild:
         self._begin(new, plan.start, lease)
         followed = plan.live
         if plan.live is not None:
-            report.not_compared = self._planner.incomparable(plan.live, found)
+            report.not_compared = self._planner.unfollowable(plan.live, found)
             followed = None if report.not_compared else plan.live
+            report.not_compared = report.not_compared or self._planner.incomparable(plan.live)
         pace = ALONE
         if plan.live is not None:
             pace = THROTTLED
             lower_priority()  # before the counting processes start: they inherit it
         self._bulk(new, plan, pace, self._planner.dead_lettered(followed), lease)
         self._registry.change(lambda record: lifecycle.comparing(record, new.name), token=lease.token)
-        with Tail(self._settings, new, self._planner.dead_lettered(followed)) as tail:
-            if followed is not None:
+        live_lanes = (followed or new).lanes
+        with Tail(self._settings, new, live_lanes, self._planner.dead_lettered(followed)) as tail:
+            if followed is not None and report.not_compared is None:
                 Comparison(
                     self._keys, live=followed, new=new, progress=self._progress, lease_held=lease.check
                 ).run(tail, report)
@@ -115,7 +120,7 @@ class Rebuild:
         begun = self._registry.read().record.next
         if begun is not None and begun.generation != new:
             log.info(
-                "an earlier rebuild had another start, other rules or another log, or was too long ago",
+                "an earlier rebuild had another start, number of lanes, rules or log, or was too long ago",
                 generation=begun.generation.name,
             )
             drop(self._keys, [begun.generation.name], token=lease.token)

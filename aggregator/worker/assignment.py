@@ -20,6 +20,7 @@ from aggregator.counting.pending import Pending
 from aggregator.counting.reading import Reading
 from aggregator.log.source import Batch
 from aggregator.worker.complete import Complete
+from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.live import Found
 
 STALLED_TICKS: Final = 3
@@ -38,14 +39,16 @@ class Assignment:
         *,
         epoch: int,
         sink: Sink,
+        known_ids: KnownIds,
         release: Callable[[Batch], None],
         failed: Callable[[BaseException, int], None],
     ) -> None:
         """Begin at the checkpoints.
 
         found: what the resync read. partitions: that are assigned. epoch: of the source, which their batches
-        are fetched under. sink: into the generation, of this object alone. release: called with each batch
-        that is counted, or could not be. failed: called with each error and the epoch.
+        are fetched under. sink: into the generation, of this object alone. known_ids: of the process.
+        release: called with each batch that is counted, or could not be. failed: called with each error and
+        the epoch.
         """
         self.epoch = epoch
         self.generation = found.generation
@@ -58,6 +61,7 @@ class Assignment:
         self.is_over = False
         """Whether it was dropped: nothing that is worked out from it matters any more."""
         self._sink = sink
+        self._known_ids = known_ids
         self._release = release
         self._failed = failed
         self._pending = Pending()
@@ -126,6 +130,7 @@ class Assignment:
         else:
             metrics.APPLY_SECONDS.observe(time.monotonic() - since)
             _measure(pending, job.result())
+            self._known_ids.take(job.result().known, self.generation.scopes)
         if self._jobs == 0 and not self.is_over:
             self._submit()
 

@@ -26,6 +26,7 @@ from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.log.faust_app import App, make_app
 from aggregator.probes import serve
 from aggregator.worker.checking import Checker
+from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.live import Live
 from aggregator.worker.readiness import REMINDER_S
 from aggregator.worker.worker import Worker
@@ -53,6 +54,7 @@ class Program:
         self._settings = settings
         self._rules = settings.rules
         self._cluster = Cluster(settings)
+        self._known_ids = KnownIds(settings.ids_warning)
         self._stop = asyncio.Event()
         self._not_ready: str | None = "starting"
         self._worker: Worker | None = None
@@ -121,7 +123,7 @@ class Program:
     def _find(self, store: Store) -> str:
         store.open()
         group = self._settings.consumer_group
-        found = find_or_make_first(store, self._cluster, self._rules, group)
+        found = find_or_make_first(store, self._cluster, self._rules, group, lanes=self._settings.lanes)
         self._cluster.check_group(group)
         return found.name
 
@@ -135,6 +137,7 @@ class Program:
                 dead_letters=DeadLetterWriter(self._settings),
                 cluster=self._cluster,
             ),
+            known_ids=self._known_ids,
             checker=Checker(rules=self._rules, store=Store(self._settings), cluster=Cluster(self._settings)),
             clock_ms=now_ms,
         )

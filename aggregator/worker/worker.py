@@ -25,6 +25,7 @@ from aggregator.errors import GoneError, OtherRulesError, PostponedError, Rolled
 from aggregator.log.source import Batch, Source
 from aggregator.worker.assignment import Assignment
 from aggregator.worker.checking import Checker
+from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.lag import Lags
 from aggregator.worker.live import Live
 from aggregator.worker.log_check import LogCheck
@@ -44,15 +45,23 @@ class Worker:
     """Counts the partitions that its source assigns, until it has to leave. A `Subscriber`."""
 
     def __init__(
-        self, *, decoder: Decoder, live: Live, checker: Checker, clock_ms: Callable[[], int]
+        self,
+        *,
+        decoder: Decoder,
+        live: Live,
+        checker: Checker,
+        known_ids: KnownIds,
+        clock_ms: Callable[[], int],
     ) -> None:
         """Prepare.
 
         decoder: of the worker's rules. live, checker: of this worker alone; each has a thread.
+        known_ids: of the process.
         clock_ms: now, in ms since 1970, for complete-through and warnings.
         """
         self._decoder = decoder
         self._live = live
+        self._known_ids = known_ids
         self._clock_ms = clock_ms
         self._lags = Lags(clock_ms)
         self._readiness = Readiness()
@@ -157,6 +166,7 @@ class Worker:
             assigned,
             epoch=epoch,
             sink=self._live.sink(found.generation),
+            known_ids=self._known_ids,
             release=source.release,
             failed=self._failed,
         )

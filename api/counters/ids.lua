@@ -1,20 +1,22 @@
--- The known ids of a tenant, read in one atomic step from one lane. Writes nothing.
---
--- The keys (both in the hash slot of the lane; the second is named from the first):
---   KEYS[1]                hash  the lane: `generation`; for the rest see `read.lua`
---   KEYS[1]:KIND:TENANT    set   the known ids
---
--- ARGV: 1 the generation that the caller holds to be live, 2 TENANT (made safe), 3 KIND: `s` for sequences or
---       `t` for templates.
--- Returns nil where the lane is gone or of another generation, else { `retired` or nil, whether there is a
---       successor (0 or 1), { field of a partition, value, ... }, { id, ... } }.
+--[[
+ids: a page of the known ids of a tenant, read in one atomic step from one lane. Writes nothing.
 
-local lane = KEYS[1]
-local head = redis.call('HMGET', lane, 'generation', 'retired', 'successor')
+Keys: LANE (KEYS[1]) and LANE:i:TENANT, as in `read.lua`.
+
+Arguments
+  ARGV[1] the generation that the caller holds to be live, ARGV[2] TENANT (made safe)
+  ARGV[3] SCOPE whose ids are wanted, or nothing
+  ARGV[4] the id after which they begin, or nothing, ARGV[5] how many at most
+Answers: nil as in `read.lua`, else
+  {retired or nil, whether there is a successor (0 or 1), {f<partition> or c<partition>, number, ...}, {id, ...}}
+]]
+local call = redis.call
+local lane, scope = KEYS[1], ARGV[3]
+local head = call('HMGET', lane, 'generation', 'retired', 'successor')
 if head[1] ~= ARGV[1] then return false end
 
 local partitions = {}
-local fields = redis.call('HGETALL', lane)
+local fields = call('HGETALL', lane)
 for at = 1, #fields, 2 do
   if string.find(fields[at], '^[cf]%d+$') then
     partitions[#partitions + 1] = fields[at]
@@ -22,4 +24,12 @@ for at = 1, #fields, 2 do
   end
 end
 
-return { head[2], head[3] and 1 or 0, partitions, redis.call('SMEMBERS', lane .. ':' .. ARGV[3] .. ':' .. ARGV[2]) }
+local ids = {}
+if scope ~= '' then
+  local known, following = lane .. ':i:' .. ARGV[2], '(' .. string.char(string.byte(scope) + 1)
+  call('EXISTS', lane, known)
+  ids = call('ZRANGEBYLEX', known, '(' .. scope .. ARGV[4], following, 'LIMIT', 0, ARGV[5])
+  for at = 1, #ids do ids[at] = string.sub(ids[at], 2) end
+end
+
+return {head[2], head[3] and 1 or 0, partitions, ids}

@@ -1,38 +1,47 @@
--- All that one answer needs, read in one atomic step from one lane. Writes nothing.
---
--- The keys (all in the hash slot of the lane; the others are named from the lane's own key):
---   KEYS[1]               hash    the lane: `generation`; for each known partition `f<partition>` its checkpoint and
---                                 `c<partition>` complete-through (ms), once it has one; `retired` for whom it
---                                 was closed to counting, `successor` once the switch to that one was done
---   KEYS[1]:d:TENANT      set     the days since 1970 that have counters
---   KEYS[1]:c:TENANT:DAY  hash    scope -> packed counter of counts
---   KEYS[1]:s:TENANT      set     the known sequences
---   KEYS[1]:t:TENANT      set     the known templates
---
--- ARGV: 1 the generation that the caller holds to be live, 2 TENANT (made safe), 3 the scope's field in
---       the counters, 4 `s` or `t` for the set that must know the id, or nothing, 5 the raw id,
---       6 and 7 the first and the last day asked for, 8 the first letter of the fields of groups that are
---       wanted too, or nothing, 9 the most fields that may be looked through for them.
--- Returns nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may
---       be right: until the switch to its successor its numbers are. The caller checks that, by the record.
---       Else { `retired` or nil, whether there is a successor (0 or 1), known (0 or 1), { field of a partition, value, ... }, { day, packed counter, ... },
---              { day, { scope, packed counter, ... }, ... } or nil where the groups are too many }.
+--[[
+read: all that one answer needs, read in one atomic step from one lane. Writes nothing.
 
-local lane = KEYS[1]
-local generation, tenant, scope, kind, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local first, last = tonumber(ARGV[6]), tonumber(ARGV[7])
-local group, most = ARGV[8], tonumber(ARGV[9])
+Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stands in each)
+  LANE                 hash  generation; for each known partition f<partition> its checkpoint and c<partition>
+                             complete-through (ms), once it has one; retired: for whom the lane was closed to
+                             counting; successor: once the switch to that one was done
+  LANE:i:TENANT        zset  known ids and blocks with counters, in the order of bytes
+  LANE:c:TENANT:BLOCK  hash  day and family, scope, id -> packed counter (`schemas.packed_counter`), or IS_WIDE
+  LANE:w:TENANT:BLOCK  hash  day and family, scope, id -> packed counter of many bytes
 
-local head = redis.call('HMGET', lane, 'generation', 'retired', 'successor')
-if head[1] ~= generation then return false end
+Arguments
+  ARGV[1] the generation that the caller holds to be live, ARGV[2] TENANT (made safe)
+  ARGV[3] SCOPE id, whose counters are wanted, or nothing
+  ARGV[4], ARGV[5] the first and the last day
+  ARGV[6] the place of the family of kinds
+  ARGV[7] 1 where quarters of an hour are wanted, or nothing
+  ARGV[8] SCOPE whose ids are wanted too, each with its counters, or nothing
+  ARGV[9] the most counters that may be read for them
+Answers: nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
+  right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
+  {retired or nil, whether there is a successor (0 or 1), whether the id is known (0 or 1),
+   {f<partition> or c<partition>, number, ...}, {day, packed counter, ...},
+   {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many}
 
-local known = 1
-if kind ~= '' then
-  known = redis.call('SISMEMBER', lane .. ':' .. kind .. ':' .. tenant, id)
-end
+All keys are looked at together, as in `aggregator/counters/apply.lua`: while a cluster moves the slot key by
+key, the node that they go to takes one that has not come yet for one that there never was.
+]]
+local call, floor = redis.call, math.floor
+local byte, char, sub = string.byte, string.char, string.sub
+local BLOCK_DAYS, FIRST_BLOCK, IS_WIDE = 4, -2147483648, char(254)
+local PACKED, HEAD = 255, 5   -- see `schemas.packed_counter`
+local SLICE = 3000            -- arguments of one command: Lua's stack takes fewer than 8000
+local LOOKED_THROUGH = 8      -- times as many fields as may be read: blocks hold other days, scopes and families
+
+local lane, tenant, scope = KEYS[1], ARGV[2], ARGV[3]
+local first, last, family = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local by_quarter, group, most = ARGV[7] ~= '', ARGV[8], tonumber(ARGV[9])
+
+local head = call('HMGET', lane, 'generation', 'retired', 'successor')
+if head[1] ~= ARGV[1] then return false end
 
 local partitions = {}
-local fields = redis.call('HGETALL', lane)
+local fields = call('HGETALL', lane)
 for at = 1, #fields, 2 do
   if string.find(fields[at], '^[cf]%d+$') then
     partitions[#partitions + 1] = fields[at]
@@ -40,49 +49,130 @@ for at = 1, #fields, 2 do
   end
 end
 
--- A range of centuries costs no more than the data: of a long one the days that exist are looked through.
-local days = {}
-if last - first < redis.call('SCARD', lane .. ':d:' .. tenant) then
-  for day = first, last do days[#days + 1] = day end
-else
-  for _, day in ipairs(redis.call('SMEMBERS', lane .. ':d:' .. tenant)) do
-    local number = tonumber(day)
-    if first <= number and number <= last then days[#days + 1] = number end
+-- Look at keys together: see above.
+local function touch(keys)
+  for from = 1, #keys, SLICE do
+    call('EXISTS', lane, unpack(keys, from, math.min(from + SLICE - 1, #keys)))
   end
 end
 
-local counters = lane .. ':c:' .. tenant .. ':'
-local packed_counters = {}
-for _, day in ipairs(days) do
-  local packed_counter = redis.call('HGET', counters .. day, scope)
-  if packed_counter then
-    packed_counters[#packed_counters + 1] = day
-    packed_counters[#packed_counters + 1] = packed_counter
+local known = lane .. ':i:' .. tenant
+touch({known})
+local is_known = scope == '\0' or call('ZSCORE', known, scope)
+
+-- The blocks that there are: a range of centuries costs no more than the data.
+local function member(block)
+  local n = block - FIRST_BLOCK
+  return char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+end
+local blocks, keys = {}, {}
+if first <= last then
+  local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
+  for at, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto))) do
+    local a, b, c, d = byte(each, 2, 5)
+    blocks[at] = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
+    keys[at] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])
   end
 end
+touch(keys)
 
-local groups = {}
-if group ~= '' then
-  local size = 0
-  for _, day in ipairs(days) do
-    size = size + redis.call('HLEN', counters .. day)
+-- Days of a block that are asked for: the first byte of their fields.
+local function days(block)
+  local midnight = block * BLOCK_DAYS
+  local found = {}
+  for day = math.max(first, midnight), math.min(last, midnight + BLOCK_DAYS - 1) do
+    found[#found + 1] = char(day - midnight + BLOCK_DAYS * family)
   end
-  if size > most then
-    groups = false
-  else
-    for _, day in ipairs(days) do
-      local found = {}
-      local scopes = redis.call('HGETALL', counters .. day)
-      for at = 1, #scopes, 2 do
-        if string.sub(scopes[at], 1, 1) == group then
-          found[#found + 1] = scopes[at]
-          found[#found + 1] = scopes[at + 1]
-        end
+  return found
+end
+
+-- A packed counter without its quarters, where they are not wanted.
+local function wanted(packed_counter)
+  if by_quarter or byte(packed_counter, 1) ~= PACKED then return packed_counter end
+  local a, b, c, d = byte(packed_counter, 2, HEAD)
+  if not d then return packed_counter end
+  local middle, quarters = HEAD + a + 256 * b, c + 256 * d
+  if quarters == 0 or #packed_counter < middle + quarters then return packed_counter end
+  return char(PACKED, a, b, 0, 0) .. sub(packed_counter, HEAD + 1, middle) .. sub(packed_counter, middle + quarters + 1)
+end
+
+-- What stands in fields of blocks, as far as it is wanted. of_blocks: for each block its fields, and of each what
+-- the first hash holds or false, which is replaced. One that is missing among the wide is nothing: damaged.
+local function complete(of_blocks)
+  local wide_keys, of_keys = {}, {}
+  for at, block in ipairs(blocks) do
+    local names, held = unpack(of_blocks[at])
+    local wide = {}
+    for i = 1, #names do
+      if held[i] == IS_WIDE then
+        wide[#wide + 1] = i
+      elseif held[i] then
+        held[i] = wanted(held[i])
       end
-      groups[#groups + 1] = day
-      groups[#groups + 1] = found
+    end
+    if #wide > 0 then
+      wide_keys[#wide_keys + 1] = string.format('%s:w:%s:%d', lane, tenant, block)
+      of_keys[#wide_keys] = {names, held, wide}
+    end
+  end
+  touch(wide_keys)
+  for at, key in ipairs(wide_keys) do
+    local names, held, wide = unpack(of_keys[at])
+    for from = 1, #wide, SLICE do
+      local asked = {}
+      for i = from, math.min(from + SLICE - 1, #wide) do asked[#asked + 1] = names[wide[i]] end
+      local found = call('HMGET', key, unpack(asked))
+      for i = 1, #asked do held[wide[from + i - 1]] = wanted(found[i] or '') end
     end
   end
 end
 
-return { head[2], head[3] and 1 or 0, known, partitions, packed_counters, groups }
+local of_blocks, packed_counters = {}, {}
+for at, block in ipairs(blocks) do
+  local names = days(block)
+  for i = 1, #names do names[i] = names[i] .. scope end
+  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names))}
+end
+complete(of_blocks)
+for at, block in ipairs(blocks) do
+  local names, held = unpack(of_blocks[at])
+  for i = 1, #names do
+    if held[i] then
+      packed_counters[#packed_counters + 1] = block * BLOCK_DAYS + byte(names[i], 1) - BLOCK_DAYS * family
+      packed_counters[#packed_counters + 1] = held[i]
+    end
+  end
+end
+
+local function groups()
+  local sizes, size, number, found = {}, 0, 0, {}
+  for at = 1, #blocks do
+    sizes[at] = call('HLEN', keys[at])
+    size = size + sizes[at]
+  end
+  if size > LOOKED_THROUGH * most then return false end
+  for at, block in ipairs(blocks) do
+    local pattern = '[\\' .. table.concat(days(block), '\\') .. ']\\' .. group .. '*'
+    local cursor, names, held = '0', {}, {}
+    repeat
+      local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', math.max(sizes[at], 1))
+      cursor = answer[1]
+      for i = 1, #answer[2], 2 do
+        names[#names + 1] = answer[2][i]
+        held[#names] = answer[2][i + 1]
+      end
+    until cursor == '0'
+    number = number + #names
+    if number > most then return false end
+    found[at] = {names, held}
+  end
+  complete(found)
+  local by_block = {}
+  for at, block in ipairs(blocks) do
+    by_block[2 * at - 1], by_block[2 * at] = block, found[at]
+  end
+  return by_block
+end
+
+return {
+  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, packed_counters, group == '' and {} or groups()}

@@ -12,8 +12,9 @@ once: what was live before the lane was read and is live at the time of the requ
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -26,19 +27,11 @@ from redis.exceptions import NoScriptError
 from api.counters.closed_lanes import ClosedLanes
 from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
-from api.errors import UNAVAILABLE, ApiError
+from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
-from schemas.counters import Generation, Record
-from schemas.redis_keys import (
-    SEQUENCES,
-    TEMPLATES,
-    TENANT_SCOPE,
-    lane_key,
-    lane_of,
-    safe_id,
-    sequence_scope,
-    template_scope,
-)
+from schemas.counters import TENANT, Generation, Record
+from schemas.kinds import CORE, FAMILIES
+from schemas.redis_keys import lane_key, lane_of, member_of_id, safe_id
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
@@ -55,9 +48,8 @@ class Script:
 READ: Final = Script("read.lua")
 IDS: Final = Script("ids.lua")
 
-KNOWN_SETS: Final[Mapping[str, str]] = {"sequence": SEQUENCES, "template": TEMPLATES}
-GROUP_FIELDS: Final[Mapping[str, bytes]] = {"sequence": sequence_scope(""), "template": template_scope("")}
-"""By what the API groups: the set of its known ids, and how its fields in a day's counters begin."""
+FAMILY: Final = list(FAMILIES).index(CORE)
+"""The place of the family of kinds that the API answers; no other one is read."""
 
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
@@ -65,30 +57,24 @@ ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose numbers are asked for: field in the counters, set that must know the id, and the raw id."""
+    """Whose numbers are asked for. name: of the scope, which need not be one; id: raw."""
 
-    field: bytes
-    known_set: str = ""
+    name: str
     id: str = ""
 
-    @classmethod
-    def tenant(cls) -> "Scope":
-        """All mails of the tenant. Always known."""
-        return cls(TENANT_SCOPE)
 
-    @classmethod
-    def sequence(cls, sequence: str) -> "Scope":
-        """The mails of one sequence."""
-        return cls(sequence_scope(sequence), SEQUENCES, sequence)
-
-    @classmethod
-    def template(cls, template: str) -> "Scope":
-        """The mails of one template."""
-        return cls(template_scope(template), TEMPLATES, template)
+WHOLE_TENANT: Final = Scope(TENANT)
+"""All mails of the tenant. Always known."""
 
 
 def _nothing() -> None:
     """Nothing is to be checked then."""
+
+
+def _scope_bytes(live: Generation, name: str) -> bytes:
+    """A scope as the scripts are told it; nothing where the generation does not count it."""
+    number = live.scope_number(name)
+    return b"" if number is None else member_of_id(number, "")
 
 
 class CounterReader:
@@ -120,28 +106,52 @@ class CounterReader:
         days: range,
         group_by: str | None = None,
         on_live: Callable[[], None] = _nothing,
+        *,
+        by_quarter: bool = False,
     ) -> Counters:
         """The counters of a scope on some days, from the tenant's lane of the live generation.
 
-        group_by: `sequence` or `template` for the counters of each of them too.
-        Raises: ApiError RANGE_TOO_LARGE where those are too many.
+        group_by: a scope for the counters of each of its ids too. by_quarter: not by hour.
+        Raises: ApiError INVALID_PARAMETER where that is none, RANGE_TOO_LARGE where those are too many.
         """
-        group = b"" if group_by is None else GROUP_FIELDS[group_by]
-        scoped = (scope.field, scope.known_set, scope.id, days.start, days.stop - 1, group, MAX_GROUP_FIELDS)
-        reply = await self._read(READ, tenant, scoped, on_live)
+
+        def scoped(live: Generation) -> Command:
+            group = b"" if group_by is None else _scope_bytes(live, group_by)
+            named = _scope_bytes(live, scope.name)
+            wanted = named and named + scope.id.encode()
+            quarters = "1" if by_quarter else ""
+            return (wanted, days.start, days.stop - 1, FAMILY, quarters, group, MAX_GROUP_FIELDS)
+
+        live, reply = await self._read(READ, tenant, scoped, on_live)
+        if group_by is not None and group_by not in live.scopes:
+            raise ApiError(
+                INVALID_PARAMETER, f"`group_by` must be one of {', '.join(live.scopes)}.", "group_by"
+            )
+        unpack = partial(counters_of, reply, by_quarter=by_quarter)
         try:
             # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
-            counters = await to_thread.run_sync(counters_of, reply) if group else counters_of(reply)
+            counters = await to_thread.run_sync(unpack) if group_by is not None else unpack()
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
         return counters
 
-    async def known_ids(self, tenant: str, kind: str, on_live: Callable[[], None] = _nothing) -> StoredIds:
-        """The ids of a tenant's sequences or templates. kind: `sequence` or `template`."""
-        fields, ids = await self._read(IDS, tenant, (KNOWN_SETS[kind],), on_live)
+    async def known_ids(
+        self,
+        tenant: str,
+        scope: str,
+        after: str | None,
+        number: int,
+        on_live: Callable[[], None] = _nothing,
+    ) -> StoredIds:
+        """Known ids of a tenant's scope. after: the id after which they begin. number: how many at most."""
+
+        def scoped(live: Generation) -> Command:
+            return (_scope_bytes(live, scope), after or "", number)
+
+        live, (fields, ids) = await self._read(IDS, tenant, scoped, on_live)
         try:
-            known = StoredIds(list(ids), partitions_of(fields))
+            known = StoredIds(scope in live.scopes, [raw.decode() for raw in ids], partitions_of(fields))
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
@@ -175,14 +185,22 @@ class CounterReader:
         await self._client.aclose()
 
     async def _read(
-        self, script: Script, tenant: str, scoped: Command, on_live: Callable[[], None]
-    ) -> list[Any]:
-        """Call a script on the tenant's lane of the live generation."""
+        self,
+        script: Script,
+        tenant: str,
+        scoped: Callable[[Generation], Command],
+        on_live: Callable[[], None],
+    ) -> tuple[Generation, list[Any]]:
+        """Call a script on the tenant's lane of the live generation.
+
+        scoped: further arguments, which depend on the scopes of that.
+        Returns: the generation, and the script's numbers.
+        """
         held = self._last_live or await self.live()
         lost = False
         for attempt in range(ATTEMPTS):
             lane = lane_key(held.name, lane_of(tenant, held.lanes))
-            arguments = (1, lane, held.name, safe_id(tenant), *scoped)
+            arguments = (1, lane, held.name, safe_id(tenant), *scoped(held))
             said, reply = await self._ask("EVALSHA_RO", script.sha, *arguments)
             if isinstance(reply, NoScriptError):
                 said, reply = await self._ask("EVAL_RO", script.text, *arguments)
@@ -196,7 +214,7 @@ class CounterReader:
                 if retired is None or self._closed_lanes.may_be_read(
                     self._last_record, said[1], retired, succeeded=succeeded == 1
                 ):
-                    return cast("list[Any]", numbers)
+                    return held, cast("list[Any]", numbers)
                 lost = True
             held = live
         if lost:

@@ -1,14 +1,15 @@
 """What the two scripts say, taken apart. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.errors import RANGE_TOO_LARGE, ApiError
-from api.query.hours import DayCounts, unpack_day
+from api.query.day_counts import DayCounts, day_by_hour, day_by_quarter
+from schemas.redis_keys import read_counter_field
 
 MAX_GROUP_FIELDS: Final = 50_000
-"""Scopes of days that one answer may look through for its groups: more would hold up Redis and us."""
+"""Days of ids that one answer may read for its groups: more would hold up Redis and us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,13 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class StoredIds:
-    """The ids for which a fact was ever counted, in no order; partitions: as in `Counters`."""
+    """A page of the ids for which a fact was ever counted, in the order of their bytes.
 
-    ids: list[bytes]
+    is_scope: whether there is such a scope; partitions: as in `Counters`.
+    """
+
+    is_scope: bool
+    ids: list[str]
     partitions: dict[int, int | None]
 
 
@@ -44,25 +49,27 @@ def partitions_of(fields: list[bytes]) -> dict[int, int | None]:
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
 
 
-def counters_of(reply: list[Any]) -> Counters:
-    """Decode the numbers of the reply of `read.lua`.
+def counters_of(reply: list[Any], *, by_quarter: bool) -> Counters:
+    """Decode the numbers of the reply of `read.lua`. by_quarter: whether it has quarters of an hour.
 
     Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
     """
-    known, fields, packed_counters, by_day = reply
-    if by_day is None:
+    unpack: Callable[[bytes], DayCounts] = day_by_quarter if by_quarter else day_by_hour
+    known, fields, packed_counters, by_block = reply
+    if by_block is None:
         raise ApiError(
             RANGE_TOO_LARGE,
             f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
             "from",
         )
     groups: dict[str, dict[int, DayCounts]] = {}
-    for day, scopes in _pairs(by_day):
-        for scope, packed_counter in _pairs(scopes):
-            groups.setdefault(scope[1:].decode(), {})[int(day)] = unpack_day(packed_counter)
+    for block, (names, counted) in _pairs(by_block):
+        for field_name, packed_counter in zip(names, counted, strict=True):
+            of = read_counter_field(block, field_name)
+            groups.setdefault(of.id.decode(), {})[of.day] = unpack(packed_counter)
     return Counters(
         known == 1,
-        {int(day): unpack_day(packed_counter) for day, packed_counter in _pairs(packed_counters)},
+        {day: unpack(packed_counter) for day, packed_counter in _pairs(packed_counters)},
         partitions_of(fields),
         groups,
     )

@@ -19,7 +19,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
-from api.counters.reader import Scope
+from api.counters.reader import WHOLE_TENANT, Scope
 from api.http.openapi import IDS_EXAMPLE, METRICS_EXAMPLE, Operation
 from api.http.service import Service
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
@@ -81,7 +81,7 @@ def _id(request: Request) -> str:
 ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
     (
         "/api/metrics",
-        lambda service, request: service.metrics(request, Scope.tenant()),
+        lambda service, request: service.metrics(request, WHOLE_TENANT),
         Operation(
             id="get",
             summary="Get Metrics",
@@ -119,7 +119,7 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
     ),
     (
         "/api/metrics/sequences/{id:whole}",
-        lambda service, request: service.metrics(request, Scope.sequence(_id(request))),
+        lambda service, request: service.metrics(request, Scope("sequence", _id(request))),
         Operation(
             id="sequence",
             summary="Get Sequence Metrics",
@@ -132,7 +132,7 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
     ),
     (
         "/api/metrics/templates/{id:whole}",
-        lambda service, request: service.metrics(request, Scope.template(_id(request))),
+        lambda service, request: service.metrics(request, Scope("template", _id(request))),
         Operation(
             id="template",
             summary="Get Template Metrics",

@@ -6,6 +6,7 @@ reads its lane: that the counters are gone is reported before a wrong parameter 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -13,7 +14,7 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.security.utils import get_authorization_scheme_param
 
-from api.counters.reader import CounterReader, Scope
+from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
 from api.http.rate_limit import RateLimit
@@ -24,7 +25,7 @@ from api.query.answers import group_totals, metrics_body
 from api.query.cursors import page_of
 from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from api.query.query import Query, read_page, read_query
+from api.query.query import PageQuery, Query, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
 Valid = TypeVar("Valid")
@@ -61,37 +62,44 @@ class Service:
         """
         caller = await self._caller(request)
         now_ms = self._clock()
-        known = TENANT_PARAMETERS if scope == Scope.tenant() else SCOPE_PARAMETERS
+        known = TENANT_PARAMETERS if scope == WHOLE_TENANT else SCOPE_PARAMETERS
         asked = _validated(lambda: read_query(_query(request), known, now_ms))
-        days, group_by = (asked.days, asked.group_by) if isinstance(asked, Query) else (range(0), None)
+        days, group_by, by_quarter = range(0), None, False
+        if isinstance(asked, Query):
+            days, group_by, by_quarter = asked.days, asked.group_by, asked.by_quarter
+        on_live = partial(self._count, request, caller)
         with self._metrics.redis_seconds.time():
             counters = await self._reader.counters(
-                caller.tenant, scope, days, group_by, lambda: self._count(request, caller)
+                caller.tenant, scope, days, group_by, on_live, by_quarter=by_quarter
             )
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
             raise ApiError(NOT_FOUND, "Nothing was counted for this id yet, or it is not yours.")
         through_ms = freshness.complete_through(counters.partitions)
-        groups = None if group_by is None else group_totals(asked, counters.groups)
+        groups = None if asked.group_by is None else group_totals(asked, counters.groups)
         body = metrics_body(asked, counters.days, groups, through_ms)
         keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
 
-    async def ids(self, request: Request, kind: str) -> Response:
-        """A page of the known ids of a kind, `sequence` or `template`.
+    async def ids(self, request: Request, scope: str) -> Response:
+        """A page of the known ids of a scope.
 
         request, and what is returned: as in `metrics`.
-        Raises: ApiError, in the order of this module: UNAVAILABLE, UNAUTHORIZED, RATE_LIMITED or
-        INVALID_PARAMETER.
+        Raises: ApiError, in the order of this module: UNAVAILABLE, UNAUTHORIZED, RATE_LIMITED,
+        INVALID_PARAMETER, NOT_FOUND where the scope is not counted.
         """
         caller = await self._caller(request)
         asked = _validated(lambda: read_page(_query(request), PAGE_PARAMETERS))
+        after, number = (asked.after, asked.limit + 1) if isinstance(asked, PageQuery) else (None, 0)
+        on_live = partial(self._count, request, caller)
         with self._metrics.redis_seconds.time():
-            known = await self._reader.known_ids(caller.tenant, kind, lambda: self._count(request, caller))
+            known = await self._reader.known_ids(caller.tenant, scope, after, number, on_live)
         if isinstance(asked, ApiError):
             raise asked
-        ids, next_cursor = page_of(known.ids, asked.after, asked.limit)
+        if not known.is_scope:
+            raise ApiError(NOT_FOUND, "Nothing is counted by this.")
+        ids, next_cursor = page_of(known.ids, asked.limit)
         through_ms = freshness.complete_through(known.partitions)
         body = {
             "items": [{"id": each} for each in ids],

@@ -10,17 +10,18 @@ from typing import Any, Final
 
 import msgspec
 
+from api.query.day_counts import COUNTERS_KEPT, NOTHING, Counts, DayCounts
 from api.query.freshness import status_of
-from api.query.hours import COUNTERS_KEPT, NOTHING, Counts, DayCounts
 from api.query.instants import format_instant
 from api.query.periods import DAY, HOUR
 from api.query.query import Query
+from api.query.ranges import Range
 from api.query.rates import change_of, rates_of
-from api.query.rollup import Days, Range, Series, add_up, total_of
+from api.query.rollup import Days, Series, add_up, in_steps, total_of
 from api.query.zones import UTC
 from schemas import responses
-from schemas.instants import HOUR_MS, HOURS
-from schemas.kinds import FIELDS
+from schemas.instants import DAY_MS, HOUR_MS, HOURS
+from schemas.kinds import CORE_FIELDS
 
 _Point: Final = msgspec.defstruct(
     "Point",
@@ -36,7 +37,7 @@ DAYS_KEPT: Final = 8_192
 """Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
 
 GroupTotals = Mapping[str, Sequence[int]]
-"""For each id its totals in the order of KINDS."""
+"""For each id its totals in the order of CORE_FIELDS."""
 
 
 def metrics_body(
@@ -48,7 +49,7 @@ def metrics_body(
     through_ms: up to when everything is counted.
     """
     if _are_kept(query):
-        totals, points = total_of(query.asked, days), _kept_points(query.asked, days)
+        totals, points = total_of(query.asked, days), _kept_points(query.asked, in_steps(query.asked, days))
     else:
         series = add_up(query.asked, days)
         totals, points = series.totals, _points(query, series, through_ms)
@@ -85,7 +86,7 @@ def group_totals(query: Query, groups: Mapping[str, Days]) -> dict[str, Counts]:
 
 
 def _counts(counts: Sequence[int]) -> dict[str, int]:
-    return dict(zip(FIELDS, counts, strict=True))
+    return dict(zip(CORE_FIELDS, counts, strict=True))
 
 
 def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
@@ -105,19 +106,21 @@ def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw
 
 
 def _are_kept(query: Query) -> bool:
-    """Whether each point is of one day of UTC and says nothing but its counts."""
+    """Whether each point is of one day of UTC, by hour, and says nothing but its counts."""
     asked = query.asked
-    return not query.include and (asked.period is HOUR or (asked.period is DAY and asked.zone is UTC))
+    if query.include or asked.step_ms != HOUR_MS:
+        return False
+    return asked.period is HOUR or (asked.period is DAY and asked.zone is UTC)
 
 
 def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
     """What `_points` makes of such a range: it may be long, and most of it was asked for before."""
-    hours, first_hour = asked.hours, asked.starts[0]
+    hours, first_hour = asked.steps, asked.starts[0] // HOUR_MS
     write = _day if asked.period is DAY else _hours_of_day
     parts = []
     if asked.period is HOUR and first_hour < hours.start:  # the point of an hour that does not count
         parts.append(write(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
-    for day in range(first_hour // HOURS, asked.starts[-1] // HOURS + 1):
+    for day in range(first_hour // HOURS, asked.starts[-1] // DAY_MS + 1):
         midnight = day * HOURS
         first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
         parts.append(write(day, days.get(day, NOTHING), first, stop))
@@ -127,7 +130,7 @@ def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
 @lru_cache(maxsize=DAYS_KEPT)
 def _hours_of_day(day: int, counts: DayCounts, first: int, stop: int) -> bytes:
     """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
-    by_hour = enumerate(counts.by_hour(first, stop), day * HOURS + first)
+    by_hour = enumerate(counts.by_step(first, stop), day * HOURS + first)
     points = [_Point(format_instant(hour * HOUR_MS), *row) for hour, row in by_hour]
     return msgspec.json.encode(points)[1:-1]
 

@@ -6,8 +6,7 @@ other, and an id that is there all the time comes exactly once. A cursor is that
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
-from heapq import nsmallest
+from collections.abc import Sequence
 
 from api.errors import INVALID_PARAMETER, ApiError
 
@@ -32,10 +31,11 @@ def write_cursor(last: str) -> str:
     return urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 
-def page_of(ids: Iterable[bytes], after: str | None, limit: int) -> tuple[list[str], str | None]:
-    """A page of ids, and the cursor of the next one where there is one."""
-    later = (raw for raw in ids if after is None or raw > after.encode())
-    page = [raw.decode() for raw in nsmallest(limit + 1, later)]
-    if len(page) <= limit:
-        return page, None
-    return page[:limit], write_cursor(page[limit - 1])
+def page_of(ids: Sequence[str], limit: int) -> tuple[Sequence[str], str | None]:
+    """A page, and the cursor of the next one where there is one.
+
+    ids: of the page, and one more if there is one.
+    """
+    if len(ids) <= limit:
+        return ids, None
+    return ids[:limit], write_cursor(ids[limit - 1])

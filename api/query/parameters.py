@@ -8,7 +8,6 @@ from api.query.periods import DEFAULT_PERIOD, PERIODS
 
 INCLUDES: Final = ("rates", "status")
 COMPARISONS: Final = ("previous",)
-GROUPINGS: Final = ("sequence", "template")
 LIMITS: Final = range(1, 1001)
 
 _DATE: Final = (
@@ -35,7 +34,9 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "to": {"description": "End, included, ISO 8601. Default: now.", "schema": _TIME},
     "timezone": {
         "description": "An IANA zone whose days, weeks and months are meant, and in which a date alone or a "
-        "time without an offset is read. It must lie on whole hours in the range. Default: UTC.",
+        "time without an offset is read. Where it lies off the hour in the range, quarters of an hour count "
+        "instead of hours, and an hour begins at each full hour of its clocks and where they change. "
+        "Default: UTC.",
         "schema": {"type": "string", "format": "iana-timezone", "examples": ["Europe/Berlin"]},
     },
     "include": {
@@ -53,8 +54,13 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     },
     "group_by": {
         "description": "Adds the `groups` that sent most, and all else as `others` (mails without one too), "
-        "so that they add up to the totals.",
-        "schema": {"type": "string", "enum": list(GROUPINGS)},
+        "so that they add up to the totals. `sequence`, `template`, or another scope that is counted here.",
+        "schema": {
+            "type": "string",
+            "format": "scope",
+            "pattern": "^[a-z][a-z0-9_]{0,31}$",
+            "examples": ["sequence", "template"],
+        },
     },
     "limit": {
         "description": "How many at most: groups (10 by default, only with `group_by`) or ids (100).",

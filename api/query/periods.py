@@ -22,7 +22,7 @@ class Period:
     name: its word in the API; default_points: how many come back where `from` is left out;
     index_of: the number of the period that holds an hour; start_of: the first hour of a period
     (ValueError before the year 1 and after 9999); hours: how long each is where no clock is ever put forward,
-    None where that differs; local: whether it follows the clocks of a place.
+    None where that differs.
     """
 
     name: str
@@ -30,7 +30,6 @@ class Period:
     index_of: Callable[[int], int]
     start_of: Callable[[int], int]
     hours: int | None
-    local: bool = True
 
 
 def _month_of(hour: int) -> int:
@@ -42,8 +41,8 @@ def _start_of_month(month: int) -> int:
     return (date(month // 12, month % 12 + 1, 1).toordinal() - EPOCH_DAY) * HOURS
 
 
-# Of an hour that the clocks show twice, each is a point: hours are UTC's everywhere.
-HOUR: Final = Period("hour", 24, lambda hour: hour, lambda index: index, 1, local=False)
+# Of an hour that the clocks show twice, each is a point: see `api.query.ranges`.
+HOUR: Final = Period("hour", 24, lambda hour: hour, lambda index: index, 1)
 DAY: Final = Period("day", 30, lambda hour: hour // HOURS, lambda index: index * HOURS, HOURS)
 
 PERIODS: Final[Mapping[str, Period]] = {

@@ -6,9 +6,10 @@ from typing import Final
 
 from api.errors import INVALID_PARAMETER, INVALID_TIMEZONE, ApiError
 from api.query.cursors import read_cursor
-from api.query.parameters import COMPARISONS, GROUPINGS, INCLUDES, LIMITS, read_parameters
-from api.query.rollup import Range, parse_range, range_before
+from api.query.parameters import COMPARISONS, INCLUDES, LIMITS, read_parameters
+from api.query.ranges import Range, parse_range, range_before
 from api.query.zones import UTC, zone_of
+from schemas.instants import HOUR_MS
 
 DEFAULT_GROUPS: Final = 10
 DEFAULT_PAGE: Final = 100
@@ -19,8 +20,8 @@ class Query:
     """What a metrics route is asked.
 
     asked: the range; include: what is wanted beside the page's fields; previous: the span before where it is
-    compared with; group_by: `sequence` or `template` where groups are wanted, and how many; timezone:
-    as it was given.
+    compared with; group_by: the scope (not known to be one yet) where groups are wanted, and how many;
+    timezone: as it was given.
     """
 
     asked: Range
@@ -35,6 +36,12 @@ class Query:
         """The days of counters that the answer needs."""
         first = self.asked if self.previous is None else self.previous
         return range(first.days.start, max(self.asked.days.stop, first.days.stop))
+
+    @property
+    def by_quarter(self) -> bool:
+        """Whether it needs them by quarter of an hour."""
+        ranges = (self.asked, self.previous)
+        return any(each is not None and each.step_ms < HOUR_MS for each in ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,6 @@ def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms:
     compare, group_by = given.get("compare"), given.get("group_by")
     if compare is not None and compare not in COMPARISONS:
         raise _not_one_of("compare", COMPARISONS)
-    if group_by is not None and group_by not in GROUPINGS:
-        raise _not_one_of("group_by", GROUPINGS)
     if group_by is None and "limit" in given:
         raise ApiError(INVALID_PARAMETER, "`limit` says how many groups: give `group_by` too.", "limit")
     timezone = given.get("timezone")

@@ -1,7 +1,7 @@
 """Time zones: when a day begins somewhere, in UTC. Pure but for the zone files, which come from one package.
 
-Hours are counted in UTC, so the days of a zone are exact where its clocks differ from UTC by whole
-hours; whether they do depends on the time asked about (a zone may have changed its mind).
+Counters are by the hour of UTC, and by its quarters where hours are too coarse. Whether they are depends on
+the time asked about: a zone may have changed its mind.
 
 The rules are those of the package `tzdata`, never of the machine: the same query has the same answer
 everywhere, and names like `right/UTC`, that some machines know and others do not, are no names here.
@@ -10,10 +10,12 @@ A local time that the clocks skip is read with the offset before the change, one
 first (RFC 5545, section 3.3.5).
 """
 
+from bisect import bisect_left
 from datetime import UTC as UTC_ZONE
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,7 +32,7 @@ STANDING_YEARS: Final = (1800, 2100)
 class Zone:
     """A time zone by its IANA name. Times are milliseconds since 1970.
 
-    Both conversions raise OverflowError where the result lies outside the years 1 to 9999.
+    All raise OverflowError where a time lies outside the years 1 to 9999.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,6 +53,26 @@ class Zone:
         local = EPOCH + timedelta(milliseconds=local_ms)
         return local_ms - (local.replace(tzinfo=self._rules).utcoffset() or timedelta(0)) // MS
 
+    def reaches(self, local_ms: int) -> int:
+        """The first instant at which the clocks show a local time, or have skipped it."""
+        ms = self.to_utc(local_ms)
+        if self.to_local(ms) == local_ms:
+            return ms
+        before = range(ms - DAY_MS, ms)  # the clocks have never been put forward by more than a day
+        at = bisect_left(before, True, key=lambda each: self.to_local(each) >= local_ms)
+        return before.start + at
+
+    def changes(self, first_ms: int, last_ms: int) -> list[int]:
+        """The instants after the first and up to the last at which the clocks change their offset."""
+        found = []
+        for one, other in pairwise((*range(first_ms, last_ms, DAY_MS), last_ms)):
+            offset = self._offset(one)
+            if self._offset(other) != offset:
+                between = range(one, other)
+                has_changed = bisect_left(between, True, key=lambda ms: self._offset(ms) != offset)
+                found.append(one + has_changed)
+        return found
+
     def is_on_whole_hours(self, first_ms: int, last_ms: int) -> bool:
         """Whether the clocks differ from UTC by whole hours from the first to the last instant."""
         if self._rules is None:
@@ -67,10 +89,13 @@ class Zone:
             )
         )
 
+    def _offset(self, ms: int) -> int:
+        return self.to_local(ms) - ms
+
     def _sampled(self, first_ms: int, last_ms: int) -> bool:
         """As `is_on_whole_hours`, looked at once a day: no zone keeps an offset for less."""
         moments = (*range(first_ms, last_ms, DAY_MS), last_ms)
-        return all((self.to_local(ms) - ms) % HOUR_MS == 0 for ms in moments)
+        return all(self._offset(ms) % HOUR_MS == 0 for ms in moments)
 
 
 UTC: Final = Zone("UTC")

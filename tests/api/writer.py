@@ -1,45 +1,44 @@
-"""Writes counters into a Redis by hand, in the layout of `schemas.redis_keys`, as a worker would leave them.
+"""Writes counters into a Redis as a worker does, by the same packing and the same script."""
 
-Keys and items are spelled out here once more on purpose: what reads them is tested against this.
-"""
-
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
 import redis
 
+from aggregator.counters.store import SCRIPT
+from aggregator.counting.facts import Facts, Scopes
+from aggregator.counting.pack import pack
+from aggregator.counting.states import Identities
 from schemas import counters, redis_keys
 from schemas.counters import Generation, Member, Record, State
-from schemas.kinds import FIELDS
-from schemas.packed_counter import MANY, MINUS, SEVERAL
+from schemas.kinds import FAMILIES, FIELDS, KINDS
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+QUARTER: Final = timedelta(minutes=15)
+SCOPES: Final = ("sequence", "template", "campaign", "isp")
+AT_ONCE: Final = 5_000
+"""Facts of one call of the script."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A number of facts of one hour."""
+    """A number of facts of one time. more: ids of the scopes after those of the page."""
 
-    hour: datetime
+    at: datetime
     field: str
     count: int = 1
     tenant: str = "acme"
     sequence: str | None = None
     template: str | None = None
+    more: tuple[str | None, str | None] = (None, None)
 
-
-def pack(cells: dict[int, int]) -> bytes:
-    """A packed counter with every kind of item: a count and a take-back beside each number."""
-    items = bytearray()
-    for cell, count in cells.items():
-        if count == 1:
-            items += bytes([cell])
-        elif count < 256:
-            items += bytes([SEVERAL, cell, count])
-        else:
-            items += bytes([MANY, cell]) + (count + 1).to_bytes(4, "little")
-            items += bytes([MINUS, cell])
-    return len(items).to_bytes(2, "little") + bytes(items)
+    @property
+    def scopes(self) -> Scopes:
+        return Scopes(self.tenant, (self.sequence, self.template, *self.more))
 
 
 class Writer:
@@ -53,6 +52,9 @@ class Writer:
             rules="r",
             layout=counters.LAYOUT,
             kinds=FIELDS,
+            families=tuple(FAMILIES.items()),
+            scopes=SCOPES,
+            identity_key="00112233445566778899aabbccddeeff",
             cluster_id="c",
             topic_id="t",
             created_ms=0,
@@ -72,31 +74,43 @@ class Writer:
         lane = redis_keys.lane_of(tenant, self.generation.lanes)
         return redis_keys.lane_key(self.generation.name, lane)
 
-    def day_key(self, day: int, tenant: str = "acme") -> str:
-        return f"{self.lane(tenant)}:c:{redis_keys.safe_id(tenant)}:{day}"
+    def known_key(self, tenant: str = "acme") -> str:
+        return redis_keys.known_key(self.lane(tenant), redis_keys.safe_id(tenant))
+
+    def block_key(self, day: int, tenant: str = "acme") -> str:
+        block = day // redis_keys.BLOCK_DAYS
+        return redis_keys.counters_key(self.lane(tenant), redis_keys.safe_id(tenant), block)
 
     def write(self, facts: Iterable[Counted]) -> None:
-        """Set the counters to those facts and no others."""
-        packed_counters: dict[tuple[str, int, bytes], dict[int, int]] = {}
+        """Count facts. What was written before, and is here again with a count as high, changes nothing."""
+        identities = Identities(self.generation.identity_key)
+        numbered: Counter[Counted] = Counter()
+        by_lane: dict[str, list[Facts]] = {}
         for fact in facts:
-            lane, tenant = self.lane(fact.tenant), redis_keys.safe_id(fact.tenant)
-            if fact.sequence is not None:
-                self.client.sadd(f"{lane}:s:{tenant}", fact.sequence)
-            if fact.template is not None:
-                self.client.sadd(f"{lane}:t:{tenant}", fact.template)
-            day = (fact.hour - datetime(1970, 1, 1, tzinfo=UTC)).days
-            self.client.sadd(f"{lane}:d:{tenant}", day)
-            cell = fact.hour.hour * len(FIELDS) + FIELDS.index(fact.field)
-            for scope in scopes(fact):
-                cells = packed_counters.setdefault((fact.tenant, day, scope), {})
-                cells[cell] = cells.get(cell, 0) + fact.count
-        for (tenant, day, scope), cells in packed_counters.items():
-            self.client.hset(self.day_key(day, tenant), scope, pack(cells))
+            of = replace(fact, count=0)
+            first = numbered[of]
+            numbered[of] += fact.count
+            by_lane.setdefault(self.lane(fact.tenant), []).extend(stated(fact, range(first, numbered[of])))
+        for lane, events in by_lane.items():
+            for at in range(0, len(events), AT_ONCE):
+                argument, _ = pack([], events[at : at + AT_ONCE], identities)
+                answer = self.client.eval(
+                    SCRIPT, 1, lane, self.generation.name, self.generation.rules, argument
+                )
+                assert isinstance(answer, list)
+                assert answer[0] == b"OK", answer
 
 
-def scopes(fact: Counted) -> Iterator[bytes]:
-    yield redis_keys.TENANT_SCOPE
-    if fact.sequence is not None:
-        yield redis_keys.sequence_scope(fact.sequence)
-    if fact.template is not None:
-        yield redis_keys.template_scope(fact.template)
+def stated(fact: Counted, numbers: range) -> Iterator[Facts]:
+    """The events that state facts. numbers: what they are told apart by."""
+    kind = FIELDS.index(fact.field)
+    day, within = divmod(fact.at - EPOCH, timedelta(days=1))
+    at = fact.scopes, day, within // QUARTER
+    name = f"{fact.field} {fact.at.isoformat()}"
+    if KINDS[kind].per_message:
+        for number in numbers:
+            yield Facts(*at, f"{name} {number}", (kind,), (None,))
+        return
+    for first in range(numbers.start, numbers.stop, AT_ONCE):
+        some = numbers[first - numbers.start : first - numbers.start + AT_ONCE]
+        yield Facts(*at, name, (kind,), tuple(number.to_bytes(16, "big") for number in some))

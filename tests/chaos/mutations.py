@@ -151,17 +151,17 @@ MUTATIONS = (
         "still waiting after 15 s: every checkpoint",
     ),
     Mutation(
-        "the earliest hour: what came first stays",
+        "the earliest quarter of an hour: what came first stays",
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "local hour = math.max(had, digit) - 1",
-                "local hour = digit - 1",
+                "local quarter = math.max(one, other) - 1",
+                "local quarter = other - 1",
             ),
             Edit(
                 "aggregator/counters/apply.lua",
-                "        if digit < had then state = state - (had - digit) * divisor end\n",
-                "",
+                "if one < other then quarters[r] = one end",
+                "quarters[r] = one",
             ),
         ),
         "test_targeted.py::test_the_earliest_hour_wins",
@@ -186,8 +186,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "        cells[cell] = (cells[cell] or 0) + 1\n",
-                "        tails[at] = tails[at] .. char(MINUS, cell)\n",
+                "    cells[cell] = (cells[cell] or 0) + 1\n",
+                "    tails[at] = tails[at] .. items({[cell] = -1})\n",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_what_a_call_costs_grows_with_its_facts_and_not_faster",
@@ -243,7 +243,7 @@ MUTATIONS = (
     ),
     Mutation(
         "kinds are not compared",
-        (Edit("schemas/counters.py", " and self.kinds == FIELDS and", " and"),),
+        (Edit("schemas/counters.py", " and self.has_our_kinds and", " and"),),
         "tests/api/counters/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
         "DID NOT RAISE",
     ),
@@ -258,6 +258,91 @@ MUTATIONS = (
         ),
         "tests/ingest/log/test_kafka.py::test_a_producer_may_break_for_good_while_kafka_is_away",
         "AssertionError: the producer is not replaced",
+    ),
+    Mutation(
+        "a message of one tenant is taken for another's",
+        (
+            Edit(
+                "aggregator/counting/states.py",
+                "_encode((scopes.tenant, message_id, scopes.ids))",
+                "_encode((message_id, scopes.ids))",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_a_message_id_of_two_tenants_is_of_two_messages",
+        "2 != 1",
+    ),
+    Mutation(
+        "what is taken back of one family is taken from another",
+        (
+            Edit(
+                "aggregator/counters/apply.lua",
+                "char(day % BLOCK_DAYS + BLOCK_DAYS * family), quarter",
+                "char(day % BLOCK_DAYS), quarter",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_order_duplicates_and_batches_do_not_matter",
+        "assert lane.cells(",
+    ),
+    Mutation(
+        "the numbers of further scopes are one too high",
+        (
+            Edit(
+                "aggregator/counting/pack.py",
+                "enumerate(scopes.ids, TENANT_SCOPE + 1)",
+                "enumerate(scopes.ids, TENANT_SCOPE + 2)",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_known_ids_are_those_that_a_fact_counted_for",
+        "== sorted(ids)",
+    ),
+    Mutation(
+        "the quarter of an hour is forgotten",
+        (
+            Edit(
+                "aggregator/counting/states.py",
+                "cell_bytes(quarter, place)",
+                "cell_bytes(quarter // 4 * 4, place)",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_order_duplicates_and_batches_do_not_matter",
+        "assert lane.cells(",
+    ),
+    Mutation(
+        "known ids stand in the order in which they came",
+        (
+            Edit(
+                "aggregator/counters/apply.lua",
+                "      known[#known + 1] = 0\n      known[#known + 1] = sub(name, 2)\n",
+                "      known[#known + 1] = i\n      known[#known + 1] = sub(name, 2)\n",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_known_ids_are_those_that_a_fact_counted_for",
+        "== sorted(ids)",
+    ),
+    Mutation(
+        "the ids of all scopes are taken for those of one",
+        (
+            Edit(
+                "aggregator/counters/apply.lua",
+                "call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))",
+                "call('ZCARD', known)",
+            ),
+        ),
+        "tests/aggregator/counters/test_apply.py::test_scopes_with_many_ids_are_reported_with_their_number",
+        "1001",
+    ),
+    Mutation(
+        "keys are not looked at before the first is written",
+        (
+            Edit(
+                "aggregator/counters/apply.lua",
+                "for from = 1, #keys, SLICE do call('EXISTS', lane,"
+                " unpack(keys, from, math.min(from + SLICE - 1, #keys))) end\n",
+                "",
+            ),
+        ),
+        "tests/aggregator/counters/test_moving_slot.py::test_a_key_that_is_left_alone[the same again]",
+        "it wrote what had not moved yet",
     ),
 )
 

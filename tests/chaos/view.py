@@ -1,33 +1,26 @@
 """What Redis holds, seen from outside: every cell with its checkpoints in one step, and copies to go back to.
 
-Law: nothing here comes from the aggregator. The layout is the contract of `schemas.redis_keys`; which lane a
+Law: nothing here comes from the aggregator. `tests.pipeline.stored` reads what a counter holds; which lane a
 tenant lives in is worked out anew.
 """
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
-from schemas import redis_keys, topics
-from schemas.kinds import FIELDS
-from schemas.packed_counter import unpack_counter
-from tests.pipeline import oracle
+from schemas import topics
+from tests.pipeline import oracle, stored
 
-Cell = tuple[oracle.Scope, datetime, str]
-"""A number: of a scope, of an hour, of a field."""
-Cells = Counter[Cell]
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Cells = Counter[oracle.Cell]
+"""Numbers: of a scope, of a quarter of an hour, of a field."""
 
 _SEE = """
 local counters = {}
 for _, key in ipairs(redis.call('KEYS', KEYS[1] .. ':c:*')) do
-  counters[#counters + 1] = {key, redis.call('HGETALL', key)}
+  local wide = KEYS[1] .. ':w:' .. string.sub(key, #KEYS[1] + 4)
+  counters[#counters + 1] = {key, redis.call('HGETALL', key), redis.call('HGETALL', wide)}
 end
 return {redis.call('HGETALL', KEYS[1]), counters}
 """
@@ -55,26 +48,20 @@ def lane_of(tenant: str, lanes: int) -> int:
 
 def lanes(client: Any) -> list[str]:
     """The keys of the live generation's lanes; none where there is no generation."""
-    record = client.get(redis_keys.RECORD_KEY)
-    members = json.loads(record)["members"] if record else []
-    live = [each["generation"] for each in members if each["state"] == "live"]
-    return [f"{{{each['name']}:{lane}}}" for each in live for lane in range(each["lanes"])]
+    live = stored.live(client)
+    return [f"{{{live['name']}:{lane}}}" for lane in range(live["lanes"])] if live else []
 
 
 def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> Seen:
-    """A lane in one atomic step."""
-    head, found = client.eval(_SEE, 1, lane)
+    """A lane of the live generation in one atomic step; nothing where there is no generation any more."""
+    live = stored.live(client)
+    head, found = client.eval(_SEE, 1, lane) if live else ((), ())
     fields = dict(zip(head[::2], head[1::2], strict=True))
     cells: Cells = Counter()
-    for key, pairs in found:
-        _, tenant, day = key.decode().removeprefix(lane).rsplit(":", 2)
-        for scope, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
-            kind = {b"t": "tenant", b"s": "sequence", b"p": "template"}[scope[:1]]
-            where = (unquote(tenant), kind, scope[1:].decode())
-            for index, count in enumerate(unpack_counter(packed_counter)):
-                if count:
-                    hour, field = divmod(index, len(FIELDS))
-                    cells[where, EPOCH + timedelta(days=int(day), hours=hour), FIELDS[field]] = count
+    for key, *both in found:
+        _, tenant, block = key.decode().removeprefix(lane).rsplit(":", 2)
+        narrow, wide = (dict(zip(pairs[::2], pairs[1::2], strict=True)) for pairs in both)
+        cells += stored.cells(live, tenant, int(block), narrow, wide)
     return Seen([int(fields.get(b"f%d" % number, 0)) for number in range(partitions)], cells)
 
 
@@ -103,14 +90,7 @@ def all_cells(client: Any) -> Cells:
 
 def flat(count: oracle.Count) -> Cells:
     """The oracle's numbers as cells."""
-    return Counter(
-        {
-            (scope, hour, name): number
-            for scope, hours in count.hours.items()
-            for hour, fields in hours.items()
-            for name, number in fields.items()
-        }
-    )
+    return Counter(count.cells())
 
 
 @dataclass(frozen=True)
@@ -131,7 +111,7 @@ class Difference:
 def difference(got: Cells, want: Cells) -> Difference:
     """Compare what Redis holds with what it should hold, by the tenants' own cells.
 
-    A fact stands in up to three scopes; only the tenant's are summed up, all of them are compared.
+    A fact stands in several scopes; only the tenant's are summed up, all of them are compared.
     """
     lost, double = want - got, got - want
     reported = [

@@ -47,6 +47,7 @@ DEAD_LETTERS = series("aggregator_dead_letters_total", WORKER, reason="no_tenant
 LATE = series("aggregator_records_total", WORKER, outcome="late")
 COUNTED = series("aggregator_records_total", WORKER, outcome="counted")
 REFOLDS = series("aggregator_refolds_total", WORKER)
+MANY_IDS = series("aggregator_scopes_of_many_ids", WORKER)
 STORED = series("ingest_deliveries_total", INGEST, outcome="stored")
 WITHOUT_KAFKA = series("ingest_deliveries_total", INGEST, outcome="kafka")
 UNLISTED = series("ingest_deliveries_total", INGEST, outcome="unlisted_topic")
@@ -95,6 +96,7 @@ HEALTHY: World = {
     LATE: ALWAYS_0,
     COUNTED: f"0+1500x{SCRAPES}",
     REFOLDS: ALWAYS_0,
+    MANY_IDS: ALWAYS_0,
     INGEST_READY: f"0 1x{SCRAPES}",
     STORED: f"0+1500x{SCRAPES}",
     WITHOUT_KAFKA: ALWAYS_0,
@@ -183,6 +185,11 @@ FAULTS: Mapping[str, Case] = {
         "LateOrStale", {LATE: f"40x{SCRAPES}", COUNTED: f"60x{SCRAPES}"}
     ),
     "LateOrStale: later": later("LateOrStale", {LATE: step(9000)}),
+    "VeryManyIds: before the first scrape": Case({MANY_IDS: ALWAYS_1}, {1: {"VeryManyIds": 1}}),
+    "VeryManyIds: later, until the worker starts again": Case(
+        processes(f"{LONG_AGO}x{SCRAPES}") | {MANY_IDS: f"0x43 1x{20 * 4} 0x{SCRAPES}"},
+        {9: {}, 13: {"VeryManyIds": 1}, 80: {}},
+    ),
     "TwoGroupsOnOneRedis: before the first scrape": at_once(
         "TwoGroupsOnOneRedis", {REFOLDS: f"2000x{SCRAPES}"}
     ),

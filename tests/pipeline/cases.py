@@ -1,31 +1,35 @@
 """Odd records one by one, and by hand what becomes of each: the law of reading as examples.
 
 Outcomes are the metric's words: `counted`, a reason to ignore, or the reason of a dead letter. What counts
-says besides which number appears in which hour.
+says besides which numbers appear when. Long because it is one table of cases.
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.traffic import DAY, HOUR, MINUTE, SECOND, iso
+from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, iso
 
 TENANT = "odd:{1}/ü"
 ANCIENT = "ancient"
 """The tenant of mail sent around 1970: no hourly answer reaches from there to today."""
 PERSON = "somebody@mailbox.example"
+OPENED = ("opened", "opened_human")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One record, its own time (ms), its outcome and, where it counts, the number that it adds to."""
+    """One record, its own time (ms), its outcome and, where it counts, the numbers that it adds to.
+
+    at_ms: when its facts were. number: how many of each field.
+    """
 
     name: str
     value: bytes | None
     outcome: str
     time_ms: int
-    hour_ms: int = 0
-    field: str = "sent"
+    at_ms: int = 0
+    fields: tuple[str, ...] = ("sent",)
     number: int = 1
     tenant: str = TENANT
     template: str = ""
@@ -46,6 +50,9 @@ class Cases:
         self._times()
         self._bounds()
         self._people()
+        self._bounces()
+        self._readers()
+        self._other_details()
         self._big()
 
     # How a case is made
@@ -67,13 +74,8 @@ class Cases:
         self.all.append(Case(name, _bytes(value), outcome, **more))
 
     def good(self, name: str, value: Any, **more: Any) -> None:
-        """A case that counts, in the hour of the send if not said otherwise."""
-        self.bad(
-            name,
-            "counted",
-            value,
-            **{"hour_ms": self.sent_ms - self.sent_ms % HOUR, "template": name, **more},
-        )
+        """A case that counts, at the time of the send if not said otherwise."""
+        self.bad(name, "counted", value, **{"at_ms": self.sent_ms, "template": name, **more})
 
     # The cases
 
@@ -147,7 +149,7 @@ class Cases:
         self.good("a long message id", self.send("a long message id", messageId="m:{}é" * 2000))
 
     def _ignored(self) -> None:
-        for kind in ("Reject", "Rendering Failure", "DeliveryDelay", "Subscription", "Received", "send", ""):
+        for kind in ("Subscription", "RenderingFailure", "Rendering failure", "Received", "send", ""):
             self.bad(f"type {kind}", "ignored", {"eventType": kind, "mail": None})
         self.bad("no type", "ignored", {"mail": self.mail("x")})
         self.bad("an empty object", "ignored", {})
@@ -166,7 +168,7 @@ class Cases:
             "an older one with a bad tag", "bad_tag", {**older, "mail": {**about, "tags": {"tenant": 1}}}
         )
         name = "an older one with tags"
-        self.good(name, {**older, "mail": self.mail(name)}, field="delivered")
+        self.good(name, {**older, "mail": self.mail(name)}, fields=("delivered",))
 
     def _times(self) -> None:
         utc = iso(self.sent_ms)[:-1]
@@ -206,32 +208,40 @@ class Cases:
             f"{east}+05:30",
             f"{east} +0530",
             f"{west}-08:00",
-            f"{utc[:13]}:59:59.9999999999Z",
         ):
             name = f"opened at {when}"
-            self.good(name, self.opened(name, when), field="opened")
+            self.good(name, self.opened(name, when), fields=OPENED)
+        hour_ms = self.sent_ms - self.sent_ms % HOUR
+        for clock, after in {"29:59.9999999999": 29, "30:00": 30, "45:00.000": 45, "59:59.9999": 59}.items():
+            name = f"opened at {clock} of the hour"
+            at_ms = hour_ms + after * MINUTE
+            self.good(name, self.opened(name, f"{utc[:13]}:{clock}Z"), fields=OPENED, at_ms=at_ms)
         before = "opened before its send"
-        self.good(before, self.opened(before, "1970-01-01T00:00:00Z"), field="opened")
+        self.good(before, self.opened(before, "1970-01-01T00:00:00Z"), fields=OPENED)
         old: dict[str, Any] = {"tenant": ANCIENT, "by_webhook": False}
         tags = {"tenant": [ANCIENT], "template": ["1970"]}
         event = self.send("1970", timestamp="1970-01-01T00:59:59Z", tags=tags)
-        self.good("1970", event, hour_ms=0, time_ms=HOUR, **old)
+        self.good("1970", event, at_ms=59 * MINUTE, time_ms=HOUR, **old)
         tags = {"tenant": [ANCIENT], "template": ["1969"]}
         event = self.opened("1969", "1970-01-02T00:00:00Z", timestamp="1969-12-31T23:30:00Z", tags=tags)
-        self.good("1969", event, hour_ms=DAY, field="opened", time_ms=DAY + HOUR, **old)
+        self.good("1969", event, at_ms=DAY, fields=OPENED, time_ms=DAY + HOUR, **old)
 
     def _bounds(self) -> None:
         sent = self.sent_ms
 
         def bound(name: str, outcome: str, after: int, record: int) -> None:
             """An open and the record's own time, both in ms after the send."""
-            event = self.opened(name, iso(sent + after))
-            timed: dict[str, Any] = {"time_ms": sent + record, "by_webhook": False}
+            timed(name, outcome, self.opened(name, iso(sent + after)), OPENED, (after, record))
+
+        def timed(
+            name: str, outcome: str, event: Any, fields: tuple[str, ...], when: tuple[int, int]
+        ) -> None:
+            after, record = when
+            more: dict[str, Any] = {"time_ms": sent + record, "by_webhook": False}
             if outcome == "counted":
-                at = sent + after
-                self.good(name, event, hour_ms=at - at % HOUR, field="opened", **timed)
+                self.good(name, event, at_ms=sent + after, fields=fields, **more)
             else:
-                self.bad(name, outcome, event, **timed)
+                self.bad(name, outcome, event, **more)
 
         bound("at the horizon", "counted", 62 * DAY, 62 * DAY)
         bound("past the horizon", "late", 62 * DAY + 1, 62 * DAY)
@@ -241,6 +251,44 @@ class Cases:
         bound("a clock too far ahead", "future", 2 * DAY + 1, DAY)
         bound("stale and in the future", "stale", 90 * DAY, 79 * DAY)
         bound("in the future and late", "future", 70 * DAY, 60 * DAY)
+
+        delays = ("DeliveryDelay", "deliveryDelay", "delayedRecipients", "delayed")
+        bounces = ("Bounce", "bounce", "bouncedRecipients", "bounced_undetermined")
+        unsubscribed = ("Subscription", "subscription", "contactList", "unsubscribed")
+        for horizon, stale, (kind, body, people, field) in (
+            (3, 18, ("Delivery", "delivery", "recipients", "delivered")),
+            (3, 18, delays),
+            (62, 78, bounces),
+            (62, 78, ("Complaint", "complaint", "complainedRecipients", "complained")),
+            (62, 78, unsubscribed),
+        ):
+            fields = ("bounced", field) if kind == "Bounce" else (field,)
+            for words, outcome, after, record in (
+                ("at its horizon", "counted", horizon * DAY, horizon * DAY),
+                ("past its horizon", "late", horizon * DAY + 1, horizon * DAY),
+                ("nearly stale", "counted", HOUR, stale * DAY),
+                ("stale", "stale", HOUR, stale * DAY + 1),
+            ):
+                name = f"{kind} {words}"
+                listed = [PERSON if kind == "Delivery" else {"emailAddress": PERSON}]
+                about = {
+                    "timestamp": iso(sent + after),
+                    people: listed,
+                    "newTopicPreferences": {"unsubscribeAll": True},
+                }
+                event = {"eventType": kind, "mail": self.mail(name), body: about}
+                timed(name, outcome, event, fields, (after, record))
+        for kind, field in {
+            "Send": "sent",
+            "Reject": "rejected",
+            "Rendering Failure": "rendering_failed",
+        }.items():
+            for words, outcome, record in (
+                ("nearly stale", "counted", 18 * DAY),
+                ("stale", "stale", 18 * DAY + 1),
+            ):
+                name = f"{kind} {words}"
+                timed(name, outcome, {**self.send(name), "eventType": kind}, (field,), (0, record))
         self.bad("sent in the future", "future", self.send("x"), time_ms=sent - DAY - 1, by_webhook=False)
         self.bad("the year 9999", "future", self.opened("x", "9999-12-31T23:59:59Z"))
         late: dict[str, Any] = {"time_ms": sent + 79 * DAY, "by_webhook": False}
@@ -264,8 +312,122 @@ class Cases:
             "complaintFeedbackType": "abuse",
         }
         event = {"eventType": "Complaint", "mail": self.mail(name), "complaint": complaint}
-        hour_ms = self.sent_ms + 2 * HOUR - self.sent_ms % HOUR
-        self.good(name, event, field="complained", number=2, hour_ms=hour_ms)
+        at_ms = self.sent_ms + 2 * HOUR
+        self.good(name, event, fields=("complained",), number=2, at_ms=at_ms)
+
+    def _bounces(self) -> None:
+        """Each type and subtype, odd ones too, and which of the four kinds of bounce it is."""
+        absent = object()
+        subtype: Any
+        kind: Any
+        for kind, subtype, field in (
+            ("Permanent", "General", "bounced_hard"),
+            ("Permanent", "NoEmail", "bounced_hard"),
+            ("Permanent", "Suppressed", "bounced_hard"),
+            ("Permanent", absent, "bounced_hard"),
+            ("Permanent", None, "bounced_hard"),
+            ("Permanent", ["OnAccountSuppressionList"], "bounced_hard"),
+            ("Permanent", "onaccountsuppressionlist", "bounced_hard"),
+            ("Permanent", "OnAccountSuppressionList", "suppressed"),
+            ("Permanent", "OnTenantSuppressionList", "suppressed"),
+            ("Permanent", "EmailValidationSuppressed", "suppressed"),
+            ("Permanent", "UnsubscribedRecipient", "suppressed"),
+            ("Transient", "MailboxFull", "bounced_soft"),
+            ("Transient", "OnAccountSuppressionList", "bounced_soft"),
+            ("Transient", absent, "bounced_soft"),
+            ("Undetermined", "Undetermined", "bounced_undetermined"),
+            ("Undetermined", "OnTenantSuppressionList", "bounced_undetermined"),
+            ("permanent", "General", "bounced_undetermined"),
+            (absent, "General", "bounced_undetermined"),
+            (absent, absent, "bounced_undetermined"),
+            (None, None, "bounced_undetermined"),
+            (1, {}, "bounced_undetermined"),
+            (["Permanent"], "General", "bounced_undetermined"),
+            ({"Transient": 1}, "General", "bounced_undetermined"),
+        ):
+            words = ["absent" if value is absent else repr(value) for value in (kind, subtype)]
+            name = f"bounce of {words[0]}, {words[1]}"
+            said = {"bounceType": kind, "bounceSubType": subtype}
+            bounce = {
+                "timestamp": iso(self.sent_ms + 16 * MINUTE),
+                "bouncedRecipients": [{"emailAddress": PERSON}, {"emailAddress": "b@x"}],
+                **{key: value for key, value in said.items() if value is not absent},
+            }
+            event = {"eventType": "Bounce", "mail": self.mail(name), "bounce": bounce}
+            at_ms = self.sent_ms + 16 * MINUTE
+            self.good(name, event, fields=("bounced", field), number=2, at_ms=at_ms)
+
+    def _readers(self) -> None:
+        """Opens and clicks by people and by machines."""
+        human = AGENTS[1]
+        apple, gmail = "Mozilla/5.0", "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
+        said: dict[str, Any]
+        for said, machine in (
+            ({"isBotEvent": "Likely"}, True),
+            ({"isBotEvent": "Likely", "userAgent": human}, True),
+            ({"isBotEvent": "Unlikely", "userAgent": apple}, False),
+            ({"isBotEvent": None, "userAgent": apple}, False),
+            ({"isBotEvent": True, "userAgent": apple}, False),
+            ({"isBotEvent": "likely", "userAgent": gmail}, False),
+            ({"isBotEvent": ["Likely"]}, False),
+            ({}, False),
+            ({"userAgent": None}, False),
+            ({"userAgent": [apple]}, False),
+            ({"userAgent": ""}, False),
+            ({"userAgent": human}, False),
+            ({"userAgent": apple}, True),
+            ({"userAgent": f"{apple} "}, False),
+            ({"userAgent": f"{apple} (Windows NT 10.0)"}, False),
+            ({"userAgent": f"{apple} (Windows NT 10.0) {gmail}"}, True),
+            ({"userAgent": f"{gmail} and more"}, False),
+            ({"userAgent": f"{apple} (Linux) HeadlessChrome/120.0.0.0 Safari/537.36"}, True),
+            ({"userAgent": "Barracuda Sentinel (EE)"}, True),
+            ({"userAgent": "Slackbot-LinkExpanding 1.0"}, True),
+            ({"userAgent": "barracuda sentinel"}, False),
+        ):
+            for kind, field in {"Open": "opened", "Click": "clicked"}.items():
+                name = f"{kind} by {json.dumps(said)}"
+                body = {"timestamp": iso(self.sent_ms), **said}
+                event = {"eventType": kind, "mail": self.mail(name), kind.lower(): body}
+                self.good(name, event, fields=(field,) if machine else (field, f"{field}_human"))
+
+    def _other_details(self) -> None:
+        """Delays, rejects, failures and subscriptions, whole and broken."""
+        name = "a delay of two"
+        people: Any = [{"emailAddress": PERSON, "status": "4.4.1"}, {"emailAddress": "b@x"}]
+        delay: Any = {"timestamp": iso(self.sent_ms + HOUR), "delayedRecipients": people}
+        event: Any = {"eventType": "DeliveryDelay", "mail": self.mail(name), "deliveryDelay": delay}
+        self.good(name, event, fields=("delayed",), number=2, at_ms=self.sent_ms + HOUR)
+        for people in (None, PERSON, [PERSON], [{}], [{"emailAddress": None}]):
+            event = {**event, "deliveryDelay": {**delay, "delayedRecipients": people}}
+            self.bad(f"delayed {people!r}", "unreadable", event)
+        event = {**event, "deliveryDelay": {**delay, "delayedRecipients": []}}
+        self.bad("nobody delayed", "empty", event)
+        for delay in (None, [], "", {}, {"timestamp": None}):
+            self.bad(f"delay {delay!r}", "bad_time", {**event, "deliveryDelay": delay})
+        for kind, field in {"Reject": "rejected", "Rendering Failure": "rendering_failed"}.items():
+            name = f"{kind} of two"
+            event = {**self.send(name, destination=[PERSON, "b@x", PERSON]), "eventType": kind}
+            self.good(name, event, fields=(field,), number=2)
+            self.bad(f"{kind} without a mail", "unreadable", {"eventType": kind, "mail": None})
+            event = {**self.send("x", destination=None), "eventType": kind}
+            self.bad(f"{kind} of {None!r}", "unreadable", event)
+            self.bad(f"{kind} without tags", "no_tenant", {**self.send("x", tags={}), "eventType": kind})
+        new: Any
+        for new in (None, [], True, "true", {}, *({"unsubscribeAll": it} for it in (False, None, 1, "true"))):
+            body = {"timestamp": iso(self.sent_ms), "newTopicPreferences": new}
+            self.bad(
+                f"a subscription to {new!r}",
+                "ignored",
+                {"eventType": "Subscription", "mail": None, "subscription": body},
+            )
+        name = "a subscription ended"
+        body = {"timestamp": iso(self.sent_ms + DAY), "newTopicPreferences": {"unsubscribeAll": True}}
+        event = {"eventType": "Subscription", "mail": self.mail(name), "subscription": body}
+        self.good(name, event, fields=("unsubscribed",), at_ms=self.sent_ms + DAY)
+        self.bad("a subscription without a mail", "unreadable", {**event, "mail": None})
+        event = {**event, "subscription": {**body, "timestamp": "soon"}}
+        self.bad("a subscription ended some time", "bad_time", event)
 
     def _big(self) -> None:
         size = 1_048_000

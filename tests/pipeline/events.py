@@ -2,16 +2,18 @@
 
 Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
 added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
-event for several people, the same fact reported twice at different times, clocks that disagree, and records
-that must not be counted.
+event for several people, the same fact reported twice at different times, clocks that disagree, tags that
+some events of a mail lack, every kind that is counted, and records that must not be counted.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from random import Random
+from typing import Any
 
-from deploy.traffic import DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from tests.pipeline import oracle
 from tests.pipeline.log import Outgoing
 
 TENANTS = (
@@ -55,10 +57,54 @@ NAMES = (
 NEVER_COUNTED = "only-told-too-late"
 """A template that no fact ever counts for."""
 
-LONGEST = 62 * DAY
-STALE = 78 * DAY
+LONGEST, STALE = 62 * DAY, 78 * DAY
+SHORT_LONGEST, SHORT_STALE = 3 * DAY, 18 * DAY
 OLDEST_SEND = 14 * DAY
 TAGS = TagNames()
+
+SCOPE_TAGS = {"campaign": "campaign", "isp": "ses:recipient-isp"}
+"""Further scopes that some of the mails are for, each with its tag: some mails are part of a campaign, and
+some events of a mail, but never its Send, name the receiving side."""
+
+ALL_TAGS = {**oracle.PAGE, **SCOPE_TAGS}
+SETTINGS = {
+    "SCOPE_TAGS": ",".join(f"{name}={tag}" for name, tag in SCOPE_TAGS.items()),
+    "RECIPIENT_KEY": "5a" * 32,
+}
+"""Of programs that count for all of them."""
+
+ISPS = ("Gmail", "Yahoo", "web.de & more", "日本")
+
+BOUNCES: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"bounceType": "Undetermined", "bounceSubType": "Undetermined"},
+    {"bounceType": None, "bounceSubType": None},
+    {"bounceType": "Transient", "bounceSubType": "General"},
+    {"bounceType": "Permanent"},
+    *(
+        {"bounceType": "Permanent", "bounceSubType": subtype}
+        for subtype in (
+            "NoEmail",
+            "Suppressed",
+            "OnAccountSuppressionList",
+            "OnTenantSuppressionList",
+            "EmailValidationSuppressed",
+            "UnsubscribedRecipient",
+        )
+    ),
+)
+"""What a bounce may say of itself."""
+
+READERS: tuple[Mapping[str, Any], ...] = (
+    {"isBotEvent": "Likely"},
+    {"isBotEvent": "Unlikely"},
+    {"isBotEvent": None},
+    {"isBotEvent": "Unlikely", "userAgent": "Mozilla/5.0"},
+    {"userAgent": "Mozilla/5.0 (Windows NT 10.0) Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"},
+    {"userAgent": "Slackbot-LinkExpanding 1.0"},
+    {"userAgent": AGENTS[-1]},
+)
+"""What an open or click may say of who caused it."""
 
 
 def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) -> list[Outgoing]:
@@ -75,7 +121,7 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
     while len(reported) < distinct:
         sender = rng.choices(senders, [each.weight for each in senders])[0]
         sent_ms = now_ms - rng.randrange(HOUR, OLDEST_SEND)
-        life = life_of_a_mail(rng, sender, sent_ms, TAGS)
+        life = _detailed(rng, life_of_a_mail(rng, sender, sent_ms, TAGS))
         if rng.random() < 0.25:
             life = list(_unruly(rng, life, sent_ms))
         for at_ms, event in life:
@@ -87,6 +133,53 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
     reported += rng.choices(reported, k=number - distinct)
     rng.shuffle(reported)
     return reported
+
+
+def _detailed(rng: Random, life: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """The life of a mail with all that is counted beside the six kinds of the page, and with more tags."""
+    sent_ms, send = life[0]
+    mail = send["mail"]
+    campaign = rng.choice((None, None, "spring {sale}", "autumn:50%", ""))
+    more: list[tuple[int, Event]] = []
+    if rng.random() < 0.03:
+        kind, body = rng.choice((("Reject", "reject"), ("Rendering Failure", "failure")))
+        more.append((sent_ms, {"eventType": kind, "mail": mail, body: {"reason": "Bad content"}}))
+    if rng.random() < 0.04:
+        at_ms = sent_ms + rng.randrange(4 * DAY)
+        wishes = {"unsubscribeAll": rng.random() < 0.8, "topicSubscriptionStatus": []}
+        ends = {"contactList": "all", "timestamp": iso(at_ms), "newTopicPreferences": wishes}
+        more.append((at_ms, {"eventType": "Subscription", "mail": mail, "subscription": ends}))
+    for at_ms, original in life[1:]:
+        event = original
+        if "bounce" in event:
+            event = {**event, "bounce": event["bounce"] | rng.choice(BOUNCES)}
+            later_ms = at_ms + rng.randrange(2 * DAY)
+            again = {**event, "bounce": event["bounce"] | rng.choice(BOUNCES)}
+            more.append((later_ms, _at(again, iso(later_ms))))
+        for body in ("open", "click"):
+            if body in event and rng.random() < 0.5:
+                event = {**event, body: event[body] | rng.choice(READERS)}
+        more.append((at_ms, event))
+    tagged = [life[0], *sorted(more, key=lambda each: each[0])]
+    if campaign is not None:
+        tagged = [(at_ms, _tagged(event, "campaign", campaign)) for at_ms, event in tagged]
+    if rng.random() < 0.3:
+        isp = rng.choice(ISPS)
+        tag = SCOPE_TAGS["isp"]
+        tagged = [
+            (at_ms, _tagged(event, tag, isp) if event["eventType"] in ISP_TOLD_BY else event)
+            for at_ms, event in tagged
+        ]
+    return tagged
+
+
+ISP_TOLD_BY = {"Delivery", "Bounce", "Complaint", "DeliveryDelay"}
+"""The types of the events that name the receiving side."""
+
+
+def _tagged(event: Event, tag: str, value: str) -> Event:
+    mail = event["mail"]
+    return {**event, "mail": {**mail, "tags": {**mail["tags"], tag: [value]}}}
 
 
 def _weights() -> Iterator[int]:
@@ -111,10 +204,19 @@ def _record(event: Event, time_ms: int) -> Outgoing:
 def _at(event: Event, when: str) -> Event:
     """The event with another time of its own (none is moved for a Send: it has none)."""
     moved = deepcopy(event)
-    body = moved.get(moved["eventType"].lower())
+    kind = moved["eventType"]
+    body = moved.get(kind[:1].lower() + kind[1:])
     if body and "timestamp" in body:
         body["timestamp"] = when
     return moved
+
+
+LISTS = {
+    "Bounce": ("bounce", "bouncedRecipients"),
+    "Complaint": ("complaint", "complainedRecipients"),
+    "DeliveryDelay": ("deliveryDelay", "delayedRecipients"),
+}
+"""By type the objects in which addresses stand, and in which list."""
 
 
 def _unruly(rng: Random, life: list[tuple[int, Event]], sent_ms: int) -> Iterator[tuple[int, Event]]:
@@ -130,9 +232,9 @@ def _unruly(rng: Random, life: list[tuple[int, Event]], sent_ms: int) -> Iterato
             people = [*to_all, to_all[0]]
             if kind == "Delivery":
                 event["delivery"]["recipients"] = people
-            elif kind in {"Bounce", "Complaint"}:
-                word = "bouncedRecipients" if kind == "Bounce" else "complainedRecipients"
-                event[kind.lower()][word] = [{"emailAddress": one} for one in people]
+            elif kind in LISTS:
+                body, word = LISTS[kind]
+                event[body][word] = [{"emailAddress": one} for one in people]
         yield at_ms, event
         match rng.randrange(6):
             case 0:  # reported again, earlier: the count moves
@@ -180,7 +282,24 @@ def _uncounted(rng: Random, sender: Sender, now_ms: int) -> Iterator[Outgoing]:
         about = {**mail, "timestamp": iso(sent), **more}
         return _record({"eventType": "Open", "mail": about, "open": {"timestamp": iso(when_ms)}}, record_ms)
 
+    def delivered(when_ms: int, record_ms: int, sent: int, **more: object) -> Outgoing:
+        about = {**mail, "timestamp": iso(sent), **more}
+        kind, body, word, person = rng.choice(
+            (
+                ("Delivery", "delivery", "recipients", "a@x"),
+                ("DeliveryDelay", "deliveryDelay", "delayedRecipients", {"emailAddress": "a@x"}),
+            )
+        )
+        body_of = {"timestamp": iso(when_ms), word: [person]}
+        return _record({"eventType": kind, "mail": about, body: body_of}, record_ms)
+
+    def sent_at(sent: int, record_ms: int, **more: object) -> Outgoing:
+        kind = rng.choice(("Send", "Reject", "Rendering Failure"))
+        about = {**mail, "timestamp": iso(sent), **more}
+        return _record({"eventType": kind, "mail": about, "send": {}}, record_ms)
+
     long_ago = now_ms - LONGEST - 2 * DAY
+    some_ago = now_ms - SHORT_LONGEST - 2 * DAY
     too_late = {
         "messageId": mail["messageId"] + "-late",
         "tags": {**mail["tags"], "template": [NEVER_COUNTED]},
@@ -189,15 +308,22 @@ def _uncounted(rng: Random, sender: Sender, now_ms: int) -> Iterator[Outgoing]:
     yield opened(long_ago + LONGEST + 1, now_ms, long_ago, **too_late)
     yield opened(now_ms - STALE, now_ms, now_ms - STALE)
     yield opened(now_ms - STALE - 1, now_ms, now_ms - STALE - 1, **too_late)
+    yield delivered(some_ago + SHORT_LONGEST, now_ms, some_ago)
+    yield delivered(some_ago + SHORT_LONGEST + 1, now_ms, some_ago, **too_late)
+    yield delivered(now_ms - SHORT_STALE, now_ms, now_ms - SHORT_STALE)
+    yield delivered(now_ms - SHORT_STALE - 1, now_ms, now_ms - SHORT_STALE - 1, **too_late)
+    yield sent_at(now_ms - SHORT_STALE, now_ms)
+    yield sent_at(now_ms - SHORT_STALE - 1, now_ms, **too_late)
     yield opened(sent_ms + 2 * DAY, sent_ms + DAY)
     yield opened(sent_ms + 2 * DAY + 1, sent_ms + DAY, messageId=mail["messageId"] + "-future")
     yield opened(sent_ms, sent_ms, tags={})
     yield opened(sent_ms, sent_ms, tags={**mail["tags"], "tenant": [""]})
     yield opened(sent_ms, sent_ms, tags={**mail["tags"], "sequence": "no-list"})
     yield opened(sent_ms, sent_ms, tags={**mail["tags"], "template": ["y" * 256]})
+    yield opened(sent_ms, sent_ms, tags={**mail["tags"], "campaign": {}})
     yield _record(_at(send | {"eventType": "Delivery", "delivery": {"timestamp": ""}}, "yesterday"), sent_ms)
-    yield _record({"eventType": "Reject", "mail": mail, "reject": {"reason": "Bad content"}}, sent_ms)
-    yield _record({"eventType": "Rendering Failure", "mail": mail, "failure": {}}, sent_ms)
+    yield _record({"eventType": "Reject", "mail": {**mail, "destination": []}}, sent_ms)
+    yield _record({"eventType": "Subscription", "mail": mail, "subscription": {}}, sent_ms)
     taken_back = {"timestamp": iso(sent_ms), "complaintFeedbackType": "not-spam", "complainedRecipients": []}
     yield _record({"eventType": "Complaint", "mail": mail, "complaint": taken_back}, sent_ms)
     yield Outgoing(mail["messageId"].encode(), None, sent_ms)

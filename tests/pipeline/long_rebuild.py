@@ -14,19 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from aggregator.counting.cells import stored_cells
 from schemas import redis_keys
 from tests import services
-from tests.pipeline import events, oracle
+from tests.pipeline import events, stored
 from tests.pipeline.beside import Asked, Sent, beside, percentile
 from tests.pipeline.log import Outgoing
-from tests.pipeline.place import Place, naive_count, open_place, time_of
+from tests.pipeline.place import Place, naive_count, open_place
 from tests.pipeline.programs import wait_until
 
 CHUNK: Final = 50_000
@@ -132,8 +130,9 @@ def judged(place: Place, sent: list[Sent], phases: dict[str, list[Asked]], repor
 
     wait_until(lambda: checkpoints_reach(place, place.ends()), "the rest is counted", LONG_S)
     want = naive_count(made(sent))
-    wrong, cells = compare(place, want)
-    say(f"{sum(place.ends()):,} records, {cells:,} cells against the independent count: {wrong} differ")
+    wrong = stored.differences(stored.held(place.redis), want)
+    cells = len(want.cells())
+    say(f"{sum(place.ends()):,} records, {cells:,} cells against the independent count: {wrong or 'equal'}")
     failures = [
         *(["numbers"] if wrong or not cells else []),
         *(["answers"] if statuses != [200] else []),
@@ -145,37 +144,6 @@ def judged(place: Place, sent: list[Sent], phases: dict[str, list[Asked]], repor
     if failures:
         return 1
     return 2 if slower > SLOWER_MAX else 0
-
-
-def compare(place: Place, want: oracle.Count) -> tuple[int, int]:
-    """Every stored cell with the oracle's; returns how many differ, and how many there are on either side."""
-    wrong = cells = 0
-    for tenant in events.TENANTS:
-        stored = stored_by_hour(place, tenant)
-        reported = {
-            (kind, name, hour, field): number
-            for (of, kind, name), hours in want.hours.items()
-            if of == tenant
-            for hour, counts in hours.items()
-            for field, number in counts.items()
-        }
-        keys = stored.keys() | reported.keys()
-        cells += len(keys)
-        wrong += sum(stored.get(key, 0) != reported.get(key, 0) for key in keys)
-    return wrong, cells
-
-
-def stored_by_hour(place: Place, tenant: str) -> dict[tuple[str, str, datetime, str], int]:
-    """What Redis holds of a tenant, by scope, id, hour and field."""
-    lanes = place.lanes()
-    lane, safe = lanes[redis_keys.lane_of(tenant, len(lanes))], redis_keys.safe_id(tenant)
-    days = [int(day) for day in place.redis.smembers(f"{lane}:d:{safe}")]
-    packed_counters: Any = ((day, place.redis.hgetall(f"{lane}:c:{safe}:{day}")) for day in days)
-    return {
-        (cell.scope, cell.id, time_of(cell.hour), cell.field): number
-        for cell, number in stored_cells(tenant, packed_counters).items()
-        if cell.hour is not None
-    }
 
 
 def main(

@@ -1,37 +1,69 @@
 """A second opinion: what the API must say of a list of records, counted the naive way.
 
 Law: nothing here comes from the project. It is the law of counting once more in plain Python, with sets and
-dictionaries and the standard library's times, as slow and as obvious as that is. An error in the project's
-core must not hide in its twin. (`test_records` proves the oracle itself, on cases worked out by hand.)
+dictionaries and the standard library's times and zones, as slow and as obvious as that is. An error in the
+project's core must not hide in its twin. (`test_records` proves the oracle itself, on cases worked out by
+hand.) Long because a reader should find all of it here.
 """
 
-import calendar
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 MS = timedelta(milliseconds=1)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+QUARTER, HOUR, DAY = timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)? ?(Z|[+-]\d\d:?[0-5]\d)", re.ASCII)
 FIELDS = ("sent", "delivered", "opened", "clicked", "bounced", "complained")
+"""Those of the metrics page."""
+
+DETAILS = (
+    "bounced_hard",
+    "suppressed",
+    "bounced_soft",
+    "bounced_undetermined",
+    "delayed",
+    "rejected",
+    "rendering_failed",
+    "unsubscribed",
+    "opened_human",
+    "clicked_human",
+)
+"""What is counted beside them."""
+
+SHORT = {"sent", "delivered", "delayed", "rejected", "rendering_failed"}
+"""Fields of which nothing is reported long after the send."""
+
+NOT_ATTEMPTED = {
+    "OnAccountSuppressionList",
+    "OnTenantSuppressionList",
+    "EmailValidationSuppressed",
+    "UnsubscribedRecipient",
+}
 
 DEAD = {"unreadable", "bad_tag", "no_tenant", "bad_time", "future", "too_large"}
 """What makes a record a dead letter; all other outcomes leave no trace but in the metrics."""
 
 Scope = tuple[str, str, str]
-"""Tenant; `tenant`, `sequence` or `template`; its id ("" for the tenant itself)."""
+"""Tenant; `tenant` or the name of a further scope; its id ("" for the tenant itself)."""
+
+Cell = tuple[Scope, datetime, str]
+"""A number: of a scope, of a quarter of an hour, of a field."""
+
+PAGE = {"sequence": "sequence", "template": "template"}
+"""The scopes of the metrics page, each with the tag that names its ids; `SCOPE_TAGS` adds more."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What is true once, at its earliest."""
+    """What is true once, at its earliest. ids: name and id of each further scope that the mail has."""
 
     tenant: str
-    sequence: str | None
-    template: str | None
+    ids: tuple[tuple[str, str], ...]
     send_day: str
     message: str
     recipient: str | None
@@ -49,20 +81,48 @@ class Reported:
 
 @dataclass
 class Count:
-    """The numbers: of each scope, of each hour, of each field."""
+    """The numbers: of each scope, of each quarter of an hour, of each field that is not 0 there."""
 
-    hours: dict[Scope, dict[datetime, dict[str, int]]]
+    quarters: dict[Scope, dict[datetime, dict[str, int]]]
+
+    @cached_property
+    def hours(self) -> dict[Scope, dict[datetime, dict[str, int]]]:
+        """The same by hours of UTC."""
+        hours: dict[Scope, dict[datetime, dict[str, int]]] = {}
+        for scope, quarters in self.quarters.items():
+            of_scope = hours.setdefault(scope, {})
+            for quarter, counts in quarters.items():
+                of_hour = of_scope.setdefault(start_of("hour", quarter), {})
+                for name, number in counts.items():
+                    of_hour[name] = of_hour.get(name, 0) + number
+        return hours
 
     def scopes(self, tenant: str) -> list[Scope]:
-        return sorted(scope for scope in self.hours if scope[0] == tenant)
+        return sorted(scope for scope in self.quarters if scope[0] == tenant)
 
-    def body(self, scope: Scope, period: str, first: datetime, last: datetime) -> dict[str, Any]:
-        """The API's whole answer to a query with `from=first` and `to=last`."""
-        points = {start: dict.fromkeys(FIELDS, 0) for start in _starts(period, first, last)}
-        for hour, counts in self.hours.get(scope, {}).items():
-            if first <= hour <= last:
-                for name, number in counts.items():
-                    points[start_of(period, hour)][name] += number
+    def cells(self) -> dict[Cell, int]:
+        """Every number there is."""
+        return {
+            (scope, quarter, name): number
+            for scope, quarters in self.quarters.items()
+            for quarter, counts in quarters.items()
+            for name, number in counts.items()
+        }
+
+    def body(
+        self, scope: Scope, period: str, first: datetime, last: datetime, zone: str = "UTC"
+    ) -> dict[str, Any]:
+        """The API's whole answer to a query with `from=first` and `to=last`. zone: an IANA name."""
+        by_quarters = is_off_the_hour(zone, first, last)
+        of_scope = (self.quarters if by_quarters else self.hours).get(scope, {})
+        points = {
+            start: dict.fromkeys(FIELDS, 0) for start in _starts(period, first, last, zone, by_quarters)
+        }
+        for at, counts in of_scope.items():
+            if first <= at <= last:
+                point = points[start_in_zone(period, at, zone, by_quarters)]
+                for name in FIELDS:
+                    point[name] += counts.get(name, 0)
         return {
             "period": period,
             "from": iso(first),
@@ -77,7 +137,9 @@ def iso(time: datetime) -> str:
 
 
 def start_of(period: str, time: datetime) -> datetime:
-    """When the period that holds a time starts."""
+    """When the period that holds a time starts, by the clock that the time is given in."""
+    if period == "quarter":
+        return time.replace(minute=time.minute // 15 * 15, second=0, microsecond=0)
     hour = time.replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     match period:
@@ -86,22 +148,64 @@ def start_of(period: str, time: datetime) -> datetime:
         case "day":
             return day
         case "week":
-            return day - DAY * calendar.weekday(day.year, day.month, day.day)
+            return day - DAY * day.weekday()
         case _:
             return day.replace(day=1)
 
 
-def _starts(period: str, first: datetime, last: datetime) -> Iterator[datetime]:
+@lru_cache(maxsize=200_000)
+def start_in_zone(period: str, at: datetime, zone: str, by_quarters: bool) -> datetime:
+    """The same by the clocks of a zone; `at` and the answer are UTC's.
+
+    by_quarters: whether points by hour follow those clocks too; else they are hours of UTC.
+    """
+    if zone == "UTC" or (period == "hour" and not by_quarters):
+        return start_of(period, at)
+    clocks = ZoneInfo(zone)
+    if period != "hour":
+        midnight = start_of(period, at.astimezone(clocks).replace(tzinfo=None))
+        return midnight.replace(tzinfo=clocks).astimezone(UTC)
+    # Back to the last full hour that the clocks showed, or to where they were set.
+    at = start_of("quarter", at)
+    while at.astimezone(clocks).minute and _offset(at - QUARTER, clocks) == _offset(at, clocks):
+        at -= QUARTER
+    return at
+
+
+@lru_cache(maxsize=10_000)
+def is_off_the_hour(zone: str, first: datetime, last: datetime) -> bool:
+    """Whether the clocks of a zone differ from UTC by a part of an hour anywhere in a range."""
+    if zone == "UTC":
+        return False
+    clocks = ZoneInfo(zone)
+    at = first
+    while at < last:
+        if _offset(at, clocks) % HOUR:
+            return True
+        at += QUARTER
+    return bool(_offset(last, clocks) % HOUR)
+
+
+def _offset(at: datetime, clocks: ZoneInfo) -> timedelta:
+    offset = at.astimezone(clocks).utcoffset()
+    assert offset is not None
+    return offset
+
+
+def _starts(period: str, first: datetime, last: datetime, zone: str, by_quarters: bool) -> Iterator[datetime]:
     """The start of every period from the one that holds `first` to the one that holds `last`."""
-    at = start_of(period, first)
+    at = start_in_zone(period, first, zone, by_quarters)
     while at <= last:
         yield at
-        at = start_of(period, at + {"hour": HOUR, "day": DAY, "week": 7 * DAY}.get(period, 31 * DAY))
+        later = at + {"hour": QUARTER, "day": 20 * HOUR, "week": 6 * DAY}.get(period, 27 * DAY)
+        while start_in_zone(period, later, zone, by_quarters) == at:
+            later += QUARTER
+        at = start_in_zone(period, later, zone, by_quarters)
 
 
-def count(records: Iterable[tuple[bytes | None, datetime]]) -> Count:
-    """Count records, given as their bytes and their own Kafka time."""
-    return count_reported(read(value, record_time) for value, record_time in records)
+def count(records: Iterable[tuple[bytes | None, datetime]], tags: Mapping[str, str] = PAGE) -> Count:
+    """Count records, given as their bytes and their own Kafka time. tags: as in `read`."""
+    return count_reported(read(value, record_time, tags) for value, record_time in records)
 
 
 def count_reported(records: Iterable[Reported]) -> Count:
@@ -112,21 +216,22 @@ def count_reported(records: Iterable[Reported]) -> Count:
             assert reported.at is not None
             if fact not in first or reported.at < first[fact]:
                 first[fact] = reported.at
-    hours: dict[Scope, dict[datetime, dict[str, int]]] = {}
+    quarters: dict[Scope, dict[datetime, dict[str, int]]] = {}
     for fact, at in first.items():
-        scopes = [("tenant", ""), ("sequence", fact.sequence), ("template", fact.template)]
-        for kind, name in scopes:
-            if name is not None:
-                of_scope = hours.setdefault((fact.tenant, kind, name), {})
-                of_hour = of_scope.setdefault(start_of("hour", at), {})
-                of_hour[fact.field] = of_hour.get(fact.field, 0) + 1
-    return Count(hours)
+        for name, id_ in (("tenant", ""), *fact.ids):
+            of_scope = quarters.setdefault((fact.tenant, name, id_), {})
+            of_quarter = of_scope.setdefault(start_of("quarter", at), {})
+            of_quarter[fact.field] = of_quarter.get(fact.field, 0) + 1
+    return Count(quarters)
 
 
 def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
-    value: bytes | None, record_time: datetime
+    value: bytes | None, record_time: datetime, tags: Mapping[str, str] = PAGE
 ) -> Reported:
-    """What one record says, in the order in which the law of reading asks."""
+    """What one record says, in the order in which the law of reading asks.
+
+    tags: by the name of each further scope the tag that names its ids.
+    """
     if len(value or b"") > 1_048_576:
         return Reported("too_large")
     try:
@@ -148,30 +253,45 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
         return Reported("unreadable")
 
     mail: Any = event.get("mail")
-    people: Any = None
+    body: Any
+    names: list[str]
     match kind:
         case "Send":
-            name, body = "sent", mail
+            names, body = ["sent"], mail
+        case "Reject":
+            names, body = ["rejected"], mail
+        case "Rendering Failure":
+            names, body = ["rendering_failed"], mail
         case "Delivery":
-            name, body = "delivered", event.get("delivery")
+            names, body = ["delivered"], event.get("delivery")
+        case "DeliveryDelay":
+            names, body = ["delayed"], event.get("deliveryDelay")
         case "Open":
-            name, body = "opened", event.get("open")
+            body = event.get("open")
+            names = ["opened"] if _by_machine(body) else ["opened", "opened_human"]
         case "Click":
-            name, body = "clicked", event.get("click")
+            body = event.get("click")
+            names = ["clicked"] if _by_machine(body) else ["clicked", "clicked_human"]
         case "Bounce":
-            name, body = "bounced", event.get("bounce")
+            body = event.get("bounce")
+            names = ["bounced", _kind_of_bounce(body)]
         case "Complaint":
-            name, body = "complained", event.get("complaint")
+            names, body = ["complained"], event.get("complaint")
             if isinstance(body, dict) and body.get("complaintFeedbackType") == "not-spam":
+                return Reported("ignored")
+        case "Subscription":
+            names, body = ["unsubscribed"], event.get("subscription")
+            if not _unsubscribes(body):
                 return Reported("ignored")
         case _:
             return Reported("ignored")
     if not isinstance(mail, dict) or not isinstance(mail.get("messageId"), str) or not mail["messageId"]:
         return Reported("unreadable")
 
-    tags = mail.get("tags", {})
+    carried = mail.get("tags", {})
     try:
-        tenant, sequence, template = (_tag(tags, name) for name in ("tenant", "sequence", "template"))
+        tenant = _tag(carried, "tenant")
+        ids = [(name, _tag(carried, tag)) for name, tag in tags.items()]
     except ValueError:
         return Reported("bad_tag")
     if tenant is None:
@@ -180,32 +300,81 @@ def read(  # noqa: PLR0911, PLR0912, PLR0915 - the law, one step under the other
     sent, at = _time(mail), _time(body)
     if sent is None or at is None:
         return Reported("bad_time")
-    if record_time - sent > 78 * DAY:
+    names = [name for name in names if record_time - sent <= (18 if name in SHORT else 78) * DAY]
+    if not names:
         return Reported("stale")
     at = max(at, sent)
     if at - record_time > DAY:
         return Reported("future")
-    if at - sent > 62 * DAY:
+    names = [name for name in names if at - sent <= (3 if name in SHORT else 62) * DAY]
+    if not names:
         return Reported("late")
 
-    match name:
-        case "sent":
+    people: Any
+    match kind:
+        case "Send" | "Reject" | "Rendering Failure":
             people = mail.get("destination")
-        case "delivered":
+        case "Delivery":
             people = body.get("recipients")
-        case "bounced":
+        case "DeliveryDelay":
+            people = _addresses(body.get("delayedRecipients"))
+        case "Bounce":
             people = _addresses(body.get("bouncedRecipients"))
-        case "complained":
+        case "Complaint":
             people = _addresses(body.get("complainedRecipients"))
-    day, message = sent.strftime("%Y-%m-%d"), mail["messageId"]
-    if name in {"opened", "clicked"}:
-        return Reported("counted", [Fact(tenant, sequence, template, day, message, None, name)], at)
+        case _:
+            people = None
+    about = (
+        tenant,
+        tuple((name, id_) for name, id_ in ids if id_ is not None),
+        sent.strftime("%Y-%m-%d"),
+        mail["messageId"],
+    )
+    if kind in {"Open", "Click", "Subscription"}:
+        return Reported("counted", [Fact(*about, None, name) for name in names], at)
     if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
         return Reported("unreadable")
     if len(people) > 1000:
         return Reported("too_large")
-    facts = [Fact(tenant, sequence, template, day, message, one, name) for one in sorted(set(people))]
+    facts = [Fact(*about, one, name) for one in sorted(set(people)) for name in names]
     return Reported("counted", facts, at) if facts else Reported("empty")
+
+
+def _kind_of_bounce(bounce: Any) -> str:
+    """Which of the four kinds of bounce it is."""
+    about = bounce if isinstance(bounce, dict) else {}
+    subtype = about.get("bounceSubType")
+    match about.get("bounceType"):
+        case "Permanent":
+            not_attempted = isinstance(subtype, str) and subtype in NOT_ATTEMPTED
+            return "suppressed" if not_attempted else "bounced_hard"
+        case "Transient":
+            return "bounced_soft"
+        case _:
+            return "bounced_undetermined"
+
+
+def _unsubscribes(subscription: Any) -> bool:
+    """Whether somebody wants no more mail at all."""
+    new = subscription.get("newTopicPreferences") if isinstance(subscription, dict) else None
+    return isinstance(new, dict) and new.get("unsubscribeAll") is True
+
+
+def _by_machine(body: Any) -> bool:
+    """Whether no person opened or clicked: SES's word, and where it has none what the agent calls itself."""
+    if not isinstance(body, dict):
+        return False
+    if "isBotEvent" in body:
+        return bool(body["isBotEvent"] == "Likely")
+    agent = body.get("userAgent")
+    if not isinstance(agent, str):
+        return False
+    apple, gmail = "Mozilla/5.0", "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
+    scanners = (
+        "Barracuda Sentinel|Mimecast|Proofpoint|HeadlessChrome/|BingPreview/|Slackbot|SkypeUriPreview"
+        "|TelegramBot|Twitterbot/|LinkedInBot/|facebookexternalhit/"
+    )
+    return agent == apple or agent.endswith(gmail) or re.search(scanners, agent) is not None
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -3,7 +3,7 @@
 The Valkey is the test's own because there is one live generation in a Redis.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +18,15 @@ import redis
 
 from schemas import counters, redis_keys, topics
 from tests import services
-from tests.pipeline import log, oracle
+from tests.pipeline import log, oracle, stored
 from tests.pipeline.log import Outgoing, Stored
 from tests.pipeline.programs import Program, Programs
 
 DeadLetter = tuple[bytes | None, dict[str, bytes]]
 """A dead letter's value and headers."""
+
+Span = tuple[datetime, datetime]
+"""The `from` and `to` of a query."""
 
 HOUR = timedelta(hours=1)
 PERIODS = ("hour", "day", "week", "month")
@@ -34,9 +37,11 @@ def time_of(ms: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
-def naive_count(records: Iterable[Outgoing] | Iterable[Stored]) -> oracle.Count:
-    """The oracle's numbers."""
-    return oracle.count((record.value, time_of(record.time_ms)) for record in records)
+def naive_count(
+    records: Iterable[Outgoing] | Iterable[Stored], tags: Mapping[str, str] = oracle.PAGE
+) -> oracle.Count:
+    """The oracle's numbers. tags: of the further scopes, by their names."""
+    return oracle.count(((record.value, time_of(record.time_ms)) for record in records), tags)
 
 
 def place_of(source: str, record: Stored) -> bytes:
@@ -64,12 +69,13 @@ def dead_letter_of(source: str, record: Stored, reason: str) -> DeadLetter:
 
 @dataclass
 class Place:
-    """Where a test takes place."""
+    """Where a test takes place. tags: of the further scopes that its programs count, by their names."""
 
     bootstrap: str
     redis: redis.Redis
     programs: Programs
     keys: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=lambda: oracle.PAGE)
 
     def send(self, records: Iterable[Outgoing]) -> None:
         """Write records straight to the events topic."""
@@ -94,7 +100,7 @@ class Place:
         """
         source, want = self.programs.events_topic, {}
         for record in self.events() if stored is None else stored:
-            reason = oracle.read(record.value, time_of(record.time_ms)).outcome
+            reason = oracle.read(record.value, time_of(record.time_ms), self.tags).outcome
             if reason in oracle.DEAD:
                 want[place_of(source, record)] = dead_letter_of(source, record, reason)
         return want
@@ -148,21 +154,34 @@ class Place:
         with ThreadPoolExecutor(2) as pool:
             self.keys.update(zip(names, pool.map(self.programs.new_key, names), strict=True))
 
+    def check_cells(self, want: oracle.Count) -> None:
+        """Compare every number that Redis holds, of every kind, scope and quarter of an hour."""
+        assert want.quarters, "there is nothing to check"
+        assert stored.differences(stored.held(self.redis), want) == []
+
     def check(self, api: Program, want: oracle.Count, periods: Iterable[str] = PERIODS) -> None:
-        """Ask the API for every number that the oracle knows, hours without any included."""
+        """Ask the API for every number of the page that the oracle knows, hours without any included."""
         tenants = {tenant for tenant, _, _ in want.hours}
         assert tenants, "there is nothing to check"
         for tenant in tenants:
-            scopes = want.scopes(tenant)
-            hours = sorted(hour for scope in scopes for hour in want.hours[scope])
-            first = hours[0] - timedelta(hours=26, minutes=43, milliseconds=1)
-            last = hours[-1] + timedelta(hours=1, minutes=7, milliseconds=999)
-            third = hours[len(hours) // 3] + timedelta(minutes=30)
-            inner = (third, max(third, hours[-1] - HOUR))
+            whole, inner = _spans(want, tenant)
             for period in periods:
-                for scope in scopes:
-                    self._check_one(api, want, scope, period, (first, last))
+                for scope in _of_the_page(want, tenant):
+                    self._check_one(api, want, scope, period, whole)
                 self._check_one(api, want, (tenant, "tenant", ""), period, inner)
+
+    def check_zones(self, api: Program, want: oracle.Count, zones: Iterable[str]) -> None:
+        """The same by the clocks of time zones: of tenants by every period, of one's other scopes by day."""
+        for tenant in sorted({tenant for tenant, _, _ in want.hours}):
+            whole, inner = _spans(want, tenant)
+            for zone in zones:
+                for period in PERIODS:
+                    for span in (whole, inner):
+                        self._check_one(api, want, (tenant, "tenant", ""), period, span, zone)
+        tenant = min(want.hours)[0]
+        for scope in _of_the_page(want, tenant):
+            for zone in zones:
+                self._check_one(api, want, scope, "day", _spans(want, tenant)[0], zone)
 
     def ask(self, api: Program, scope: oracle.Scope, **parameters: str) -> tuple[int, Any]:
         """The API's answer on one scope: status and body."""
@@ -173,21 +192,38 @@ class Place:
         )
         return response.status_code, response.json()
 
-    def _check_one(
+    def _check_one(  # noqa: PLR0917 - all that a query has
         self,
         api: Program,
         want: oracle.Count,
         scope: oracle.Scope,
         period: str,
-        span: tuple[datetime, datetime],
+        span: Span,
+        zone: str | None = None,
     ) -> None:
         first, last = span
-        expected = want.body(scope, period, first, last)
         query = {"period": period, "from": oracle.iso(first), "to": oracle.iso(last)}
+        if zone is not None:
+            query["timezone"] = zone
+        expected = want.body(scope, period, first, last, zone or "UTC")
         status, body = self.ask(api, scope, **query)
         assert status == 200, (scope, query, body)
         if {name: body[name] for name in expected} != expected:  # answers may say more than the page does
-            raise AssertionError(f"{scope} by {period}: {_differences(body, expected)}")
+            raise AssertionError(f"{scope} by {query}: {_differences(body, expected)}")
+
+
+def _of_the_page(want: oracle.Count, tenant: str) -> list[oracle.Scope]:
+    """The scopes of a tenant that have a route of their own."""
+    return [scope for scope in want.scopes(tenant) if scope[1] in {"tenant", *oracle.PAGE}]
+
+
+def _spans(want: oracle.Count, tenant: str) -> tuple[Span, Span]:
+    """A range with all that counts for a tenant, and one that cuts some of it off on both sides."""
+    hours = sorted(hour for scope in want.scopes(tenant) for hour in want.hours[scope])
+    first = hours[0] - timedelta(hours=26, minutes=43, milliseconds=1)
+    last = hours[-1] + timedelta(hours=1, minutes=7, milliseconds=999)
+    third = hours[len(hours) // 3] + timedelta(minutes=30)
+    return (first, last), (third, max(third, hours[-1] - HOUR))
 
 
 def _differences(got: Any, want: Any) -> list[str]:
@@ -201,12 +237,15 @@ def _differences(got: Any, want: Any) -> list[str]:
 
 
 @contextmanager
-def open_place(bootstrap: str, directory: Path) -> Iterator[Place]:
-    """Open a place; at its end its programs, its Valkey and its topics are gone. directory: for logs."""
+def open_place(bootstrap: str, directory: Path, **settings: str) -> Iterator[Place]:
+    """Open a place; at its end its programs, its Valkey and its topics are gone.
+
+    directory: for logs. settings: more, of all programs.
+    """
     with (
         services.valkey_server() as valkey,
         redis.Redis.from_url(valkey.url) as client,
-        open_place_on(bootstrap, valkey.url, client, directory) as place,
+        open_place_on(bootstrap, valkey.url, client, directory, **settings) as place,
     ):
         yield place
 

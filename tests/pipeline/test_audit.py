@@ -13,13 +13,14 @@ import redis
 from aggregator.config import AuditSettings
 from aggregator.proof import audit
 from deploy.processes import Waiting
-from schemas import redis_keys
 from tests import services
-from tests.pipeline import events
+from tests.pipeline import events, stored
 from tests.pipeline.place import Place, open_place_on
 from tests.pipeline.programs import Program
 
 TENANTS = 4
+QUARTER = 5 * 4 + 3
+"""Of the day: it begins at 05:45."""
 
 
 def now_ms() -> int:
@@ -60,13 +61,6 @@ def held(place: Place) -> dict[bytes, object]:
     return {key: place.redis.dump(key) for key in place.redis.scan_iter(count=10_000)}
 
 
-def packed_counters_of(place: Place, tenant: str) -> tuple[int, str]:
-    """The last day of a tenant that has counters, and the key of its packed counters."""
-    lane, safe = place.lanes()[redis_keys.lane_of(tenant, len(place.lanes()))], redis_keys.safe_id(tenant)
-    day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
-    return day, f"{lane}:c:{safe}:{day}"
-
-
 def test_no_false_alarm_beside_live_traffic(place: Place) -> None:
     """While records come in all the time, nothing differs; then SIGTERM ends it."""
     worker = counted(place, 31, 5_000)
@@ -88,18 +82,16 @@ def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
     """One count too many: exactly that cell is reported and named, again and again, and nothing is fixed."""
     tenant = events.TENANTS[2]
     counted(place, 32, 3_000).stop()
-    day, packed_counters = packed_counters_of(place, tenant)
-    packed_counter = place.redis.hget(packed_counters, "t")
-    assert isinstance(packed_counter, bytes)
-    place.redis.hset(packed_counters, "t", packed_counter + bytes([5 * 6 + 3]))
+    where = stored.last_counter(place.redis, place.lanes(), tenant)
+    altered = stored.count_once_more(place.redis, where, QUARTER, "clicked")
     before = held(place)
     auditor = place.programs.audit()
     auditor.wait_until(lambda: auditor.metric("audit_mismatch_total") >= 2, "it finds the cell twice")
     assert auditor.stop() == 0
     named = auditor.said("audit: a cell differs")
-    hour = time.strftime("%Y-%m-%dT05:00:00Z", time.gmtime(day * 86400))
-    reported = {(line["tenant"], line["scope"], line["id"], line["hour"], line["field"]) for line in named}
-    assert reported == {(tenant, "tenant", "", hour, "clicked")}
+    at = f"{altered:%Y-%m-%d}T05:45:00Z"
+    reported = {(line["tenant"], line["scope"], line["id"], line["at"], line["field"]) for line in named}
+    assert reported == {(tenant, "tenant", "", at, "clicked")}
     assert {line["redis"] - line["log"] for line in named} == {1}
     assert held(place) == before
 
@@ -108,8 +100,10 @@ def test_lost_and_damaged_counters_are_seen(place: Place) -> None:
     """A scope that Redis lost shows as counts of the log alone; one that cannot be read is named too."""
     lost, broken = events.TENANTS[0], events.TENANTS[1]
     counted(place, 33, 3_000).stop()
-    place.redis.hdel(packed_counters_of(place, lost)[1], "t")
-    place.redis.hset(packed_counters_of(place, broken)[1], "t", b"\x00\x00\xff")
+    where = stored.last_counter(place.redis, place.lanes(), lost)
+    place.redis.hdel(where.key, where.field)
+    where = stored.last_counter(place.redis, place.lanes(), broken)
+    place.redis.hset(where.key, where.field, b"\xff\x01")
     auditor = place.programs.audit()
     auditor.wait_until(lambda: bool(auditor.said("audit: a cell differs")), "it finds what is lost")
     auditor.wait_until(lambda: bool(auditor.said("audit: counters are damaged")), "it finds the damage")

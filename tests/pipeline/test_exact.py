@@ -1,5 +1,7 @@
 """Exactness, end to end: what the API says of 100,000 records is what a naive count of them says.
 
+So is all that Redis holds: each kind, scope and quarter of an hour.
+
 One scene for the whole module: the laws all end in the same numbers, so each test may leave the scene to the
 next one in any state that the law allows.
 """
@@ -25,6 +27,13 @@ from tests.pipeline.programs import Program
 SEED = 20_250_901
 RECORDS = 100_000
 BY_WEBHOOK = 2_000
+ISP_FIELDS = {
+    *("delivered", "delayed", "bounced", "complained"),
+    *("bounced_hard", "suppressed", "bounced_soft", "bounced_undetermined"),
+}
+"""What the events state that name the receiving side."""
+
+OFF_THE_HOUR = ("Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide", "America/St_Johns")
 
 
 @dataclass
@@ -39,8 +48,9 @@ class Scene:
     count: oracle.Count
 
     def check(self, *periods: str) -> None:
-        """Compare every number; without `periods`, by all of them."""
+        """Compare every number, by all periods or some, and all that Redis holds."""
         self.place.wait_until_counted(self.worker)
+        self.place.check_cells(self.count)
         self.place.check(self.api, self.count, periods or ("hour", "day", "week", "month"))
 
 
@@ -49,7 +59,7 @@ def says_the_same_at_any_time(record: Outgoing, now_ms: int) -> bool:
     if not webhook.can_carry(record.value):
         return False
     times = (record.time_ms, now_ms, now_ms + HOUR)
-    return len({oracle.read(record.value, time_of(each)).outcome for each in times}) == 1
+    return len({oracle.read(record.value, time_of(each), events.ALL_TAGS).outcome for each in times}) == 1
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +75,8 @@ def scene(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for record in records:
         fits = len(by_webhook) < BY_WEBHOOK and says_the_same_at_any_time(record, now_ms)
         (by_webhook if fits else straight).append(record)
-    with open_place(kafka_bootstrap, directory) as place:
+    with open_place(kafka_bootstrap, directory, **events.SETTINGS) as place:
+        place.tags = events.ALL_TAGS
         worker, api = place.programs.worker(), place.programs.api()
         ingest = place.programs.ingest(webhook.TOPIC_ARN, certificates)
         signer = Signer.create(certificates)
@@ -79,18 +90,32 @@ def scene(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         asyncio.run(deliver_all())
         place.make_keys(events.TENANTS)
         api.wait_until_ready()
-        yield Scene(place, worker, api, records, by_webhook, naive_count(records))
+        yield Scene(place, worker, api, records, by_webhook, naive_count(records, events.ALL_TAGS))
 
 
 def test_every_number_is_that_of_a_naive_count(scene: Scene) -> None:
     """Every (scope, hour, field) that the API returns, and every day, week and month, is the naive count."""
     assert len(scene.records) == RECORDS
     assert len(scene.by_webhook) == BY_WEBHOOK
-    assert {tenant for tenant, _, _ in scene.count.hours} == set(events.TENANTS)
-    assert {f for hours in scene.count.hours.values() for of_hour in hours.values() for f in of_hour} == set(
-        oracle.FIELDS
-    )
+    assert {tenant for tenant, _, _ in scene.count.quarters} == set(events.TENANTS)
+    assert {name for _, name, _ in scene.count.quarters} == {"tenant", *events.ALL_TAGS}
+    for scope in ("tenant", *events.ALL_TAGS):
+        fields = {field for (_, name, _), _, field in scene.count.cells() if name == scope}
+        assert fields == ISP_FIELDS if scope == "isp" else fields == {*oracle.FIELDS, *oracle.DETAILS}
     scene.check()
+
+
+@pytest.mark.parametrize("zone", OFF_THE_HOUR)
+def test_zones_off_the_hour_are_exact(scene: Scene, zone: str) -> None:
+    """Hours, days, weeks and months of a zone that lies off the hour are the naive count by quarters."""
+    scene.place.wait_until_counted(scene.worker)
+    scene.place.check_zones(scene.api, scene.count, [zone])
+
+
+def test_zones_on_the_hour_are_exact(scene: Scene) -> None:
+    """So are those of zones on whole hours, across their changes of clocks."""
+    scene.place.wait_until_counted(scene.worker)
+    scene.place.check_zones(scene.api, scene.count, ["Europe/Berlin", "America/Los_Angeles"])
 
 
 def test_an_id_is_known_only_where_a_fact_counted(scene: Scene) -> None:
@@ -116,7 +141,7 @@ def test_the_topic_holds_what_was_sent(scene: Scene) -> None:
     key_of = {record.value: record.key for record in scene.by_webhook}
     for record in came:
         assert record.headers[topics.SNS_TOPIC_ARN] == webhook.TOPIC_ARN.encode()
-        if oracle.read(record.value, time_of(record.time_ms)).outcome == "counted":
+        if oracle.read(record.value, time_of(record.time_ms), events.ALL_TAGS).outcome == "counted":
             assert record.key == key_of[record.value]
 
 

@@ -9,13 +9,15 @@ import pytest
 
 from schemas import counters, redis_keys
 from schemas.counters import Member, State
+from schemas.kinds import CORE_FIELDS
 from tests.pipeline import events
-from tests.pipeline.place import Place
+from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Program
 
 RECORDS = 2_000
 TENANTS = 2
 DAY_MS = 86_400_000
+OLDER = "older"
 
 
 def now_ms() -> int:
@@ -96,13 +98,19 @@ def test_one_that_is_being_made_is_dropped_only_without_its_rebuild(place: Place
     assert not place.redis.exists(redis_keys.LEASE_KEY)
 
 
-@pytest.mark.parametrize(("days", "resumed"), [(13, True), (15, False)])
-def test_a_rebuild_that_is_too_old_is_not_gone_on_with(place: Place, days: int, resumed: bool) -> None:
-    """After 14 days what recognizes duplicates may be gone: it starts over."""
+@pytest.mark.parametrize(
+    ("days", "by_layout_2", "resumed"), [(13, False, True), (15, False, False), (0, True, False)]
+)
+def test_a_rebuild_is_gone_on_with_while_it_can_be(
+    place: Place, days: int, by_layout_2: bool, resumed: bool
+) -> None:
+    """After 14 days what recognizes duplicates may be gone, and what layout 2 wrote back lacks its secret."""
     worker = counted(place, 43)
     record = place.record()
     assert record.live is not None
     begun = msgspec.structs.replace(record.live, name="begun", created_ms=now_ms() - days * DAY_MS)
+    if by_layout_2:
+        begun = msgspec.structs.replace(begun, families=(), scopes=(), identity_key="")
     put(place, *record.members, Member(generation=begun, state=State.BUILDING))
     code, report = run(place, "rebuild")
     assert (code, report["resumed"], report["generation"] == "begun") == (0, resumed, resumed)
@@ -134,3 +142,44 @@ def test_a_live_generation_that_stands_still_is_said_at_once(place: Place, stuck
     finally:
         rebuild.kill()
         rebuild.communicate()
+
+
+def test_from_layout_2(place: Place) -> None:
+    """A generation of the layout before is followed up to the switch, then retired, and can be dropped."""
+    worker = counted(place, 46)
+    record = place.record()
+    assert record.live is not None
+    assert worker.stop() == 0
+    as_layout_2(place, record.live)
+    worker = place.programs.worker()
+    worker.wait_until_unready_because("layout 2")
+    more = events.records(47, now_ms(), RECORDS, TENANTS)
+    place.send(more)
+    for lane in place.lanes():  # as workers of layout 2 count on beside the rebuild
+        for number, end in enumerate(place.ends()):
+            place.redis.hset(lane, f"f{number}", str(end))
+
+    code, report = run(place, "rebuild")
+    assert (code, report["previous"], report["workers_seen"]) == (0, OLDER, True)
+    assert "another layout" in str(report["not_compared"])
+    worker.wait_until_ready()
+    place.wait_until_counted(worker)
+    place.check_cells(naive_count(place.events()))
+    assert run(place, "verify")[1]["differences"] == []
+    dropped = {"dropped": [OLDER], "keys": record.live.lanes}
+    assert run(place, "generations", "drop", "--retired") == (0, dropped)
+
+
+def as_layout_2(place: Place, live: counters.Generation) -> None:
+    """Put in the place of the live generation one as layout 2 left it, counted to the end of the log."""
+    known = ("lanes", "cluster_id", "topic_id", "created_ms")
+    generation = {name: getattr(live, name) for name in known}
+    generation |= {"name": OLDER, "rules": "11", "layout": 2, "kinds": CORE_FIELDS}
+    place.redis.flushall()
+    for lane in range(live.lanes):
+        key = redis_keys.lane_key(OLDER, lane)
+        place.redis.hset(key, mapping={"generation": OLDER, "rules": "11"})
+        for number, end in enumerate(place.ends()):
+            place.redis.hset(key, f"f{number}", str(end))
+    member = {"generation": generation, "state": "live", "attempt": "", "start": {}}
+    place.redis.set(redis_keys.RECORD_KEY, json.dumps({"members": [member]}))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import msgspec
 
 from schemas import counters, redis_keys
-from tests.pipeline import events
+from tests.pipeline import events, stored
 from tests.pipeline.log import Outgoing
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Program, wait_until
@@ -19,6 +19,8 @@ from tests.pipeline.programs import Program, wait_until
 RECORDS = 60_000
 TENANTS = 4
 LIVE_A_ROUND = 100
+QUARTER = 5 * 4 + 3
+"""Of the day: it begins at 05:45."""
 
 
 def now_ms() -> int:
@@ -113,30 +115,24 @@ def test_verify_names_the_cell_that_was_altered_and_rebuild_mends_it(place: Plac
     place.make_keys(events.TENANTS[:TENANTS])
     assert place.programs.run("verify")[0] == 0
     lane = place.lanes()[redis_keys.lane_of(tenant, len(place.lanes()))]
-    safe = redis_keys.safe_id(tenant)
-    day = max(int(each) for each in place.redis.smembers(f"{lane}:d:{safe}"))
-    packed_counters = f"{lane}:c:{safe}:{day}"
-    one_more_click_at_5 = bytes([5 * 6 + 3])
-    packed_counter = place.redis.hget(packed_counters, "t")
-    assert isinstance(packed_counter, bytes)
-    place.redis.hset(packed_counters, "t", packed_counter + one_more_click_at_5)
+    where = stored.last_counter(place.redis, place.lanes(), tenant)
+    at = f"{stored.count_once_more(place.redis, where, QUARTER, 'clicked'):%Y-%m-%d}T05:45:00Z"
     with traffic(place, api, sent):
         code, out = place.programs.run("verify", "--json")
         (difference,) = json.loads(out)["differences"]
         assert code == 1
-        hour = time.strftime("%Y-%m-%dT05:00:00Z", time.gmtime(day * 86400))
         assert (difference["tenant"], difference["scope"], difference["id"]) == (tenant, "tenant", "")
-        assert (difference["hour"], difference["field"]) == (hour, "clicked")
+        assert (difference["at"], difference["field"]) == (at, "clicked")
         assert difference["redis"] - difference["log"] == 1
-        assert hour in place.programs.run("verify", "--tenant", tenant)[1], "a table that is piped is whole"
+        assert at in place.programs.run("verify", "--tenant", tenant)[1], "a table that is piped is whole"
         assert place.programs.run("verify", "--tenant", events.TENANTS[0])[0] == 0
-        assert place.programs.run("verify", "--tenant", tenant, "--since", hour)[0] == 1
+        assert place.programs.run("verify", "--tenant", tenant, "--since", at)[0] == 1
         code, out = place.programs.run("rebuild", "--drop", "--json")
         report = json.loads(out)
         assert (code, report["cells_differing"], report["examples"][0]["field"]) == (0, 1, "clicked")
         assert (report["kept"], report["dropped_keys"]) == (report["previous"], 0), "the wrong one is kept"
         assert place.programs.run("verify", "--sample", "100")[0] == 0
-    assert place.redis.exists(packed_counters)
+    assert place.redis.exists(where.key)
     code, out = place.programs.run("generations", "drop", report["previous"], "--json")
     assert (code, json.loads(out)["dropped"]) == (0, [report["previous"]])
     assert not list(place.redis.scan_iter(match=f"{lane}*", count=10_000))

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deploy.signing import Signer
-from deploy.traffic import DAY, HOUR, iso
+from deploy.traffic import DAY, MINUTE, iso
 from schemas import topics
 from tests.pipeline import oracle, webhook
 from tests.pipeline.cases import ANCIENT, TENANT, Case, Cases
@@ -17,6 +17,7 @@ from tests.pipeline.place import Place, time_of
 from tests.pipeline.programs import Program
 
 FOLLOWER = "follower"
+QUARTER_MS = 15 * MINUTE
 FLOOD = 2_500
 REASONS = (*oracle.DEAD, "ignored", "untagged", "stale", "late", "empty")
 
@@ -30,20 +31,21 @@ def follower(number: int, time_ms: int, partition: int) -> Outgoing:
 
 def by_hand(cases: list[Case], followers: dict[int, int]) -> oracle.Count:
     """The numbers that the cases say by hand. followers: the time (ms) of each, by number."""
-    hours: dict[oracle.Scope, dict[datetime, dict[str, int]]] = {}
+    quarters: dict[oracle.Scope, dict[datetime, dict[str, int]]] = {}
 
-    def add(scope: oracle.Scope, hour_ms: int, name: str, number: int) -> None:
-        of_hour = hours.setdefault(scope, {}).setdefault(time_of(hour_ms), {})
-        of_hour[name] = of_hour.get(name, 0) + number
+    def add(scope: oracle.Scope, at_ms: int, name: str, number: int) -> None:
+        of_quarter = quarters.setdefault(scope, {}).setdefault(time_of(at_ms - at_ms % QUARTER_MS), {})
+        of_quarter[name] = of_quarter.get(name, 0) + number
 
     for case in cases:
         if case.outcome == "counted":
             for scope in ((case.tenant, "tenant", ""), (case.tenant, "template", case.template)):
-                add(scope, case.hour_ms, case.field, case.number)
+                for name in case.fields:
+                    add(scope, case.at_ms, name, case.number)
     for number, time_ms in followers.items():
         for scope in ((FOLLOWER, "tenant", ""), (FOLLOWER, "sequence", f"after {number}")):
-            add(scope, time_ms - time_ms % HOUR, "sent", 1)
-    return oracle.Count(hours)
+            add(scope, time_ms, "sent", 1)
+    return oracle.Count(quarters)
 
 
 def test_the_oracle_reads_every_case_as_by_hand() -> None:
@@ -55,9 +57,11 @@ def test_the_oracle_reads_every_case_as_by_hand() -> None:
         assert reported.outcome == case.outcome, case.name
         if case.outcome == "counted":
             assert reported.at is not None
-            assert oracle.start_of("hour", reported.at) == time_of(case.hour_ms), case.name
-            assert {fact.field for fact in reported.facts} == {case.field}, case.name
-            assert len(reported.facts) == case.number, case.name
+            assert oracle.start_of("quarter", reported.at) == time_of(case.at_ms - case.at_ms % QUARTER_MS), (
+                case.name
+            )
+            assert {fact.field for fact in reported.facts} == set(case.fields), case.name
+            assert len(reported.facts) == case.number * len(case.fields), case.name
 
 
 def test_odd_records(place: Place, tmp_path: Path) -> None:

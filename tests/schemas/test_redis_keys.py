@@ -8,13 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.redis_keys import (
+    BLOCK_DAYS,
+    FAMILIES_MAX,
     FORMER_KEYS,
     LEASE_KEY,
     RECORD_KEY,
-    days_key,
+    CounterField,
+    block_of_member,
+    counter_field,
+    counters_key,
+    days_of,
     generation_of,
+    known_key,
     lane_key,
     lane_of,
+    member_of_block,
+    member_of_id,
+    read_counter_field,
     safe_id,
     unsafe_id,
 )
@@ -48,10 +58,12 @@ def test_a_tenants_lane_is_the_checksum_of_its_bytes(tenant: str, lanes: int) ->
 def test_every_key_of_a_lane_says_whose_it_is(generation: str, lane: int, tenant: str) -> None:
     """And lies in the hash slot of its lane: the braces hold the same text, and there are no others."""
     key = lane_key(generation, lane)
-    days = days_key(key, safe_id(tenant))
-    assert days == f"{{{generation}:{lane}}}:d:{safe_id(tenant)}"
-    assert days.count("{") == days.count("}") == 1
-    assert generation_of(key.encode()) == generation_of(days.encode()) == generation
+    known, counters = known_key(key, safe_id(tenant)), counters_key(key, safe_id(tenant), -3)
+    assert known == f"{{{generation}:{lane}}}:i:{safe_id(tenant)}"
+    assert counters == f"{{{generation}:{lane}}}:c:{safe_id(tenant)}:-3"
+    for each in (key, known, counters):
+        assert each.count("{") == each.count("}") == 1
+        assert generation_of(each.encode()) == generation
 
 
 @pytest.mark.parametrize(
@@ -64,3 +76,58 @@ def test_other_keys_are_of_no_generation(key: str) -> None:
 def test_a_key_of_others_need_not_be_a_text() -> None:
     """Redis's keys are bytes; whoever put these there, they end no command of ours."""
     assert generation_of(b"{\xff:1}") == "\ufffd"
+
+
+# Fields and members
+
+days = st.integers(-719_162, 2_932_896)  # what a timestamp can say
+blocks = st.integers(-719_162 // BLOCK_DAYS, 2_932_896 // BLOCK_DAYS)
+scopes = st.integers(1, 255)
+
+
+@given(days, st.integers(0, FAMILIES_MAX - 1), scopes, texts)
+def test_a_field_says_whose_counts_it_holds(day: int, family: int, scope: int, raw: str) -> None:
+    """Day, family, scope and id, whatever the id's bytes; the block has the rest of the day."""
+    block = day // BLOCK_DAYS
+    assert read_counter_field(block, counter_field(day, family, scope, raw)) == CounterField(
+        day, family, scope, raw.encode()
+    )
+    assert read_counter_field(block, counter_field(day, family, 0)) == CounterField(day, family, 0, b"")
+    assert counter_field(day, family, scope, raw)[1:] == member_of_id(scope, raw)
+
+
+def test_no_two_days_or_families_share_a_field() -> None:
+    """All that the first byte has room for."""
+    fields = {counter_field(day, family, 0) for day in days_of(2_500) for family in range(FAMILIES_MAX)}
+    assert len(fields) == 256
+    with pytest.raises(ValueError, match="range"):
+        counter_field(0, FAMILIES_MAX, 0)
+
+
+@pytest.mark.parametrize("field", [b"", b"\0"])
+def test_what_is_no_field_is_damage(field: bytes) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        read_counter_field(0, field)
+
+
+@given(blocks, blocks)
+def test_blocks_stand_in_order_of_time(one: int, other: int) -> None:
+    """As members of a sorted set, which has them by their bytes; also those before 1970."""
+    assert block_of_member(member_of_block(one)) == one
+    assert (member_of_block(one) < member_of_block(other)) is (one < other)
+
+
+@given(blocks, scopes, texts, scopes, texts)
+def test_ids_stand_by_scope_and_behind_all_blocks(
+    block: int, scope: int, raw: str, other: int, beside: str
+) -> None:
+    """So both can be listed from a member on, without the other ones."""
+    member = member_of_id(scope, raw)
+    assert b"\0" < member_of_block(block) < b"\1" <= member
+    assert (member < member_of_id(other, beside)) is ((scope, raw.encode()) < (other, beside.encode()))
+
+
+@given(days)
+def test_a_block_is_eight_days(day: int) -> None:
+    assert day in days_of(day // BLOCK_DAYS)
+    assert len(days_of(day // BLOCK_DAYS)) == BLOCK_DAYS == 8

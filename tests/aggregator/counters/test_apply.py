@@ -94,6 +94,14 @@ def test_scopes_with_many_ids_are_reported_with_their_number(lane: Lane) -> None
     assert lane.call([(0, 3, 4, -1)], wide) == [b"OK", 1001, [b"one", 1, 1002]]
 
 
+def test_a_message_id_of_two_tenants_is_of_two_messages(lane: Lane) -> None:
+    """Tenants of a lane share its state, and nothing else: each fact of either of them counts."""
+    of_both = [send("m", tenant=tenant) for tenant in ("one", "two")]
+    assert lane.call([(0, 0, 1, -1)], of_both[:1])[:2] == [b"OK", 0]
+    assert lane.call([(0, 1, 2, -1)], of_both)[:2] == [b"OK", 1]
+    assert lane.cells(["one", "two"]) == naive_count(of_both)
+
+
 def test_a_later_report_of_an_earlier_fact_moves_the_count(lane: Lane) -> None:
     """The count stands in the least hour, also across days, and the hour that it left goes down."""
     for step, hour in enumerate((50, 3, 70, 2)):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from api.query.answers import metrics_body
 from api.query.parameters import TENANT_PARAMETERS
 from api.query.query import read_query
-from schemas.kinds import FIELDS
 from tests.api import model
+from tests.api.model import FIELDS
 from tests.api.query.test_rollup import NOW_MS, by_day
 
 FIRST = datetime(2025, 9, 1, tzinfo=UTC)

@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
-from api.query.hours import DayCounts, day_of
+from api.query.day_counts import DayCounts, day_of
 from api.query.instants import format_instant, parse_instant
 from api.query.periods import PERIODS
-from api.query.rollup import MAX_POINTS, Range, Series, add_up, parse_range
-from schemas.kinds import FIELDS
+from api.query.ranges import MAX_POINTS, Range, parse_range
+from api.query.rollup import Series, add_up
 from tests.api import model
+from tests.api.model import FIELDS
 from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,21 +32,22 @@ def queries(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[dateti
     first = draw(moments)
     last = first + draw(spans)
     last = last.replace(microsecond=last.microsecond // 1000 * 1000)
-    hours = st.integers(-60, 24 * 75).map(
-        lambda offset: model.start_of("hour", first) + timedelta(hours=offset)
+    quarters = st.integers(-240, 96 * 75).map(
+        lambda offset: model.start_of("hour", first) + offset * model.QUARTER
     )
     counted = draw(
-        st.dictionaries(st.tuples(hours, st.sampled_from(FIELDS)), st.integers(1, 10**6), max_size=30)
+        st.dictionaries(st.tuples(quarters, st.sampled_from(FIELDS)), st.integers(1, 10**6), max_size=30)
     )
     return draw(period_names), first, last, counted
 
 
-def by_day(counted: model.Counted) -> dict[int, DayCounts]:
+def by_day(counted: model.Counted, step: timedelta = model.HOUR) -> dict[int, DayCounts]:
+    """Days as the reader gives them."""
     days: dict[int, list[int]] = {}
-    for (hour, field), count in counted.items():
-        day = (hour - EPOCH).days
-        cells = days.setdefault(day, [0] * 24 * len(FIELDS))
-        cells[hour.hour * len(FIELDS) + FIELDS.index(field)] += count
+    for (quarter, field), count in counted.items():
+        day, within = divmod(quarter - EPOCH, model.DAY)
+        cells = days.setdefault(day, [0] * (model.DAY // step) * len(FIELDS))
+        cells[within // step * len(FIELDS) + FIELDS.index(field)] += count
     return {day: day_of(cells) for day, cells in days.items()}
 
 
@@ -234,7 +236,7 @@ def test_unknown_periods_are_refused() -> None:
 
 def test_from_after_to_is_refused_by_a_millisecond() -> None:
     noon, before = "2025-09-01T12:00:00.000Z", "2025-09-01T11:59:59.999Z"
-    assert len(parse_range("hour", noon, noon, NOW_MS).indices) == 1
+    assert len(parse_range("hour", noon, noon, NOW_MS).starts) == 1
     with pytest.raises(ApiError) as refusal:
         parse_range("hour", noon, before, NOW_MS)
     assert refusal.value.code is INVALID_RANGE
@@ -247,7 +249,7 @@ def test_ten_thousand_points_are_the_most() -> None:
     first = datetime(2024, 1, 1, tzinfo=UTC)
     last = first + timedelta(hours=9_999)
     asked = parse_range("hour", model.text(first), model.text(last), NOW_MS)
-    assert len(asked.indices) == 10_000
+    assert len(asked.starts) == 10_000
     with pytest.raises(ApiError) as refusal:
         parse_range("hour", model.text(first), model.text(last + timedelta(hours=1)), NOW_MS)
     assert refusal.value.code is RANGE_TOO_LARGE

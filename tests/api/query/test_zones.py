@@ -1,104 +1,153 @@
-"""Days, weeks and months of a time zone, against a walk over the hours with the standard library's zones."""
+"""Hours, days, weeks and months of every time zone, against a walk by the standard library's clocks.
 
+Long because each case is one more thing that clocks have done.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib import resources
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.errors import INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE, ApiError
+from api.errors import INVALID_RANGE, RANGE_TOO_LARGE, ApiError
+from api.query.answers import metrics_body
 from api.query.instants import format_instant, parse_instant
-from api.query.rollup import add_up, parse_range
+from api.query.parameters import TENANT_PARAMETERS
+from api.query.query import read_query
+from api.query.ranges import Range, parse_range, range_before
+from api.query.rollup import Series, add_up
 from api.query.zones import zone_names, zone_of
-from schemas.kinds import FIELDS
 from tests.api import model
 from tests.api.conftest import NOW_MS, Door
-from tests.api.query.test_rollup import by_day
+from tests.api.model import FIELDS
+from tests.api.query.test_rollup import by_day, shown
 from tests.api.writer import Writer
 from tests.examples import examples
 
-# Both hemispheres, changes at midnight (Havana, Santiago, Beirut), a skipped day (Apia), no changes at all.
-WHOLE = [
-    "Europe/Berlin",
-    "America/New_York",
-    "America/Havana",
-    "America/Santiago",
-    "Asia/Beirut",
-    "Pacific/Apia",
-    "Africa/Casablanca",
-    "Antarctica/Troll",
-    "Asia/Tokyo",
-    "Etc/GMT+12",
+PERIODS = ["hour", "day", "week", "month"]
+
+# Where clocks do what they seldom do: skip a day, show one twice, change within a quarter or over midnight.
+CHANGES = [
+    ("Europe/Berlin", datetime(2025, 3, 30, 1, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(1893, 3, 31, 23, tzinfo=UTC)),
+    ("Europe/Amsterdam", datetime(1937, 6, 30, 23, 40, 28, tzinfo=UTC)),
+    ("America/Havana", datetime(2025, 11, 2, 5, tzinfo=UTC)),
+    ("America/Santiago", datetime(2025, 9, 7, 4, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2006, 10, 29, 2, 31, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2025, 11, 2, 4, 30, tzinfo=UTC)),
+    ("America/St_Johns", datetime(1935, 3, 30, 3, 30, 52, tzinfo=UTC)),
+    ("America/Goose_Bay", datetime(2010, 11, 7, 3, 1, tzinfo=UTC)),
+    ("America/Toronto", datetime(1919, 3, 31, 4, 30, tzinfo=UTC)),
+    ("America/Phoenix", datetime(1944, 1, 1, 6, 1, tzinfo=UTC)),
+    ("America/Juneau", datetime(1867, 10, 19, 0, 31, 13, tzinfo=UTC)),
+    ("America/Caracas", datetime(2007, 12, 9, 7, tzinfo=UTC)),
+    ("America/Caracas", datetime(2016, 5, 1, 7, tzinfo=UTC)),
+    ("Africa/Casablanca", datetime(2025, 2, 23, 2, tzinfo=UTC)),
+    ("Africa/Monrovia", datetime(1972, 1, 7, 0, 44, 30, tzinfo=UTC)),
+    ("Antarctica/Casey", datetime(2010, 3, 4, 15, tzinfo=UTC)),
+    ("Antarctica/Troll", datetime(2025, 3, 30, 1, tzinfo=UTC)),
+    ("Asia/Beirut", datetime(2024, 3, 30, 22, tzinfo=UTC)),
+    ("Asia/Kathmandu", datetime(1985, 12, 31, 18, 30, tzinfo=UTC)),
+    ("Asia/Kolkata", datetime(1941, 9, 30, 18, 6, 40, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2015, 8, 14, 15, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2018, 5, 4, 15, tzinfo=UTC)),
+    ("Australia/Adelaide", datetime(2025, 10, 4, 16, 30, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2025, 4, 5, 15, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2025, 10, 4, 15, 30, tzinfo=UTC)),
+    ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ("Pacific/Chatham", datetime(2025, 4, 5, 14, tzinfo=UTC)),
+    ("Pacific/Kwajalein", datetime(1993, 8, 21, 12, tzinfo=UTC)),
 ]
-moments = st.datetimes(
-    min_value=datetime(2011, 6, 1),  # noqa: DTZ001 - Hypothesis wants the bounds without a zone
-    max_value=datetime(2031, 1, 1),  # noqa: DTZ001 - as above
-    timezones=st.just(UTC),
-).map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
+zones = st.sampled_from(sorted(zone_names()))
+anywhere = st.tuples(
+    zones,
+    st.datetimes(
+        min_value=datetime(1860, 1, 1),  # noqa: DTZ001 - Hypothesis wants the bounds without a zone
+        max_value=datetime(2040, 1, 1),  # noqa: DTZ001 - as above
+        timezones=st.just(UTC),
+    ),
+)
+changes = st.sampled_from(CHANGES)
 
 
-@cache
-def rules(name: str) -> ZoneInfo:
-    """The package's rules: those of the machine that runs the tests may be older."""
-    with resources.files("tzdata").joinpath("zoneinfo", name).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
+@dataclass(frozen=True)
+class Case:
+    """A query in a zone, and what was counted around its range."""
+
+    name: str
+    first: datetime
+    last: datetime
+    counted: dict[tuple[datetime, str], int]
+
+    def ask(self, period: str) -> tuple[Range, Series]:
+        """The API's answer, from days as it would read them."""
+        asked = parse_range(period, model.text(self.first), model.text(self.last), NOW_MS, zone_of(self.name))
+        step = timedelta(milliseconds=asked.step_ms)
+        days = {day: counts for day, counts in by_day(self.counted, step).items() if day in asked.days}
+        return asked, add_up(asked, days)
 
 
-def local_period(period: str, hour: datetime, zone: ZoneInfo) -> tuple[int, ...]:
-    """The name of the period that holds an hour, by the clocks of the zone."""
-    there = hour.astimezone(zone)
-    if period == "week":
-        return tuple(there.isocalendar())[:2]
-    return (there.year, there.month, there.day)[: 2 if period == "month" else 3]
-
-
-def walk(
-    period: str, first: datetime, last: datetime, zone: ZoneInfo, counted: model.Counted
-) -> list[dict[str, object]]:
-    """Hour by hour: a point for each period met, named by the first UTC hour that lies in it."""
-    start, stop = first.replace(minute=0, second=0, microsecond=0), last
-    while local_period(period, start - model.HOUR, zone) == local_period(period, first, zone):
-        start -= model.HOUR
-    points: dict[tuple[int, ...], dict[str, object]] = {}
-    hour = start
-    while hour <= stop:
-        name = local_period(period, hour, zone)
-        point = points.setdefault(name, {"timestamp": model.text(hour), **dict.fromkeys(FIELDS, 0)})
-        if hour >= first:
-            for field in FIELDS:
-                point[field] = int(str(point[field])) + counted.get((hour, field), 0)
-        hour += model.HOUR
-    return list(points.values())
+@st.composite
+def cases(draw: st.DrawFn, near: st.SearchStrategy[tuple[str, datetime]]) -> Case:
+    """near: a zone and a time near which the range lies."""
+    name, moment = draw(near)
+    lengths = [timedelta(minutes=20), timedelta(hours=5), timedelta(days=2), timedelta(days=40)]
+    length = draw(st.sampled_from(lengths))
+    first = moment - draw(st.timedeltas(timedelta(0), length))
+    last = first + draw(st.timedeltas(timedelta(0), 2 * length))
+    first, last = (each.replace(microsecond=each.microsecond // 1000 * 1000) for each in (first, last))
+    quarters = (last - first) // model.QUARTER
+    times = st.integers(-8, quarters + 8) | st.integers(-8, 8)
+    rows = st.dictionaries(st.tuples(times, st.sampled_from(FIELDS)), st.integers(1, 9), max_size=20)
+    base = model.start_of("hour", first)
+    counted = {(base + at * model.QUARTER, field): count for (at, field), count in draw(rows).items()}
+    return Case(name, first, last, counted)
 
 
 @settings(deadline=None, max_examples=examples(150))
-@given(
-    moments,
-    st.timedeltas(timedelta(0), timedelta(days=70)),
-    st.sampled_from(["day", "week", "month"]),
-    st.sampled_from(WHOLE),
-    st.dictionaries(
-        st.tuples(st.integers(-50, 1750), st.sampled_from(FIELDS)), st.integers(1, 9), max_size=20
-    ),
-)
-def test_points_equal_a_walk_over_the_hours(
-    first: datetime, span: timedelta, period: str, name: str, offsets: dict[tuple[int, str], int]
-) -> None:
-    """Every point, its start and its counts, whatever the clocks did in the range."""
-    last = first + span
-    last = last.replace(microsecond=last.microsecond // 1000 * 1000)
-    base = first.replace(minute=0, second=0, microsecond=0)
-    counted = {(base + offset * model.HOUR, field): count for (offset, field), count in offsets.items()}
-    asked = parse_range(period, model.text(first), model.text(last), NOW_MS, zone_of(name))
-    days = {day: counts for day, counts in by_day(counted).items() if day in asked.days}
-    shown = [
-        {"timestamp": format_instant(start), **dict(zip(FIELDS, counts, strict=True))}
-        for start, counts in add_up(asked, days).points
-    ]
-    assert shown == walk(period, first, last, rules(name), counted)
+@given(cases(anywhere | changes), st.sampled_from(PERIODS))
+def test_points_equal_a_walk_by_the_clocks(case: Case, period: str) -> None:
+    """Every point, its start and its counts, in every zone, whatever the clocks did in the range."""
+    _, series = case.ask(period)
+    assert shown(series) == model.answer(period, case.first, case.last, case.counted, model.rules(case.name))
+
+
+@settings(deadline=None, max_examples=examples(100))
+@given(cases(anywhere | changes))
+def test_points_partition_what_counts(case: Case) -> None:
+    """The points of every period add up to the same totals, and each step that counts is in one point.
+
+    Where each step has a count of its own, the counts show it: those of the points add up to all of them.
+    """
+    first = model.start_of("hour", case.first)
+    number = min((case.last - first) // model.QUARTER + 5, 3_000)
+    everywhere = {(first + at * model.QUARTER, "sent"): 1 for at in range(number)}
+    whole = model.is_whole(model.rules(case.name), case.first, case.last)
+    starts = (model.start_of("hour", each) if whole else each for each, _ in everywhere)
+    expected = sum(case.first <= each <= case.last for each in starts)
+    for period in PERIODS:
+        asked, series = replace(case, counted=everywhere).ask(period)
+        points = [counts[0] for _, counts in series.points]
+        assert sum(points) == series.totals[0] == expected
+        assert list(asked.starts) == sorted(set(asked.starts))
+        assert asked.starts[0] <= asked.from_ms
+        assert asked.starts[-1] <= asked.to_ms < asked.end_ms
+
+
+@settings(deadline=None, max_examples=examples(100))
+@given(cases(anywhere | changes))
+def test_hours_add_up_to_days_weeks_and_months(case: Case) -> None:
+    """The points of hours that begin in a longer one, or before its steps, sum to it."""
+    _, hours = case.ask("hour")
+    for period in PERIODS[1:]:
+        asked, longer = case.ask(period)
+        sums = [[0] * len(FIELDS) for _ in asked.starts]
+        for start, counts in hours.points:
+            at = max(bisect_right(asked.starts, start) - 1, 0)
+            sums[at] = [one + other for one, other in zip(sums[at], counts, strict=True)]
+        assert [tuple(each) for each in sums] == [counts for _, counts in longer.points]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +199,7 @@ def test_a_time_without_an_offset_is_read_there(text: str, utc: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "first", "last", "is_supported"),
+    ("zone", "first", "last", "is_whole"),
     [
         ("Asia/Kolkata", "2025-01-01", "2025-01-02", False),
         ("Asia/Kathmandu", "2025-01-01", "2025-01-02", False),
@@ -165,14 +214,83 @@ def test_a_time_without_an_offset_is_read_there(text: str, utc: str) -> None:
         ("UTC", "0001-01-01", "0800-01-01", True),
     ],
 )
-def test_a_zone_is_checked_in_the_asked_range(zone: str, first: str, last: str, is_supported: bool) -> None:
-    """The same zone may have whole days in one range and not in another."""
-    if is_supported:
-        assert parse_range("month", first, last, NOW_MS, zone_of(zone)).starts
-        return
-    with pytest.raises(ApiError) as refusal:
-        parse_range("month", first, last, NOW_MS, zone_of(zone))
-    assert (refusal.value.code, refusal.value.parameter) == (UNSUPPORTED_TIMEZONE, "timezone")
+def test_whether_quarters_count_depends_on_the_asked_range(
+    zone: str, first: str, last: str, is_whole: bool
+) -> None:
+    """The same zone may lie on whole hours in one range and not in another."""
+    asked = parse_range("month", first, last, NOW_MS, zone_of(zone))
+    assert asked.step_ms == (3_600_000 if is_whole else 900_000)
+
+
+def test_an_hour_of_clocks_that_change_within_a_quarter() -> None:
+    """At 00:01 by its clocks St. John's went back to 23:01: an hour of one minute, and one of 59."""
+    asked = parse_range("hour", "2006-10-29T02:00Z", "2006-10-29T04:00Z", NOW_MS, zone_of("America/St_Johns"))
+    assert [format_instant(start)[11:19] for start in asked.starts] == [
+        "01:30:00",
+        "02:30:00",
+        "02:31:00",
+        "03:30:00",
+    ]
+    assert format_instant(asked.end_ms) == "2006-10-29T04:30:00.000Z"
+
+
+def test_a_day_goes_on_when_clocks_are_put_back_over_its_midnight() -> None:
+    """Goose Bay's 7 November 2010 began at 03:00 UTC, for a minute; then it was the 6th again for an hour."""
+    for first, last in (("03:00:30", "03:30"), ("02:59", "03:30"), ("03:30", "05:00")):
+        asked = parse_range(
+            "day", f"2010-11-07T{first}Z", f"2010-11-07T{last}Z", NOW_MS, zone_of("America/Goose_Bay")
+        )
+        assert format_instant(asked.starts[-1]) == "2010-11-07T03:00:00.000Z"
+        assert len(asked.starts) == 1 + (first == "02:59")
+
+
+def test_the_span_before_counts_as_finely_as_the_range() -> None:
+    """Lord Howe is off the hour in winter: a range in summer is by hour, the span before it is not."""
+    query = {
+        "timezone": "Australia/Lord_Howe",
+        "compare": "previous",
+        "from": "2025-10-06",
+        "to": "2025-10-10",
+    }
+    asked = read_query(query.items(), TENANT_PARAMETERS, NOW_MS)
+    assert asked.previous is not None
+    assert (asked.asked.step_ms, asked.previous.step_ms, asked.by_quarter) == (3_600_000, 900_000, True)
+    end = datetime(2025, 10, 5, 13, tzinfo=UTC)
+    assert asked.previous.to_ms == model.ms(end) - 1
+    counted = {(end + at * model.QUARTER, "sent"): 10**at for at in range(-4, 8) if at in (-1, 0, 1, 5)}
+    days = by_day({key: int(count * 10) for key, count in counted.items()}, model.QUARTER)
+    body = metrics_body(asked, days, None, None)
+    assert body["totals"]["sent"] == 10 + 100 + 10**6
+    assert body["previous"]["totals"]["sent"] == 1
+
+
+@settings(deadline=None, max_examples=examples(100))
+@given(cases(anywhere | changes), st.sampled_from(PERIODS))
+def test_the_span_before_has_as_many_points(case: Case, period: str) -> None:
+    """It ends where the first point begins, and asked for itself it has the same points."""
+    asked, _ = case.ask(period)
+    if len(asked.starts) != asked.periods:
+        return  # a day that there was not
+    before = range_before(asked)
+    assert before.to_ms == asked.starts[0] - 1
+    assert before.end_ms == asked.starts[0]
+    assert (before.from_ms, before.periods) == (before.starts[0], asked.periods)
+    if asked.step_ms == before.step_ms and len(before.starts) == asked.periods:
+        first, last = (format_instant(each) for each in (before.from_ms, before.to_ms))
+        itself = parse_range(period, first, last, NOW_MS, asked.zone)
+        if itself.step_ms == before.step_ms:
+            assert list(itself.starts) == list(before.starts)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"]
+)
+@pytest.mark.parametrize(("period", "points"), [("hour", 24), ("day", 30), ("week", 12), ("month", 12)])
+def test_the_default_range_has_as_many_points_off_the_hour(zone: str, period: str, points: int) -> None:
+    """Whenever it is asked for, around a change too."""
+    change = model.ms(datetime(2025, 10, 4, 15, 30, tzinfo=UTC))
+    for now_ms in (NOW_MS, *(change + minutes * 60_000 for minutes in range(-180, 1_700, 17))):
+        assert len(parse_range(period, None, None, now_ms, zone_of(zone)).starts) == points
 
 
 edges = st.sampled_from(
@@ -192,9 +310,11 @@ def test_every_zone_has_an_answer_or_a_refusal(
     except ApiError as refusal:
         refusals.append(refusal)
     if refusals:
-        assert refusals[0].code in (INVALID_RANGE, RANGE_TOO_LARGE, UNSUPPORTED_TIMEZONE)
+        assert refusals[0].code in (INVALID_RANGE, RANGE_TOO_LARGE)
         return
-    assert len(add_up(asked, {}).points) == len(asked.starts) >= 1
+    series = add_up(asked, {})
+    assert len(series.points) == len(asked.starts) >= 1
+    assert all(format_instant(start) for start, _ in series.points)
     assert asked.end_ms > asked.from_ms
 
 
@@ -226,8 +346,6 @@ def test_a_zone_over_http(writer: Writer, door: Door) -> None:
         "2025-10-25T22:00:00.000Z",
         "2025-10-26T23:00:00.000Z",
     ]
-    refused = door.get(f"/api/metrics?timezone=Asia/Kolkata&{span}").json()
-    assert (refused["code"], refused["parameter"]) == ("UNSUPPORTED_TIMEZONE", "timezone")
     utc = door.get(f"/api/metrics?timezone=UTC&{span}").json()
     assert utc.pop("timezone") == "UTC"
     assert utc == door.get(f"/api/metrics?{span}").json()

@@ -78,7 +78,6 @@ _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
     "RANGE_TOO_LARGE": InvalidRequestError,
     "INVALID_PARAMETER": InvalidRequestError,
     "INVALID_TIMEZONE": InvalidRequestError,
-    "UNSUPPORTED_TIMEZONE": InvalidRequestError,
     "RATE_LIMITED": RateLimitedError,
     "UNAVAILABLE": UnavailableError,
 }

@@ -42,7 +42,6 @@ const BY_CODE = new Map([
   ["RANGE_TOO_LARGE", InvalidRequestError],
   ["INVALID_PARAMETER", InvalidRequestError],
   ["INVALID_TIMEZONE", InvalidRequestError],
-  ["UNSUPPORTED_TIMEZONE", InvalidRequestError],
   ["RATE_LIMITED", RateLimitedError],
   ["UNAVAILABLE", UnavailableError],
 ]);

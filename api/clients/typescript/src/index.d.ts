@@ -19,7 +19,8 @@ export interface ScopeParameters {
 
 /** What the numbers of the whole tenant are asked with. */
 export interface MetricsParameters extends ScopeParameters {
-  group_by?: "sequence" | "template";
+  /** `sequence`, `template`, or another scope that the API counts. */
+  group_by?: string;
   /** How many groups at most. */
   limit?: number;
 }
