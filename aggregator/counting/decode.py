@@ -33,10 +33,11 @@ _THE_MESSAGE: Final = (None,)
 
 
 SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
-"""What the tags that a decoder remembers may take in memory, whatever comes: about 65,000 usual ones."""
+"""What the tags that a decoder remembers may take in memory, whatever comes: about 80,000 usual ones."""
 
-_ENTRY_BYTES: Final = 640
-"""Of tags that are remembered, beside the texts: arrays, object, scopes, a place in the table."""
+_ENTRY_BYTES, _VALUE_BYTES = 256, 96
+"""Of tags that are remembered, beside the texts: object, scopes and a place in the table; for each value its
+array, and its places in the other ones."""
 
 
 class _KnownScopes:
@@ -57,8 +58,10 @@ class _KnownScopes:
         values = [value for value in msgspec.structs.astuple(tags) if value is not UNSET]
         if any(type(value) is not tuple or len(value) > 1 for value in values):
             return
-        # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
-        size = _ENTRY_BYTES + sum(2 * getsizeof(text) for value in values for text in value)
+        size = _ENTRY_BYTES
+        for value in values:
+            # Python keeps the UTF-8 of a text beside it once somebody has asked for that.
+            size += _VALUE_BYTES + sum(getsizeof(text) + len(text.encode()) for text in value)
         if self._bytes + size > SCOPES_KEPT_BYTES:
             self._scopes.clear()
             self._bytes = 0

@@ -8,8 +8,10 @@ import json
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -541,7 +543,10 @@ def grown_by(decoder: Decoder, values: Iterable[bytes]) -> int:
     tracemalloc.start()
     try:
         for value in values:
-            decoder.read(value, NOON)
+            outcome = decoder.read(value, NOON)
+            if isinstance(outcome, Facts):
+                msgspec.msgpack.encode(outcome.scopes)  # as who makes identities does
+        outcome = None
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
     finally:
@@ -572,21 +577,24 @@ def test_tags_of_any_size_are_not_held(tags: dict[str, Any]) -> None:
     assert grown_by(Decoder(Rules()), values()) < 1_000_000
 
 
-def test_what_a_decoder_remembers_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where every mail names other ids, as long as they may be, in the widest letters."""
-    monkeypatch.setattr(decode, "SCOPES_KEPT_BYTES", 2_000_000)
-    decoder, rounds = Decoder(Rules()), 0
+@pytest.mark.parametrize("further", [0, 6])
+def test_what_a_decoder_remembers_has_a_bound_in_bytes(further: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where every mail names other ids, as long as they may be or short, of as many scopes as may be."""
+    monkeypatch.setattr(decode, "SCOPES_KEPT_BYTES", 500_000)
+    rules, rounds = Rules(scopes=(*Rules().scopes, *((f"s{each}", f"s{each}") for each in range(further)))), 0
+    decoder = Decoder(rules)
 
-    def values() -> Iterator[bytes]:
+    def values(unit: str, times: int) -> Iterator[bytes]:
         nonlocal rounds
-        for unit in ("x", "é", "€", "\N{GRINNING FACE}"):
-            for number in range(3_000):
-                name = f"{number:04}" + unit * (251 // len(unit.encode()))
-                rounds += 1
-                yield as_json(at_noon(tags={"tenant": [name], "sequence": [name], "template": [name]}))
+        for number in range(4_500 // len(rules.tags)):
+            rounds += 1
+            yield as_json(at_noon(tags={tag: [f"{number:04}{tag[-1]}" + unit * times] for tag in rules.tags}))
 
-    assert grown_by(decoder, values()) < 2_000_000
-    assert rounds == 12_000
+    for unit in ("x", "é", "€", "\N{GRINNING FACE}"):
+        for times in (0, 250 // len(unit.encode())):
+            assert grown_by(Decoder(rules), values(unit, times)) < 500_000
+    assert grown_by(decoder, chain.from_iterable(values(unit, 50) for unit in "xé€")) < 500_000
+    assert rounds == 11 * (4_500 // len(rules.tags))
 
 
 def test_mails_with_the_same_tags_share_what_they_count_for() -> None:
