@@ -215,7 +215,7 @@ MUTATIONS = (
             ),
         ),
         "tests/aggregator/counting/test_decode.py::test_what_a_decoder_remembers_has_a_bound_in_bytes",
-        "< 2000000",
+        "< 500000",
     ),
     Mutation(
         "a lost switch is not seen in the lanes",
