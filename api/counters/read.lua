@@ -6,7 +6,8 @@ Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stand
                              complete-through (ms), once it has one; retired: for whom the lane was closed to
                              counting; successor: once the switch to that one was done
   LANE:i:TENANT        zset  known ids and blocks with counters, in the order of bytes
-  LANE:c:TENANT:BLOCK  hash  day and family, scope, id -> packed counter (`schemas.packed_counter`)
+  LANE:c:TENANT:BLOCK  hash  day and family, scope, id -> packed counter (`schemas.packed_counter`), or IS_WIDE
+  LANE:w:TENANT:BLOCK  hash  day and family, scope, id -> packed counter of many bytes
 
 Arguments
   ARGV[1] the generation that the caller holds to be live, ARGV[2] TENANT (made safe)
@@ -20,14 +21,14 @@ Answers: nil where the lane is gone or of another generation: its numbers must n
   right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
   {retired or nil, whether there is a successor (0 or 1), whether the id is known (0 or 1),
    {f<partition> or c<partition>, number, ...}, {day, packed counter, ...},
-   {BLOCK, {field, packed counter, ...}, ...} or nil where those are too many}
+   {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many}
 
 All keys are looked at together, as in `aggregator/counters/apply.lua`: while a cluster moves the slot key by
 key, the node that they go to takes one that has not come yet for one that there never was.
 ]]
 local call, floor = redis.call, math.floor
 local byte, char, sub = string.byte, string.char, string.sub
-local BLOCK_DAYS, FIRST_BLOCK = 8, -2147483648
+local BLOCK_DAYS, FIRST_BLOCK, IS_WIDE = 4, -2147483648, char(254)
 local PACKED, HEAD = 255, 5   -- see `schemas.packed_counter`
 local SLICE = 3000            -- arguments of one command: Lua's stack takes fewer than 8000
 local LOOKED_THROUGH = 8      -- times as many fields as may be read: blocks hold other days, scopes and families
@@ -48,8 +49,15 @@ for at = 1, #fields, 2 do
   end
 end
 
+-- Look at keys together: see above.
+local function touch(keys)
+  for from = 1, #keys, SLICE do
+    call('EXISTS', lane, unpack(keys, from, math.min(from + SLICE - 1, #keys)))
+  end
+end
+
 local known = lane .. ':i:' .. tenant
-call('EXISTS', lane, known)
+touch({known})
 local is_known = scope == '\0' or call('ZSCORE', known, scope)
 
 -- The blocks that there are: a range of centuries costs no more than the data.
@@ -57,26 +65,16 @@ local function member(block)
   local n = block - FIRST_BLOCK
   return char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
 end
-local blocks, keys = {}, {lane}
+local blocks, keys = {}, {}
 if first <= last then
   local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
   for at, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto))) do
     local a, b, c, d = byte(each, 2, 5)
     blocks[at] = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
-    keys[at + 1] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])
+    keys[at] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])
   end
 end
-for from = 1, #keys, SLICE do call('EXISTS', unpack(keys, from, math.min(from + SLICE - 1, #keys))) end
-
--- A packed counter without its quarters, where they are not wanted.
-local function wanted(packed_counter)
-  if by_quarter or byte(packed_counter, 1) ~= PACKED then return packed_counter end
-  local a, b, c, d = byte(packed_counter, 2, HEAD)
-  if not d then return packed_counter end
-  local middle, quarters = HEAD + a + 256 * b, c + 256 * d
-  if quarters == 0 or #packed_counter < middle + quarters then return packed_counter end
-  return char(PACKED, a, b, 0, 0) .. sub(packed_counter, HEAD + 1, middle) .. sub(packed_counter, middle + quarters + 1)
-end
+touch(keys)
 
 -- Days of a block that are asked for: the first byte of their fields.
 local function days(block)
@@ -88,15 +86,60 @@ local function days(block)
   return found
 end
 
-local packed_counters = {}
+-- A packed counter without its quarters, where they are not wanted.
+local function wanted(packed_counter)
+  if by_quarter or byte(packed_counter, 1) ~= PACKED then return packed_counter end
+  local a, b, c, d = byte(packed_counter, 2, HEAD)
+  if not d then return packed_counter end
+  local middle, quarters = HEAD + a + 256 * b, c + 256 * d
+  if quarters == 0 or #packed_counter < middle + quarters then return packed_counter end
+  return char(PACKED, a, b, 0, 0) .. sub(packed_counter, HEAD + 1, middle) .. sub(packed_counter, middle + quarters + 1)
+end
+
+-- What stands in fields of blocks, as far as it is wanted. of_blocks: for each block its fields, and of each what
+-- the first hash holds or false, which is replaced. One that is missing among the wide is nothing: damaged.
+local function complete(of_blocks)
+  local wide_keys, of_keys = {}, {}
+  for at, block in ipairs(blocks) do
+    local names, held = unpack(of_blocks[at])
+    local wide = {}
+    for i = 1, #names do
+      if held[i] == IS_WIDE then
+        wide[#wide + 1] = i
+      elseif held[i] then
+        held[i] = wanted(held[i])
+      end
+    end
+    if #wide > 0 then
+      wide_keys[#wide_keys + 1] = string.format('%s:w:%s:%d', lane, tenant, block)
+      of_keys[#wide_keys] = {names, held, wide}
+    end
+  end
+  touch(wide_keys)
+  for at, key in ipairs(wide_keys) do
+    local names, held, wide = unpack(of_keys[at])
+    for from = 1, #wide, SLICE do
+      local asked = {}
+      for i = from, math.min(from + SLICE - 1, #wide) do asked[#asked + 1] = names[wide[i]] end
+      local found = call('HMGET', key, unpack(asked))
+      for i = 1, #asked do held[wide[from + i - 1]] = wanted(found[i] or '') end
+    end
+  end
+end
+
+local of_blocks, packed_counters = {}, {}
 for at, block in ipairs(blocks) do
   local names = days(block)
   for i = 1, #names do names[i] = names[i] .. scope end
-  local held = call('HMGET', keys[at + 1], unpack(names))
+  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names))}
+end
+complete(of_blocks)
+for at, block in ipairs(blocks) do
+  local names, held = unpack(of_blocks[at])
   for i = 1, #names do
     if held[i] then
       packed_counters[#packed_counters + 1] = block * BLOCK_DAYS + byte(names[i], 1) - BLOCK_DAYS * family
-      packed_counters[#packed_counters + 1] = wanted(held[i])
+      packed_counters[#packed_counters + 1] = held[i]
     end
   end
 end
@@ -104,26 +147,31 @@ end
 local function groups()
   local sizes, size, number, found = {}, 0, 0, {}
   for at = 1, #blocks do
-    sizes[at] = call('HLEN', keys[at + 1])
+    sizes[at] = call('HLEN', keys[at])
     size = size + sizes[at]
   end
   if size > LOOKED_THROUGH * most then return false end
   for at, block in ipairs(blocks) do
     local pattern = '[\\' .. table.concat(days(block), '\\') .. ']\\' .. group .. '*'
-    local cursor, of_block = '0', {}
+    local cursor, names, held = '0', {}, {}
     repeat
-      local answer = call('HSCAN', keys[at + 1], cursor, 'MATCH', pattern, 'COUNT', math.max(sizes[at], 1))
+      local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', math.max(sizes[at], 1))
       cursor = answer[1]
       for i = 1, #answer[2], 2 do
-        of_block[#of_block + 1] = answer[2][i]
-        of_block[#of_block + 1] = wanted(answer[2][i + 1])
+        names[#names + 1] = answer[2][i]
+        held[#names] = answer[2][i + 1]
       end
-      number = number + #answer[2] / 2
-      if number > most then return false end
     until cursor == '0'
-    found[2 * at - 1], found[2 * at] = block, of_block
+    number = number + #names
+    if number > most then return false end
+    found[at] = {names, held}
   end
-  return found
+  complete(found)
+  local by_block = {}
+  for at, block in ipairs(blocks) do
+    by_block[2 * at - 1], by_block[2 * at] = block, found[at]
+  end
+  return by_block
 end
 
 return {

@@ -63,8 +63,8 @@ def counters_of(reply: list[Any], *, by_quarter: bool) -> Counters:
             "from",
         )
     groups: dict[str, dict[int, DayCounts]] = {}
-    for block, counted in _pairs(by_block):
-        for field_name, packed_counter in _pairs(counted):
+    for block, (names, counted) in _pairs(by_block):
+        for field_name, packed_counter in zip(names, counted, strict=True):
             of = read_counter_field(block, field_name)
             groups.setdefault(of.id.decode(), {})[of.day] = unpack(packed_counter)
     return Counters(

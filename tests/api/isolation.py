@@ -36,11 +36,11 @@ from api.config import ApiSettings
 from api.keys.form import ENTROPY_BYTES, new_key
 from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
 from deploy.processes import say
-from schemas.kinds import FIELDS
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests import services
 from tests.api import schema_hooks as _formats  # noqa: F401  # schemathesis learns of our formats
 from tests.api.conftest import FixedKeys
+from tests.api.model import FIELDS
 from tests.api.site import Site, until
 from tests.api.test_isolation import HOUR, MANY, SPAN, TWISTS, encoded, neighbours
 from tests.api.wire import Answer, Query, ask_all

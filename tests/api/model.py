@@ -121,16 +121,16 @@ def clock_hours(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[dat
     """The instants at which the clocks show a full hour or change their offset, second by second."""
     moment = start_of("hour", first)
     while moment <= last:
-        past = clock(moment, zone) - start_of("hour", clock(moment, zone))
-        is_steady = offset(moment - SECOND, zone) == offset(moment + QUARTER, zone)
-        if not is_steady or past == timedelta(0) or past > HOUR - QUARTER:
-            for seconds in range(900):
-                second = moment + seconds * SECOND
-                if second <= last and (
-                    clock(second, zone) == start_of("hour", clock(second, zone))
-                    or offset(second, zone) != offset(second - SECOND, zone)
-                ):
-                    yield second
+        if offset(moment - SECOND, zone) == offset(moment + QUARTER, zone):
+            to_full = (start_of("hour", clock(moment, zone)) - clock(moment, zone)) % HOUR
+            seconds = [to_full // SECOND] if to_full < QUARTER else []
+        else:
+            seconds = list(range(900))
+        for each in seconds:
+            second = moment + each * SECOND
+            is_full = clock(second, zone) == start_of("hour", clock(second, zone))
+            if second <= last and (is_full or offset(second, zone) != offset(second - SECOND, zone)):
+                yield second
         moment += QUARTER
 
 

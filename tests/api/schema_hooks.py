@@ -1,8 +1,8 @@
 """What schemathesis knows beyond the schema; it loads this module itself (`SCHEMATHESIS_HOOKS`).
 
 A schema cannot say how one parameter bounds another (a range and its length, `limit` and `group_by`), nor
-what is a time zone or a cursor. Queries that keep to the schema are made to keep to that too; those that
-break the schema are left as they are.
+what is a time zone, a scope or a cursor. Queries that keep to the schema are made to keep to that too; those
+that break the schema are left as they are.
 """
 
 from typing import Any
@@ -13,7 +13,8 @@ from schemathesis.generation import GenerationMode
 
 from api.query.cursors import write_cursor
 
-schemathesis.openapi.format("iana-timezone", st.sampled_from(["UTC", "Etc/GMT+5", "Etc/UTC"]))
+schemathesis.openapi.format("iana-timezone", st.sampled_from(["UTC", "Etc/GMT+5", "Asia/Kolkata"]))
+schemathesis.openapi.format("scope", st.sampled_from(["sequence", "template", "campaign"]))
 schemathesis.openapi.format("cursor", st.text(st.characters(codec="utf-8"), min_size=1).map(write_cursor))
 
 

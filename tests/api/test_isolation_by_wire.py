@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.kinds import FIELDS
 from tests.api.isolation import Caller, ForeignCellError, attack, run
+from tests.api.model import FIELDS
 from tests.api.test_isolation import MANY
 from tests.api.wire import Answer, Query
 

@@ -312,8 +312,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "        known[#known + 1] = 0\n        known[#known + 1] = sub(name, 2)\n",
-                "        known[#known + 1] = i\n        known[#known + 1] = sub(name, 2)\n",
+                "      known[#known + 1] = 0\n      known[#known + 1] = sub(name, 2)\n",
+                "      known[#known + 1] = i\n      known[#known + 1] = sub(name, 2)\n",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_known_ids_are_those_that_a_fact_counted_for",

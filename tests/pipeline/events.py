@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from tests.pipeline import oracle
 from tests.pipeline.log import Outgoing
 
 TENANTS = (
@@ -64,6 +65,13 @@ TAGS = TagNames()
 SCOPE_TAGS = {"campaign": "campaign", "isp": "ses:recipient-isp"}
 """Further scopes that some of the mails are for, each with its tag: some mails are part of a campaign, and
 some events of a mail, but never its Send, name the receiving side."""
+
+ALL_TAGS = {**oracle.PAGE, **SCOPE_TAGS}
+SETTINGS = {
+    "SCOPE_TAGS": ",".join(f"{name}={tag}" for name, tag in SCOPE_TAGS.items()),
+    "RECIPIENT_KEY": "5a" * 32,
+}
+"""Of programs that count for all of them."""
 
 ISPS = ("Gmail", "Yahoo", "web.de & more", "日本")
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from schemas.kinds import FIELDS
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests.api.clients.callers import CALLERS, Caller
+from tests.api.model import FIELDS
 from tests.api.site import Site, until
 from tests.api.writer import Counted, Writer
 from tests.services import create_topics
@@ -58,8 +58,8 @@ def running(
         client.flushdb()
         writer = Writer(client)
         hour = datetime(2025, 9, 3, 7, tzinfo=UTC)
-        scope = {"sequence": "onboarding", "template": "welcome-email"}
-        facts = [Counted(hour, name, TOTALS[name] - 1, "clients", **scope) for name in FIELDS]
+        scope = "onboarding", "welcome-email"
+        facts = [Counted(hour, name, TOTALS[name] - 1, "clients", *scope) for name in FIELDS]
         odd = [Counted(hour, name, 1, "clients", sequence="a/b.c ü?#%") for name in FIELDS]
         writer.write([*facts, *odd])
         writer.go_live()

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,16 +16,16 @@ import redis
 
 from api.config import ApiSettings
 from api.counters.connection import connect
-from api.counters.reader import CounterReader, Scope
+from api.counters.reader import READ, WHOLE_TENANT, CounterReader, Scope
 from api.counters.replies import Counters
 from api.errors import UNAVAILABLE, ApiError
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey, server_binary
 from schemas import counters, redis_keys
 from schemas.counters import Member, State, closed_for
-from schemas.kinds import FIELDS
+from schemas.kinds import CORE_FIELDS, FAMILIES
 from tests.api.conftest import Door, OpenDoor
-from tests.api.writer import Counted, Writer
+from tests.api.writer import EPOCH, QUARTER, Counted, Writer
 from tests.metrics_text import by_partition
 from tests.services import LIMIT_S
 
@@ -33,8 +33,9 @@ Answer = TypeVar("Answer")
 
 DAY = 20_334
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
-CELL = 7 * len(FIELDS)
+CELL = 7 * len(CORE_FIELDS)
 DAYS = range(DAY - 5, DAY + 5)
+FIELD = redis_keys.counter_field(DAY, 0, redis_keys.TENANT_SCOPE)
 
 
 @pytest.fixture
@@ -58,7 +59,11 @@ Run = Callable[[Callable[[CounterReader], Awaitable[Counters]]], Counters]
 
 
 async def tenant_counters(reader: CounterReader) -> Counters:
-    return await reader.counters("acme", Scope.tenant(), DAYS)
+    return await reader.counters("acme", WHOLE_TENANT, DAYS)
+
+
+async def quarters(reader: CounterReader) -> Counters:
+    return await reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True)
 
 
 def refuses(run: Run, job: Callable[[CounterReader], Awaitable[Counters]] = tenant_counters) -> str:
@@ -86,9 +91,55 @@ def test_one_read_gives_days_checkpoints_of_time_and_whether_the_id_is_known(
     assert found.known
 
     async def unknown(reader: CounterReader) -> Counters:
-        return await reader.counters("acme", Scope.template("a"), DAYS)
+        return await reader.counters("acme", Scope("template", "a"), DAYS)
 
     assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
+
+
+def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> None:
+    """Wide packed counters and others: each hour and each quarter has its count, in groups too."""
+    midnight = datetime(2025, 9, 3, tzinfo=UTC)
+    writer.write(
+        Counted(midnight + at * QUARTER, field, 1 + (at + place) % 4, sequence="a")
+        for at in range(96)
+        for place, field in enumerate(CORE_FIELDS)
+    )
+    writer.write([Counted(midnight + 5 * QUARTER, "sent", sequence="b")])
+    values = writer.client.hgetall(writer.block_key(DAY)).values()
+    assert redis_keys.IS_WIDE in values
+    sums = [10] * 144
+    sums[6] += 1
+
+    async def grouped(reader: CounterReader) -> Counters:
+        return await reader.counters("acme", WHOLE_TENANT, DAYS, "sequence")
+
+    found = read(grouped)
+    assert list(found.days[DAY].counts) == sums
+    assert list(found.groups["a"][DAY].counts) == [10] * 144
+    assert found.groups["b"][DAY].total == (1, 0, 0, 0, 0, 0)
+    by_quarter = read(quarters).days[DAY]
+    assert [count - (at == 30) for at, count in enumerate(by_quarter.counts)] == [
+        1 + (at + place) % 4 for at in range(96) for place in range(6)
+    ]
+    lane, arguments = writer.lane(), ("g1", "acme", b"\0", DAY, DAY, 0)
+    for wanted, has_quarters in (("", False), ("1", True)):
+        reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", 9)
+        packed_counter = reply[4][1]
+        assert packed_counter[0] == 255
+        assert (int.from_bytes(packed_counter[3:5], "little") > 0) == has_quarters
+
+
+def test_a_range_of_centuries_reads_the_days_that_there_are(writer: Writer, read: Run) -> None:
+    """On both sides of 1970, at the edges of blocks and of the range."""
+    days = [-719_162, -9, -8, -5, -4, -1, 0, 3, 4, 7, 8, DAY, 2_932_896]
+    writer.write(Counted(EPOCH + timedelta(days=day), "sent", at) for at, day in enumerate(days, start=1))
+    for first, last in ((days[0], days[-1]), (-8, 3), (-9, -4), (4, 7), (5, 6), (-4, 4)):
+
+        async def some(reader: CounterReader, first: int = first, last: int = last) -> Counters:
+            return await reader.counters("acme", WHOLE_TENANT, range(first, last + 1))
+
+        found = {day: counts.total[0] for day, counts in read(some).days.items()}
+        assert found == {day: at for at, day in enumerate(days, start=1) if first <= day <= last}
 
 
 def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:
@@ -133,7 +184,7 @@ def test_closed_lanes_are_read_while_a_rebuild_switches_and_not_for_long_after(
 
         async def is_read(at_s: float) -> bool:
             clock_s[0] = at_s
-            asked = (tenant_counters(reader), reader.known_ids("acme", "sequence"))
+            asked = (tenant_counters(reader), reader.known_ids("acme", "sequence", None, 9))
             codes = [
                 getattr(each, "code", None) for each in await asyncio.gather(*asked, return_exceptions=True)
             ]
@@ -186,14 +237,14 @@ def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -
     """Reads that share round trips: each has its own numbers, also where its neighbour's read fails."""
     tenants = [f"tenant {number}" for number in range(20)]
     writer.write(Counted(HOUR, "sent", number + 1, tenant=name) for number, name in enumerate(tenants))
-    writer.client.hset(writer.day_key(DAY, "damaged"), redis_keys.TENANT_SCOPE, b"\x00")
-    writer.client.sadd(f"{writer.lane('damaged')}:d:damaged", DAY)
-    writer.client.sadd(f"{writer.lane('broken')}:d:broken", DAY)
-    writer.client.set(writer.day_key(DAY, "broken"), "x")
+    writer.write(Counted(HOUR, "sent", tenant=name) for name in ("damaged", "broken"))
+    writer.client.hset(writer.block_key(DAY, "damaged"), FIELD, b"")
+    writer.client.delete(writer.block_key(DAY, "broken"))
+    writer.client.set(writer.block_key(DAY, "broken"), "x")
 
     async def at_once(reader: CounterReader) -> Counters:
         await reader.live()
-        asked = [reader.counters(name, Scope.tenant(), DAYS) for name in (*tenants, "damaged", "broken")]
+        asked = [reader.counters(name, WHOLE_TENANT, DAYS) for name in (*tenants, "damaged", "broken")]
         live = asyncio.create_task(reader.live())
         *found, damaged, broken = await asyncio.gather(*asked, return_exceptions=True)
         assert [each.days[DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
@@ -226,8 +277,10 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
     writer.write([Counted(HOUR, "sent")])
     writer.go_live(layout=counters.LAYOUT + 1)
     assert "layout" in refuses(read)
-    writer.go_live(kinds=FIELDS[::-1])
-    assert "kinds" in refuses(read), "every number would stand under another name"
+    names = tuple(FAMILIES.items())
+    for families in (names[::-1], names[:1], ((names[0][0], CORE_FIELDS[::-1]), *names[1:]), ()):
+        writer.go_live(families=families)
+        assert "kinds" in refuses(read), "every number would stand under another name"
     writer.go_live(lanes=0)
     assert "layout" in refuses(read)
     for record in (b"", b"{}", b"null", b"\xff"):
@@ -241,19 +294,29 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
 
 @pytest.mark.parametrize(
     "packed_counter",
-    [b"", b"\x00", b"\x01\x00\xfe\x2a", b"\x01\x00\xc8", b"\x02\x00\xff\x2a", b"\x03\x00\xfd\x2a\x01"],
+    [
+        b"",
+        b"\x70",
+        b"\x00\xe0",
+        b"\x00\xf0\x01",
+        b"\x00\x60",
+        b"\xff\x00",
+        b"\xff\x02\x00\x00\x00\x00",
+        redis_keys.IS_WIDE,
+    ],
 )
 def test_a_damaged_counter_is_unavailable_not_zero(writer: Writer, read: Run, packed_counter: bytes) -> None:
-    """A packed counter that ends within an item, names no cell or counts below zero."""
+    """One that ends within an item or part, is of no quarter, below zero, or missing among the wide ones."""
     writer.write([Counted(HOUR, "sent", 5)])
-    writer.client.hset(writer.day_key(DAY), redis_keys.TENANT_SCOPE, packed_counter)
+    writer.client.hset(writer.block_key(DAY), FIELD, packed_counter)
     assert "damaged" in refuses(read)
+    assert "damaged" in refuses(read, quarters)
 
 
 def test_a_key_of_another_type_is_unavailable(writer: Writer, read: Run) -> None:
     writer.write([Counted(HOUR, "sent")])
-    writer.client.delete(writer.day_key(DAY))
-    writer.client.set(writer.day_key(DAY), "x")
+    writer.client.delete(writer.block_key(DAY))
+    writer.client.set(writer.block_key(DAY), "x")
     assert "Redis" in refuses(read)
 
 

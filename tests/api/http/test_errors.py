@@ -11,7 +11,6 @@ def test_the_codes_are_those_of_the_contract() -> None:
         "RANGE_TOO_LARGE": 400,
         "INVALID_PARAMETER": 400,
         "INVALID_TIMEZONE": 400,
-        "UNSUPPORTED_TIMEZONE": 400,
         "NOT_FOUND": 404,
         "METHOD_NOT_ALLOWED": 405,
         "RATE_LIMITED": 429,

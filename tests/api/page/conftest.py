@@ -12,8 +12,8 @@ import redis
 from playwright.sync_api import Browser, expect
 
 from schemas import redis_keys
-from schemas.kinds import FIELDS
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
+from tests.api.model import FIELDS
 from tests.api.site import Site, until
 from tests.api.writer import Counted, Writer
 from tests.browser import LIMIT_MS, Tab, Tabs, running_browser

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import expect
 
-from schemas.kinds import FIELDS
+from tests.api.model import FIELDS
 from tests.api.page.conftest import NO_NUMBER, TENANT, Running, enter, in_words, settled, totals
 from tests.api.writer import Counted
 from tests.browser import Tab, Tabs

@@ -6,7 +6,7 @@ from itertools import pairwise
 from playwright.sync_api import Page, Request, Route, expect
 
 from schemas import redis_keys
-from schemas.kinds import FIELDS
+from tests.api.model import FIELDS
 from tests.api.page.conftest import NO_NUMBER, Running, enter, settled, totals
 from tests.browser import LIMIT_MS, Tab, Tabs
 
