@@ -242,6 +242,34 @@ MUTATIONS = (
         "the good generation was closed for it",
     ),
     Mutation(
+        "a new lane passes a live one that is not compared yet",
+        (
+            Edit(
+                "aggregator/rebuild/regrouping.py",
+                "min(lane[number] for lane in live_lanes)",
+                "max(lane[number] for lane in live_lanes)",
+            ),
+        ),
+        "tests/aggregator/rebuild/test_regrouping.py"
+        "::test_each_live_lane_is_compared_where_it_stands_and_none_is_passed",
+        "a live lane was passed",
+    ),
+    Mutation(
+        "what was counted ahead is taken for safe",
+        (
+            Edit(
+                "aggregator/rebuild/regrouping.py",
+                "                wanted[number] += events[:passed]\n",
+                "                known = _place(events, self._counted[live_lane][number])\n"
+                "                first = 0 if live_lane in before else known\n"
+                "                wanted[number] += events[first:passed]\n",
+            ),
+        ),
+        "tests/aggregator/rebuild/test_regrouping.py"
+        "::test_each_live_lane_is_compared_where_it_stands_and_none_is_passed",
+        "a checkpoint passes what is not with it",
+    ),
+    Mutation(
         "kinds are not compared",
         (Edit("schemas/counters.py", " and self.has_our_kinds and", " and"),),
         "tests/api/counters/test_reader.py::test_a_record_that_is_missing_or_unknown_is_unavailable",
