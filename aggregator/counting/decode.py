@@ -106,7 +106,7 @@ class Decoder:
             return Skipped.IGNORED
         mail = event.mail
         body = mail if row.body is None else getattr(event, row.body)
-        kinds = row.kinds(body)
+        kinds = row.always or row.kinds(body)
         if not kinds:
             return Skipped.IGNORED
         if type(mail) is not Mail:

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from schemas.kinds import KINDS, Kind
 from schemas.machines import LIKELY, is_machine
+from schemas.ses import Body
 
 _AGENT_MAX: Final = 512
 """Longer user agents are looked up in the table of machines each time, so that few bytes are remembered."""
@@ -42,14 +43,18 @@ class EventType:
             for condition in kind.conditions:
                 named.setdefault(condition.path, set()).update(condition.values)
         self._named = tuple((path, frozenset(values)) for path, values in named.items())
-        self._cases = {
-            (by_machine, said): self._stated(by_machine, dict(zip(named, said, strict=True)))
+        cases = [
+            dict(zip(named, said, strict=True)) for said in product(*[(None, *of) for of in named.values()])
+        ]
+        self._cases = tuple(
+            {tuple(case.values()): self._stated(case, by_machine=by_machine) for case in cases}
             for by_machine in (False, True)
-            for said in product(*[(None, *values) for values in named.values()])
-        }
-        self._only = self._cases[False, ()] if not named and not self._asks_for_people else None
+        )
+        """By whether a machine caused the event, then by what stands at the path of each condition."""
+        self.always = () if named or self._asks_for_people else tuple(rows)
+        """The kinds that each such event states; none where that depends on what it says."""
 
-    def _stated(self, by_machine: bool, said: Mapping[tuple[str, ...], _Value]) -> tuple[int, ...]:
+    def _stated(self, said: Mapping[tuple[str, ...], _Value], *, by_machine: bool) -> tuple[int, ...]:
         """What the table says of one case. said: what stands at the path of each condition."""
         return tuple(
             index
@@ -61,12 +66,12 @@ class EventType:
     def kinds(self, body: Any) -> tuple[int, ...]:
         """Which kinds an event with this body states, whenever it was: rising, perhaps none.
 
-        body: any JSON value, objects as `schemas.ses.Body`.
+        Whoever reads many events looks at `always` first.
+        body: any JSON value; an object as `schemas.ses.Body`.
         """
-        if self._only is not None:
-            return self._only
-        by_machine = self._asks_for_people and _by_machine(body)
-        return self._cases[by_machine, tuple([_said(body, path, values) for path, values in self._named])]
+        named = self._named
+        said = tuple([_said(body, path, values) for path, values in named]) if named else ()
+        return self._cases[self._asks_for_people and _by_machine(body)][said]
 
     def not_stale(self, kinds: Sequence[int], after_ms: int) -> tuple[int, ...]:
         """Those of some kinds of which a record says something so long after the send."""
@@ -98,10 +103,11 @@ def _said(body: Any, path: tuple[str, ...], values: frozenset[str | bool]) -> _V
 
 def _by_machine(body: Any) -> bool:
     """Whether a machine caused an open or click: SES's word, and where it says nothing the table."""
-    bot_event = getattr(body, "is_bot_event", UNSET)
-    if bot_event is not UNSET:
-        return bool(bot_event == LIKELY)
-    user_agent = getattr(body, "user_agent", UNSET)
+    if type(body) is not Body:
+        return False
+    if body.is_bot_event is not UNSET:
+        return bool(body.is_bot_event == LIKELY)
+    user_agent = body.user_agent
     if type(user_agent) is not str:
         return False
     return (is_machine if len(user_agent) > _AGENT_MAX else _is_machine)(user_agent)
