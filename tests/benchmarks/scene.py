@@ -176,7 +176,9 @@ class Scene:
         )
         name = f"{prefix}events"
         expected = load(self.bootstrap, name, shape, events)
-        return Topic(prefix, events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name))
+        return Topic(
+            prefix, expected.events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name)
+        )
 
 
 def _lasts(bootstrap: str, name: str) -> Lasts:

@@ -3,7 +3,8 @@
 Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
 added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
 event for several people, the same fact reported twice at different times, clocks that disagree, tags that
-some events of a mail lack, every kind that is counted, and records that must not be counted.
+some events of a mail lack, every kind that is counted, and records that must not be counted. Long because
+it is one stream with every oddity in it.
 """
 
 import json
