@@ -3,7 +3,7 @@
 from typing import Final
 
 from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.kinds import FAMILIES, FIELDS
 
 GENERATION: Final = Generation(
     name="g",
@@ -11,6 +11,9 @@ GENERATION: Final = Generation(
     rules="rules",
     layout=LAYOUT,
     kinds=FIELDS,
+    families=tuple(FAMILIES.items()),
+    scopes=("sequence", "template"),
+    identity_key="00112233445566778899aabbccddeeff",
     cluster_id="cluster",
     topic_id="topic",
     created_ms=0,

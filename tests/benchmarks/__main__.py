@@ -17,6 +17,7 @@ from rich.console import Console
 from tests.benchmarks import counting
 from tests.benchmarks.against_peers import against_peers
 from tests.benchmarks.bursts import bursts
+from tests.benchmarks.calls import calls
 from tests.benchmarks.catching_up import catching_up
 from tests.benchmarks.figures import Figure, Missing
 from tests.benchmarks.growth import growth
@@ -40,6 +41,7 @@ PARTS: Final[dict[str, Callable[[Bench], Sequence[Figure | Missing]]]] = {
     "counting": counting.reference,
     "workloads": counting.other_workloads,
     "memory": memory,
+    "calls": calls,
     "api": reading,
     "webhook": webhook,
     "visible": visible,

@@ -42,9 +42,15 @@ class Mail(msgspec.Struct, rename="camel", gc=False):
 
 
 class Address(msgspec.Struct, rename="camel", gc=False):
-    """A recipient of a bounce or a complaint."""
+    """A recipient of a bounce, a complaint or a delay."""
 
     email_address: str
+
+
+class Preferences(msgspec.Struct, rename="camel", gc=False):
+    """What a reader wants to get."""
+
+    unsubscribe_all: bool
 
 
 class Body(msgspec.Struct, rename="camel", gc=False):
@@ -55,6 +61,12 @@ class Body(msgspec.Struct, rename="camel", gc=False):
     bounced_recipients: list[Address] | None = None
     complained_recipients: list[Address] | None = None
     complaint_feedback_type: str | None = None
+    delayed_recipients: list[Address] | None = None
+    bounce_type: str | None = None
+    bounce_sub_type: str | None = None
+    user_agent: str | None = None
+    is_bot_event: str | None = None
+    new_topic_preferences: Preferences | None = None
 
 
 class Event(msgspec.Struct, rename="camel", gc=False):
@@ -67,6 +79,8 @@ class Event(msgspec.Struct, rename="camel", gc=False):
     click: Body | None = None
     bounce: Body | None = None
     complaint: Body | None = None
+    delivery_delay: Body | None = None
+    subscription: Body | None = None
 
 
 class Span(NamedTuple):

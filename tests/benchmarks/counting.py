@@ -1,4 +1,4 @@
-"""Counting: live workers and a rebuild against the ceiling, on each of the three workloads.
+"""Counting: live workers and a rebuild against the ceiling, on each of the workloads.
 
 The runs are interleaved (ceiling, one worker, ceiling, two workers, ceiling, rebuild), and each ratio is to
 the median ceiling of its own round, so that a machine whose mood changes changes both sides.
@@ -12,7 +12,7 @@ from tests.benchmarks import runs
 from tests.benchmarks.figures import Figure, type_of_unit
 from tests.benchmarks.runs import Bench, Counted
 from tests.benchmarks.scene import Topic
-from tests.benchmarks.workload import BIG, REFERENCE, TINY
+from tests.benchmarks.workload import BIG, LONG_TAIL, REFERENCE, SMALL_BATCHES, TINY, tail
 
 LIVE_NOTE: Final = "from the assignment of partitions (of the last worker) to the last event counted"
 REBUILD_NOTE: Final = "from the first batch counted to the last event counted"
@@ -75,9 +75,15 @@ def reference(bench: Bench) -> list[Figure]:
 
 
 def other_workloads(bench: Bench) -> list[Figure]:
-    """Five big tenants, and 20,000 tiny ones: one worker."""
+    """Five big tenants, 20,000 tiny ones, 20,000 with five mails a day, small record batches: one worker."""
     table = Table()
-    topics = {shape.name: bench.scene.topic(shape, bench.events) for shape in (BIG, TINY)}
+    shapes = (
+        (BIG, bench.events),
+        (TINY, bench.events),
+        tail(LONG_TAIL, bench.events * 6 // 10),
+        (SMALL_BATCHES, bench.events // 2),  # half of them, as they take long to write
+    )
+    topics = {shape.name: bench.scene.topic(shape, events) for shape, events in shapes}
     for number in range(bench.rounds):
         bench.say(f"other workloads, round {number + 1} of {bench.rounds}")
         for name, topic in topics.items():

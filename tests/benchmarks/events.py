@@ -1,8 +1,9 @@
 """The happenings of a workload as SES writes them: JSON in one line, 1.2 KB and more, headers that differ.
 
 Law: pure, and the same bytes for the same happening. As with SES, the mail's object is the same on each of
-its events but for `sourceArn` (not on opens and clicks) and `ses:outgoing-ip` (on deliveries alone). Text is
-put together from parts that are made once a tenant, template or mail: a million must not take a minute.
+its events but for `sourceArn` (not on opens and clicks), `ses:outgoing-ip` (on deliveries alone) and headers
+(not where it could not be rendered). Text is put together from parts that are made once a tenant, template or
+mail: a million must not take a minute.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from tests.benchmarks.variants import BOUNCES, READERS, SUBSCRIPTIONS
 from tests.benchmarks.workload import (
     BOUNCED,
     CLICKED,
@@ -19,8 +21,11 @@ from tests.benchmarks.workload import (
     HOUR,
     MINUTE,
     OPENED,
+    REJECTED,
+    RENDERING_FAILED,
     SECOND,
     SENT,
+    SUBSCRIPTION,
     Happening,
     Mail,
     sequence_name,
@@ -28,12 +33,6 @@ from tests.benchmarks.workload import (
     tenant_name,
 )
 
-AGENTS: Final = (
-    "Mozilla/5.0",
-    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-)
 WORDS: Final = (
     "Your weekly digest of the things that matter",
     "A reminder: your trial ends soon",
@@ -56,7 +55,7 @@ class Record(NamedTuple):
 def records(happenings: Iterable[Happening]) -> Iterator[Record]:
     """Each happening as a record, reported at once."""
     for happening in happenings:
-        at_ms, _, kind, person, mail = happening
+        at_ms, _, kind, person, mail, _ = happening
         event_type, detail = TYPES[kind]
         reported = detail(_iso(at_ms), _address(mail.people[person]), mail.chance ^ at_ms, happening)
         message_id, head, arn, body = _mail(mail)
@@ -64,6 +63,8 @@ def records(happenings: Iterable[Happening]) -> Iterator[Record]:
             arn = ""
         elif kind == DELIVERED:
             body = f'{body[:-2]},"ses:outgoing-ip":["203.0.113.{64 + mail.chance % 8}"]}}}}'
+        elif kind == RENDERING_FAILED:
+            body = body[: body.index(',"headersTruncated"')] + body[body.index(',"tags"') :]
         text = f'{{"eventType":"{event_type}",{head}{arn}{body},{reported}}}\n'
         yield Record(message_id.encode(), text.encode(), at_ms)
 
@@ -141,22 +142,31 @@ def _delivered(at: str, address: str, chance: int, happening: Happening) -> str:
     )
 
 
-def _opened(at: str, _address: str, chance: int, _happening: Happening) -> str:
-    return f'"open":{{"timestamp":"{at}","userAgent":"{AGENTS[chance % 4]}","ipAddress":"{_ip(chance)}"}}'
+def _opened(at: str, _address: str, chance: int, happening: Happening) -> str:
+    agent, is_bot = _reader(happening)
+    return f'"open":{{"timestamp":"{at}","userAgent":"{agent}","ipAddress":"{_ip(chance)}"{is_bot}}}'
 
 
-def _clicked(at: str, _address: str, chance: int, _happening: Happening) -> str:
+def _clicked(at: str, _address: str, chance: int, happening: Happening) -> str:
+    agent, is_bot = _reader(happening)
     return (
-        f'"click":{{"timestamp":"{at}","ipAddress":"{_ip(chance)}","userAgent":"{AGENTS[chance % 4]}"'
-        f',"link":"https://www.example.com/go/{chance % 400}?from=mail","linkTags":null}}'
+        f'"click":{{"timestamp":"{at}","ipAddress":"{_ip(chance)}","userAgent":"{agent}"'
+        f',"link":"https://www.example.com/go/{chance % 400}?from=mail","linkTags":null{is_bot}}}'
     )
 
 
-def _bounced(at: str, address: str, chance: int, _happening: Happening) -> str:
+def _reader(happening: Happening) -> tuple[str, str]:
+    """The user agent, and the key that says whether it was a machine, where there is one."""
+    reader = READERS[happening.variant]
+    return reader.agent, f',"isBotEvent":"{reader.is_bot}"' if reader.is_bot else ""
+
+
+def _bounced(at: str, address: str, chance: int, happening: Happening) -> str:
+    bounce = BOUNCES[happening.variant]
     return (
-        '"bounce":{"bounceType":"Permanent","bounceSubType":"General","bouncedRecipients":['
-        f'{{"emailAddress":"{address}","action":"failed","status":"5.1.1"'
-        ',"diagnosticCode":"smtp; 550 5.1.1 no such mailbox"}]'
+        f'"bounce":{{"bounceType":"{bounce.type}","bounceSubType":"{bounce.subtype}","bouncedRecipients":['
+        f'{{"emailAddress":"{address}","action":"failed","status":"{bounce.status}"'
+        f',"diagnosticCode":"{bounce.said}"}}]'
         f',"timestamp":"{at}","feedbackId":"{chance & 0xFFFFFFFFFFFFFFFF:016x}-000000"'
         ',"reportingMTA":"dns; b224-12.smtp-out.eu-central-1.amazonses.com"}'
     )
@@ -178,6 +188,28 @@ def _delayed(at: str, address: str, _chance: int, happening: Happening) -> str:
     )
 
 
+def _rejected(_at: str, _address: str, _chance: int, _happening: Happening) -> str:
+    return '"reject":{"reason":"Bad content"}'
+
+
+def _not_rendered(_at: str, _address: str, _chance: int, happening: Happening) -> str:
+    name = template_name(happening.mail.template)
+    return (
+        f'"failure":{{"templateName":"{name}","errorMessage":"Attribute \'firstName\' is not present in the'
+        ' rendering data."}'
+    )
+
+
+def _subscribed(at: str, _address: str, _chance: int, happening: Happening) -> str:
+    is_all = "true" if SUBSCRIPTIONS[happening.variant].is_all else "false"
+    topic = '"topicSubscriptionStatus":[{"topicName":"news","subscriptionStatus":"OptOut"}]'
+    return (
+        f'"subscription":{{"contactList":"readers","timestamp":"{at}","source":"UnsubscribeHeader"'
+        f',"newTopicPreferences":{{"unsubscribeAll":{is_all},{topic}}}'
+        f',"oldTopicPreferences":{{"unsubscribeAll":false,{topic.replace("Out", "In")}}}}}'
+    )
+
+
 def _ip(chance: int) -> str:
     return f"198.51.100.{chance % 256}"
 
@@ -190,5 +222,8 @@ TYPES: Final[dict[int, tuple[str, Callable[[str, str, int, Happening], str]]]] =
     BOUNCED: ("Bounce", _bounced),
     COMPLAINED: ("Complaint", _complained),
     DELAYED: ("DeliveryDelay", _delayed),
+    REJECTED: ("Reject", _rejected),
+    RENDERING_FAILED: ("Rendering Failure", _not_rendered),
+    SUBSCRIPTION: ("Subscription", _subscribed),
 }
 """Of each kind: SES's `eventType`, and what writes the object with the details (time, address, chance)."""

@@ -16,7 +16,8 @@ from confluent_kafka import KafkaError, Producer
 from schemas import topics
 from tests import services
 from tests.benchmarks.events import Record, records
-from tests.benchmarks.workload import SHAPES, Expected, Happening, Shape, happenings
+from tests.benchmarks.expected import Expected
+from tests.benchmarks.workload import SHAPES, Happening, Shape, happenings
 
 FLUSH_S: Final = 300.0
 BY_KEY: Final = -1
@@ -27,8 +28,8 @@ TOPIC_ARN: Final = b"arn:aws:sns:eu-central-1:111122223333:ses-events"
 class Loader:
     """Produces records to one topic."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        """Create the topic where it does not exist."""
+    def __init__(self, bootstrap: str, topic: str, batch: int = 0) -> None:
+        """Create the topic where it does not exist. batch: as in `Shape`."""
         services.create_topics(bootstrap, {topic: topics.EVENTS})
         self._topic = topic
         self._failed: list[KafkaError] = []
@@ -40,6 +41,7 @@ class Loader:
                 "compression.type": "lz4",
                 "linger.ms": 50,
                 "batch.size": 1_000_000,
+                "batch.num.messages": batch or 10_000,
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 400_000,
             }
@@ -85,16 +87,18 @@ def load(bootstrap: str, topic: str, shape: Shape, events: int) -> Expected:
     Raises: RuntimeError where Kafka does not take it.
     """
     expected = Expected()
-    write(bootstrap, topic, map(expected.pass_on, happenings(shape, events)))
+    write(bootstrap, topic, map(expected.pass_on, happenings(shape, events)), batch=shape.batch)
     return expected
 
 
-def write(bootstrap: str, topic: str, reported: Iterable[Happening], partition: int = BY_KEY) -> None:
-    """Write happenings to a topic, all to one partition where one is named.
+def write(
+    bootstrap: str, topic: str, reported: Iterable[Happening], partition: int = BY_KEY, batch: int = 0
+) -> None:
+    """Write happenings to a topic, all to one partition where one is named. batch: as in `Shape`.
 
     Raises: RuntimeError where Kafka does not take it.
     """
-    loader = Loader(bootstrap, topic)
+    loader = Loader(bootstrap, topic, batch)
     for number, record in enumerate(records(reported)):
         loader.send(record, partition)
         if number % 5_000 == 0:

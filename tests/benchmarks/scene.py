@@ -24,8 +24,9 @@ from schemas.counters import LANES, Record
 from schemas.redis_keys import RECORD_KEY, lane_key, lane_of
 from tests import services
 from tests.benchmarks.ceiling import Event, fetches
+from tests.benchmarks.expected import Expected
 from tests.benchmarks.load import load
-from tests.benchmarks.workload import Expected, Shape
+from tests.benchmarks.workload import Shape
 from tests.pipeline import log
 from tests.pipeline.programs import Program, Programs
 
@@ -175,7 +176,9 @@ class Scene:
         )
         name = f"{prefix}events"
         expected = load(self.bootstrap, name, shape, events)
-        return Topic(prefix, events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name))
+        return Topic(
+            prefix, expected.events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name)
+        )
 
 
 def _lasts(bootstrap: str, name: str) -> Lasts:

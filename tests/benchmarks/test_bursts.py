@@ -12,9 +12,10 @@ from deploy.valkey import Valkey
 from tests.benchmarks import bursts
 from tests.benchmarks.bursts import BURSTS, PARTITION, Burst, Processor, reported
 from tests.benchmarks.events import records
+from tests.benchmarks.expected import Expected
 from tests.benchmarks.load import write
 from tests.benchmarks.runs import TooShortError
-from tests.benchmarks.workload import Expected, tenant_name
+from tests.benchmarks.workload import tenant_name
 from tests.pipeline import log, oracle
 from tests.pipeline.place import time_of
 
@@ -35,8 +36,8 @@ def test_each_event_of_a_burst_has_something_new() -> None:
     """A tenant, a sequence and a template as long as they may be, or a day; and nothing is the innocent's."""
     of = {burst.key: list(facts(burst, range(EVENTS))) for burst in BURSTS}
     assert len({each.scopes.tenant for each in of["tenants"]}) == EVENTS
-    for place in (1, 2):
-        names = {each.scopes[place] or "" for each in of["ids"]}
+    for place in (0, 1):
+        names = {each.scopes.ids[place] or "" for each in of["ids"]}
         assert len(names) == EVENTS
         assert {len(name.encode()) for name in names} == {ID_MAX_BYTES}
     assert len({each.day for each in of["days"]}) == EVENTS

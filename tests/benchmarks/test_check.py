@@ -7,24 +7,28 @@ import pytest
 import redis
 
 from deploy.valkey import Valkey
-from schemas.counters import LANES, Generation, Member, Record, State
-from schemas.instants import HOURS
-from schemas.kinds import FIELDS
+from schemas.counters import LANES, LAYOUT, Generation, Member, Record, State
+from schemas.kinds import FAMILIES, FIELDS
+from schemas.packed_counter import QUARTERS, cell_bytes, pack_counts
 from schemas.redis_keys import (
+    BLOCK_DAYS,
+    IS_WIDE,
     RECORD_KEY,
-    TENANT_SCOPE,
+    counter_field,
+    counters_key,
+    known_key,
     lane_key,
     lane_of,
+    member_of_block,
+    member_of_id,
     safe_id,
-    sequence_scope,
-    template_scope,
 )
 from tests.benchmarks.check import WrongNumbersError, check
+from tests.benchmarks.expected import Expected
 from tests.benchmarks.watch import Sample, Watched, counted
 from tests.benchmarks.workload import (
-    HOUR,
     REFERENCE,
-    Expected,
+    Mail,
     happenings,
     sequence_name,
     template_name,
@@ -32,37 +36,56 @@ from tests.benchmarks.workload import (
 )
 
 LIVE = Generation(
-    name="g", lanes=LANES, rules="r", layout=1, kinds=FIELDS, cluster_id="c", topic_id="t", created_ms=0
+    name="g",
+    lanes=LANES,
+    rules="r",
+    layout=LAYOUT,
+    kinds=FIELDS,
+    cluster_id="c",
+    topic_id="t",
+    created_ms=0,
+    families=tuple(FAMILIES.items()),
+    scopes=("sequence", "template"),
 )
+PLACES = [(family, place) for family, fields in enumerate(FAMILIES.values()) for place in range(len(fields))]
+"""Of each field: its family, and its place there."""
 
 
 def write(client: redis.Redis, events: int) -> Expected:
-    """Counters as the layout says, one count after another; repeated opens and clicks are left out."""
+    """Counters as the layout says, one count after another, of what each event adds to what is expected."""
     expected = Expected()
-    record = Record((Member(generation=LIVE, state=State.LIVE),))
-    client.set(RECORD_KEY, msgspec.json.encode(record))
+    client.set(RECORD_KEY, msgspec.json.encode(Record((Member(generation=LIVE, state=State.LIVE),))))
     for happening in happenings(REFERENCE, events):
-        before = expected.totals()
-        expected.add(happening)
-        if expected.totals() == before:
-            continue
         mail = happening.mail
-        much = len(mail.people) if happening.kind == 0 else 1
-        tenant = tenant_name(mail.tenant)
-        lane, safe = lane_key(LIVE.name, lane_of(tenant, LANES)), safe_id(tenant)
-        day, hour = divmod(happening.at_ms // HOUR, HOURS)
-        client.sadd(f"{lane}:n", safe)
-        client.sadd(f"{lane}:d:{safe}", day)
-        for scope in (
-            TENANT_SCOPE,
-            sequence_scope(sequence_name(mail.sequence)),
-            template_scope(template_name(mail.template)),
-        ):
-            key, cell = f"{lane}:c:{safe}:{day}", hour * len(FIELDS) + happening.kind
-            packed_counter = client.hget(key, scope) or b"\0\0"
-            assert isinstance(packed_counter, bytes)
-            client.hset(key, scope, packed_counter + bytes([cell]) * much)
+        before = {at: list(counts) for at, counts in expected.quarters[mail.tenant].items()}
+        expected.add(happening)
+        for at, counts in expected.quarters[mail.tenant].items():
+            more = [new - old for new, old in zip(counts, before.get(at, [0] * len(FIELDS)), strict=True)]
+            for kind, much in enumerate(more):
+                if much:
+                    _count(client, mail, at, kind, much)
+    expected.quarters = {tenant: quarters for tenant, quarters in expected.quarters.items() if quarters}
     return expected
+
+
+def _count(client: redis.Redis, mail: Mail, at: int, kind: int, much: int) -> None:
+    """Count in each scope. at: the quarter since 1970."""
+    tenant = tenant_name(mail.tenant)
+    lane, safe = lane_key(LIVE.name, lane_of(tenant, LANES)), safe_id(tenant)
+    family, place = PLACES[kind]
+    day, quarter = divmod(at, QUARTERS)
+    block = day // BLOCK_DAYS
+    key = counters_key(lane, safe, block)
+    client.sadd(f"{lane}:n", safe)
+    client.zadd(known_key(lane, safe), {member_of_block(block): 0})
+    ids = ((0, ""), (1, sequence_name(mail.sequence)), (2, template_name(mail.template)))
+    for scope, raw in ids:
+        if scope:
+            client.zadd(known_key(lane, safe), {member_of_id(scope, raw): 0})
+        name = counter_field(day, family, scope, raw)
+        packed_counter = client.hget(key, name) or b""
+        assert isinstance(packed_counter, bytes)
+        client.hset(key, name, packed_counter + pack_counts(cell_bytes(quarter, place)) * much)
 
 
 @pytest.fixture
@@ -76,13 +99,51 @@ def test_right_numbers_pass_and_one_wrong_one_does_not(client: redis.Redis) -> N
         expected = write(client, 300)
         check(client, expected)
         key = next(iter(client.scan_iter(f"{{g:*}}:c:{tenant_name(0)}:*", count=10_000)))
-        for scope, packed_counter in client.hgetall(key).items():
+        for name, packed_counter in client.hgetall(key).items():
             assert isinstance(packed_counter, bytes)
-            client.hset(key, scope, packed_counter + b"\5")
+            client.hset(key, name, packed_counter + pack_counts(cell_bytes(5, 0)))
             with pytest.raises(WrongNumbersError):
                 check(client, expected)
-            client.hset(key, scope, packed_counter)
+            client.hset(key, name, packed_counter)
         check(client, expected)
+
+
+def test_a_count_in_the_wrong_quarter_of_its_hour_is_found(client: redis.Redis) -> None:
+    """The hours are right then, and the totals too."""
+    with client:
+        expected = write(client, 30)
+        tenant = min(expected.quarters)
+        at, counts = expected.quarters[tenant].popitem()
+        expected.quarters[tenant][at ^ 1] = counts
+        with pytest.raises(WrongNumbersError, match="quarter"):
+            check(client, expected)
+
+
+def test_wide_counters_are_read_where_they_stand(client: redis.Redis) -> None:
+    """As if they stood among the others; without them their numbers are missing."""
+    with client:
+        expected = write(client, 300)
+        for key in client.scan_iter("{g:*}:c:*", count=10_000):
+            assert isinstance(key, bytes)
+            wide = key.replace(b"}:c:", b"}:w:")
+            for name, packed_counter in client.hgetall(key).items():
+                client.hset(wide, name, packed_counter)
+                client.hset(key, name, IS_WIDE)
+        check(client, expected)
+        client.delete(wide)
+        with pytest.raises(ValueError, match="damaged"):
+            check(client, expected)
+
+
+def test_an_id_that_is_known_and_has_no_counts_is_found(client: redis.Redis) -> None:
+    """It would be listed to its tenant."""
+    with client:
+        expected = write(client, 30)
+        tenant = tenant_name(min(expected.quarters))
+        lane = lane_key(LIVE.name, lane_of(tenant, LANES))
+        client.zadd(known_key(lane, tenant), {member_of_id(1, "nobody"): 0})
+        with pytest.raises(WrongNumbersError, match="known"):
+            check(client, expected)
 
 
 def test_a_tenant_too_many_and_a_missing_generation_are_found(client: redis.Redis) -> None:

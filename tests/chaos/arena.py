@@ -21,6 +21,7 @@ from deploy.valkey import Valkey
 from tests import services
 from tests.chaos import view
 from tests.chaos.proxy import Proxy
+from tests.pipeline import events
 from tests.pipeline.log import Outgoing
 from tests.pipeline.place import Place, naive_count, open_place_on
 from tests.pipeline.programs import Program, wait_until
@@ -68,7 +69,7 @@ class Arena:
 
     def want(self) -> view.Cells:
         """A naive count of the topic."""
-        return view.flat(naive_count(self.place.events()))
+        return view.flat(naive_count(self.place.events(), self.place.tags))
 
     def difference(self) -> view.Difference:
         """How Redis differs from that."""
@@ -107,8 +108,9 @@ def open_arena(bootstrap: str, directory: Path) -> Iterator[Arena]:
         services.valkey_server() as valkey,
         redis.Redis.from_url(valkey.url) as client,
         Proxy(valkey.port) as proxy,
-        open_place_on(bootstrap, proxy.url, client, directory) as place,
+        open_place_on(bootstrap, proxy.url, client, directory, **events.SETTINGS) as place,
     ):
+        place.tags = events.ALL_TAGS
         yield Arena(place, valkey, proxy)
 
 
@@ -117,11 +119,17 @@ def now_ms() -> int:
 
 
 def sends(tenant: str, numbers: Iterable[int], partition: int | None = 0) -> list[Outgoing]:
-    """A Send to one address for each number, an hour ago, in a sequence of three."""
+    """A Send to one address for each number, an hour ago, in a sequence of three and a campaign of two."""
     at_ms = now_ms() - HOUR
     return [
         event(
-            "Send", f"{tenant} {number}", (at_ms, at_ms), partition, tenant=tenant, sequence=f"s{number % 3}"
+            "Send",
+            f"{tenant} {number}",
+            (at_ms, at_ms),
+            partition,
+            tenant=tenant,
+            sequence=f"s{number % 3}",
+            campaign=f"c{number % 2}",
         )
         for number in numbers
     ]

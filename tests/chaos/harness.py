@@ -27,7 +27,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Proxy
 from tests.chaos.report import Report, Row
 from tests.chaos.source import Source
-from tests.pipeline import log
+from tests.pipeline import events, log, stored
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Programs, wait_until
 
@@ -162,18 +162,21 @@ class Run:
         wait_until(lambda: view.is_counted(field.redis, ends), f"every checkpoint is at {ends}", SETTLE_S)
         self._say(f"all is counted after {time.monotonic() - began:.1f} s: checkpoints at {ends}")
         bootstrap, programs = field.kafka.bootstrap, field.programs
-        stored = log.read(bootstrap, programs.events_topic)
-        missing = self._ledger.missing(stored)
+        topic = log.read(bootstrap, programs.events_topic)
+        missing = self._ledger.missing(topic)
         if missing:
             self._wrong(f"{missing} acknowledged records are not in the topic")
         if self._ledger.ends != ends:
             self._wrong(f"the topic ends at {ends}, Kafka acknowledged records up to {self._ledger.ends}")
-        place = Place(bootstrap, field.redis, programs)
+        place = Place(bootstrap, field.redis, programs, tags=events.ALL_TAGS)
         try:
-            place.check_dead_letters(place.naive_dead_letters(stored))
+            place.check_dead_letters(place.naive_dead_letters(topic))
         except AssertionError as error:
             self._wrong(f"dead letters are missing, altered or too many: {error}")
-        return view.difference(view.all_cells(field.redis), view.flat(naive_count(stored)))
+        want = naive_count(topic, events.ALL_TAGS)
+        for each in stored.differences(stored.held(field.redis), want):
+            self._wrong(each)
+        return view.difference(view.all_cells(field.redis), view.flat(want))
 
     def _wrong(self, what: str) -> None:
         self._say(f"WRONG: {what}")
@@ -195,8 +198,10 @@ def open_run(directory: Path, *, seed: int, rate: float, workers: int) -> Iterat
         kafka = stack.enter_context(services.kafka_server())
         valkey = Valkey(directory / "valkey-0", port=free_port())
         proxy = stack.enter_context(Proxy(valkey.port))
-        programs = stack.enter_context(Programs(kafka.bootstrap, proxy.url, prefix, directory))
-        ledger = Ledger(counters.LANES, PARTITIONS)
+        programs = stack.enter_context(
+            Programs(kafka.bootstrap, proxy.url, prefix, directory, **events.SETTINGS)
+        )
+        ledger = Ledger(counters.LANES, PARTITIONS, events.ALL_TAGS)
         source = Source(kafka.bootstrap, programs.events_topic, ledger, seed=seed + 2, rate=rate)
         field = Field(kafka, valkey, proxy, programs, source, Random(seed + 1), directory)
         stack.callback(field.close)

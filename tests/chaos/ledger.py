@@ -7,7 +7,7 @@ of the aggregator. From that comes what a lane must hold *at any instant*: its c
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.chaos import view
 from tests.pipeline import oracle
@@ -18,7 +18,9 @@ from tests.pipeline.place import time_of
 class Ledger:
     """Every record that Kafka has acknowledged."""
 
-    def __init__(self, lanes: int, partitions: int) -> None:
+    def __init__(self, lanes: int, partitions: int, tags: Mapping[str, str] = oracle.PAGE) -> None:
+        """Know of nothing yet. tags: of the further scopes that are counted, by their names."""
+        self._tags = tags
         self._lock = threading.Lock()
         self._lanes = lanes
         self._digests: dict[tuple[int, int], bytes] = {}
@@ -36,7 +38,7 @@ class Ledger:
 
     def enter(self, record: Outgoing, partition: int, offset: int) -> None:
         """Take in a record that Kafka has acknowledged; a partition's come in the order of their offsets."""
-        reported = oracle.read(record.value, time_of(record.time_ms))
+        reported = oracle.read(record.value, time_of(record.time_ms), self._tags)
         with self._lock:
             self._digests[partition, offset] = _digest(record.value)
             self.ends[partition] = offset + 1

@@ -215,7 +215,7 @@ MUTATIONS = (
             ),
         ),
         "tests/aggregator/counting/test_decode.py::test_what_a_decoder_remembers_has_a_bound_in_bytes",
-        "< 2000000",
+        "< 500000",
     ),
     Mutation(
         "a lost switch is not seen in the lanes",
@@ -240,6 +240,34 @@ MUTATIONS = (
         ),
         "test_generations.py::test_a_lost_lane_of_the_new_generation_is_not_the_live_ones[comparing]",
         "the good generation was closed for it",
+    ),
+    Mutation(
+        "a new lane passes a live one that is not compared yet",
+        (
+            Edit(
+                "aggregator/rebuild/regrouping.py",
+                "min(lane[number] for lane in live_lanes)",
+                "max(lane[number] for lane in live_lanes)",
+            ),
+        ),
+        "tests/aggregator/rebuild/test_regrouping.py"
+        "::test_each_live_lane_is_compared_where_it_stands_and_none_is_passed",
+        "a live lane was passed",
+    ),
+    Mutation(
+        "what was counted ahead is taken for safe",
+        (
+            Edit(
+                "aggregator/rebuild/regrouping.py",
+                "                wanted[number] += events[:passed]\n",
+                "                known = _place(events, self._counted[live_lane][number])\n"
+                "                first = 0 if live_lane in before else known\n"
+                "                wanted[number] += events[first:passed]\n",
+            ),
+        ),
+        "tests/aggregator/rebuild/test_regrouping.py"
+        "::test_each_live_lane_is_compared_where_it_stands_and_none_is_passed",
+        "a checkpoint passes what is not with it",
     ),
     Mutation(
         "kinds are not compared",
@@ -312,8 +340,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "        known[#known + 1] = 0\n        known[#known + 1] = sub(name, 2)\n",
-                "        known[#known + 1] = i\n        known[#known + 1] = sub(name, 2)\n",
+                "      known[#known + 1] = 0\n      known[#known + 1] = sub(name, 2)\n",
+                "      known[#known + 1] = i\n      known[#known + 1] = sub(name, 2)\n",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_known_ids_are_those_that_a_fact_counted_for",

@@ -1,32 +1,26 @@
 """What Redis holds, seen from outside: every cell with its checkpoints in one step, and copies to go back to.
 
-Law: nothing here comes from the aggregator. The layout is the contract of `schemas.redis_keys`; which lane a
+Law: nothing here comes from the aggregator. `tests.pipeline.stored` reads what a counter holds; which lane a
 tenant lives in is worked out anew.
 """
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
-from schemas import redis_keys, topics
-from schemas.packed_counter import KINDS_MAX, unpack_quarters
-from tests.pipeline import oracle
+from schemas import topics
+from tests.pipeline import oracle, stored
 
 Cells = Counter[oracle.Cell]
 """Numbers: of a scope, of a quarter of an hour, of a field."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-QUARTER = timedelta(minutes=15)
-
 _SEE = """
 local counters = {}
 for _, key in ipairs(redis.call('KEYS', KEYS[1] .. ':c:*')) do
-  counters[#counters + 1] = {key, redis.call('HGETALL', key)}
+  local wide = KEYS[1] .. ':w:' .. string.sub(key, #KEYS[1] + 4)
+  counters[#counters + 1] = {key, redis.call('HGETALL', key), redis.call('HGETALL', wide)}
 end
 return {redis.call('HGETALL', KEYS[1]), counters}
 """
@@ -52,36 +46,22 @@ def lane_of(tenant: str, lanes: int) -> int:
     return zlib.crc32(tenant.encode()) % lanes
 
 
-def _generations(client: Any) -> list[dict[str, Any]]:
-    """The members of the record, each with its state; none where there is no record."""
-    record = client.get(redis_keys.RECORD_KEY)
-    return json.loads(record)["members"] if record else []
-
-
 def lanes(client: Any) -> list[str]:
     """The keys of the live generation's lanes; none where there is no generation."""
-    live = [each["generation"] for each in _generations(client) if each["state"] == "live"]
-    return [f"{{{each['name']}:{lane}}}" for each in live for lane in range(each["lanes"])]
+    live = stored.live(client)
+    return [f"{{{live['name']}:{lane}}}" for lane in range(live["lanes"])] if live else []
 
 
 def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> Seen:
-    """A lane in one atomic step; what its numbers stand for is fixed with its generation."""
-    head, found = client.eval(_SEE, 1, lane)
+    """A lane of the live generation in one atomic step; nothing where there is no generation any more."""
+    live = stored.live(client)
+    head, found = client.eval(_SEE, 1, lane) if live else ((), ())
     fields = dict(zip(head[::2], head[1::2], strict=True))
-    members = [each["generation"] for each in _generations(client)]
-    of = next(each for each in members if lane.startswith(f"{{{each['name']}:"))
-    scopes, families = ("tenant", *of["scopes"]), [family for _, family in of["families"]]
     cells: Cells = Counter()
-    for key, pairs in found:
+    for key, *both in found:
         _, tenant, block = key.decode().removeprefix(lane).rsplit(":", 2)
-        for name, packed_counter in zip(pairs[::2], pairs[1::2], strict=True):
-            day, family, scope, raw = redis_keys.read_counter_field(int(block), name)
-            where = (unquote(tenant), scopes[scope], raw.decode())
-            for cell, count in enumerate(unpack_quarters(packed_counter)):
-                if count:
-                    quarter, kind = divmod(cell, KINDS_MAX)
-                    at = EPOCH + timedelta(days=day) + quarter * QUARTER
-                    cells[where, at, families[family][kind]] = count
+        narrow, wide = (dict(zip(pairs[::2], pairs[1::2], strict=True)) for pairs in both)
+        cells += stored.cells(live, tenant, int(block), narrow, wide)
     return Seen([int(fields.get(b"f%d" % number, 0)) for number in range(partitions)], cells)
 
 

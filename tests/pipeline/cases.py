@@ -359,7 +359,7 @@ class Cases:
 
     def _readers(self) -> None:
         """Opens and clicks by people and by machines."""
-        human = AGENTS[1]
+        human = AGENTS[-1]
         apple, gmail = "Mozilla/5.0", "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
         said: dict[str, Any]
         for said, machine in (

@@ -3,7 +3,8 @@
 Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
 added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
 event for several people, the same fact reported twice at different times, clocks that disagree, tags that
-some events of a mail lack, every kind that is counted, and records that must not be counted.
+some events of a mail lack, every kind that is counted, and records that must not be counted. Long because
+it is one stream with every oddity in it.
 """
 
 import json
@@ -13,6 +14,7 @@ from random import Random
 from typing import Any
 
 from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from tests.pipeline import oracle
 from tests.pipeline.log import Outgoing
 
 TENANTS = (
@@ -64,6 +66,13 @@ TAGS = TagNames()
 SCOPE_TAGS = {"campaign": "campaign", "isp": "ses:recipient-isp"}
 """Further scopes that some of the mails are for, each with its tag: some mails are part of a campaign, and
 some events of a mail, but never its Send, name the receiving side."""
+
+ALL_TAGS = {**oracle.PAGE, **SCOPE_TAGS}
+SETTINGS = {
+    "SCOPE_TAGS": ",".join(f"{name}={tag}" for name, tag in SCOPE_TAGS.items()),
+    "RECIPIENT_KEY": "5a" * 32,
+}
+"""Of programs that count for all of them."""
 
 ISPS = ("Gmail", "Yahoo", "web.de & more", "日本")
 

@@ -6,7 +6,7 @@ cannot hide here, and kinds and scopes that no route of the API shows are compar
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -37,21 +37,25 @@ class Held:
     blocks: set[tuple[str, int]] = field(default_factory=set)
 
 
-def held(client: Any) -> Held:
-    """What the live generation holds; nothing where there is none. client: of a Redis or of a cluster."""
+def live(client: Any) -> Any:
+    """The live generation, as the record says it; none where there is none."""
     record = client.get(redis_keys.RECORD_KEY)
     members = msgspec.json.decode(record)["members"] if record else []
+    return next((member["generation"] for member in members if member["state"] == "live"), None)
+
+
+def held(client: Any) -> Held:
+    """What the live generation holds; nothing where there is none. client: of a Redis or of a cluster."""
+    generation = live(client)
     found = Held()
-    for member in members:
-        if member["state"] == "live":
-            for lane in range(member["generation"]["lanes"]):
-                _read_lane(client, member["generation"], lane, found)
+    for lane in range(generation["lanes"]) if generation else ():
+        _read_lane(client, generation, lane, found)
     return found
 
 
 def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
     prefix = redis_keys.lane_key(generation["name"], lane)
-    families, names = generation["families"], ["tenant", *generation["scopes"]]
+    names = scopes(generation)
     for name in client.smembers(f"{prefix}:n"):
         safe, tenant = name.decode(), unquote_to_bytes(name).decode()
         for member in client.zrange(f"{prefix}:i:{safe}", 0, -1):
@@ -60,15 +64,29 @@ def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
                 continue
             block = int.from_bytes(member[1:], "big") - 2**31
             found.blocks.add((tenant, block))
-            wide = client.hgetall(f"{prefix}:w:{safe}:{block}")
-            narrow = client.hgetall(f"{prefix}:c:{safe}:{block}")
-            assert wide.keys() == {of for of, packed in narrow.items() if packed == redis_keys.IS_WIDE}
-            for of, packed in (narrow | wide).items():
-                midnight = EPOCH + (block * DAYS_A_BLOCK + of[0] % DAYS_A_BLOCK) * DAY
-                _, fields = families[of[0] // DAYS_A_BLOCK]
-                scope = (tenant, names[of[1]], of[2:].decode())
-                for (quarter, kind), count in counts(packed).items():
-                    found.cells[scope, midnight + quarter * QUARTER, fields[kind]] += count
+            narrow, wide = (client.hgetall(f"{prefix}:{letter}:{safe}:{block}") for letter in "cw")
+            found.cells += cells(generation, safe, block, narrow, wide)
+
+
+def scopes(generation: Any) -> list[str]:
+    """The names of all scopes of a generation, by their numbers."""
+    return ["tenant", *generation["scopes"]]
+
+
+def cells(
+    generation: Any, safe: str, block: int, narrow: Mapping[bytes, bytes], wide: Mapping[bytes, bytes]
+) -> Counter[oracle.Cell]:
+    """The numbers of a block of days. safe: the tenant, as it stands in keys."""
+    assert wide.keys() == {of for of, packed in narrow.items() if packed == redis_keys.IS_WIDE}
+    families, names, tenant = generation["families"], scopes(generation), unquote_to_bytes(safe).decode()
+    found: Counter[oracle.Cell] = Counter()
+    for of, packed in {**narrow, **wide}.items():
+        midnight = EPOCH + (block * DAYS_A_BLOCK + of[0] % DAYS_A_BLOCK) * DAY
+        _, fields = families[of[0] // DAYS_A_BLOCK]
+        scope = (tenant, names[of[1]], of[2:].decode())
+        for (quarter, kind), count in counts(packed).items():
+            found[scope, midnight + quarter * QUARTER, fields[kind]] = count
+    return found
 
 
 def counts(packed: bytes) -> dict[tuple[int, int], int]:
@@ -112,15 +130,13 @@ def _items(part: bytes) -> Iterator[tuple[tuple[int, int], int]]:
 
 def differences(found: Held, want: oracle.Count) -> list[str]:
     """How what is held differs from what must be, in words; nothing where all of it is equal."""
-    cells = want.cells()
-    wrong = [
-        key for key in sorted(cells.keys() | found.cells.keys()) if cells.get(key) != found.cells.get(key)
-    ]
-    words = [f"{key}: {found.cells.get(key)}, should be {cells.get(key)}" for key in wrong[:10]]
+    right, had = want.cells(), found.cells
+    wrong = [key for key in sorted(right.keys() | had.keys()) if right.get(key) != had.get(key)]
+    words = [f"{key}: {had.get(key)}, should be {right.get(key)}" for key in wrong[:10]]
     known = {scope for scope in want.quarters if scope[1] != "tenant"}
-    blocks = {(scope[0], (at - EPOCH) // DAY // DAYS_A_BLOCK) for scope, at, _ in cells}
+    blocks = {(scope[0], (at - EPOCH) // DAY // DAYS_A_BLOCK) for scope, at, _ in right}
     return [
-        *([f"{len(wrong)} of {len(cells)} cells differ", *words] if wrong else []),
+        *([f"{len(wrong)} of {len(right)} cells differ", *words] if wrong else []),
         *(f"{scope} is known" for scope in sorted(found.known - known)[:5]),
         *(f"{scope} is not known" for scope in sorted(known - found.known)[:5]),
         *(f"block {block} has counters and is not known" for block in sorted(blocks - found.blocks)[:5]),

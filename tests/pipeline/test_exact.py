@@ -27,11 +27,6 @@ from tests.pipeline.programs import Program
 SEED = 20_250_901
 RECORDS = 100_000
 BY_WEBHOOK = 2_000
-TAGS = {**oracle.PAGE, **events.SCOPE_TAGS}
-SETTINGS = {
-    "SCOPE_TAGS": ",".join(f"{name}={tag}" for name, tag in events.SCOPE_TAGS.items()),
-    "RECIPIENT_KEY": "5a" * 32,
-}
 ISP_FIELDS = {
     *("delivered", "delayed", "bounced", "complained"),
     *("bounced_hard", "suppressed", "bounced_soft", "bounced_undetermined"),
@@ -64,7 +59,7 @@ def says_the_same_at_any_time(record: Outgoing, now_ms: int) -> bool:
     if not webhook.can_carry(record.value):
         return False
     times = (record.time_ms, now_ms, now_ms + HOUR)
-    return len({oracle.read(record.value, time_of(each), TAGS).outcome for each in times}) == 1
+    return len({oracle.read(record.value, time_of(each), events.ALL_TAGS).outcome for each in times}) == 1
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +75,8 @@ def scene(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for record in records:
         fits = len(by_webhook) < BY_WEBHOOK and says_the_same_at_any_time(record, now_ms)
         (by_webhook if fits else straight).append(record)
-    with open_place(kafka_bootstrap, directory, **SETTINGS) as place:
-        place.tags = TAGS
+    with open_place(kafka_bootstrap, directory, **events.SETTINGS) as place:
+        place.tags = events.ALL_TAGS
         worker, api = place.programs.worker(), place.programs.api()
         ingest = place.programs.ingest(webhook.TOPIC_ARN, certificates)
         signer = Signer.create(certificates)
@@ -95,7 +90,7 @@ def scene(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         asyncio.run(deliver_all())
         place.make_keys(events.TENANTS)
         api.wait_until_ready()
-        yield Scene(place, worker, api, records, by_webhook, naive_count(records, TAGS))
+        yield Scene(place, worker, api, records, by_webhook, naive_count(records, events.ALL_TAGS))
 
 
 def test_every_number_is_that_of_a_naive_count(scene: Scene) -> None:
@@ -103,8 +98,8 @@ def test_every_number_is_that_of_a_naive_count(scene: Scene) -> None:
     assert len(scene.records) == RECORDS
     assert len(scene.by_webhook) == BY_WEBHOOK
     assert {tenant for tenant, _, _ in scene.count.quarters} == set(events.TENANTS)
-    assert {name for _, name, _ in scene.count.quarters} == {"tenant", *TAGS}
-    for scope in ("tenant", *TAGS):
+    assert {name for _, name, _ in scene.count.quarters} == {"tenant", *events.ALL_TAGS}
+    for scope in ("tenant", *events.ALL_TAGS):
         fields = {field for (_, name, _), _, field in scene.count.cells() if name == scope}
         assert fields == ISP_FIELDS if scope == "isp" else fields == {*oracle.FIELDS, *oracle.DETAILS}
     scene.check()
@@ -146,7 +141,7 @@ def test_the_topic_holds_what_was_sent(scene: Scene) -> None:
     key_of = {record.value: record.key for record in scene.by_webhook}
     for record in came:
         assert record.headers[topics.SNS_TOPIC_ARN] == webhook.TOPIC_ARN.encode()
-        if oracle.read(record.value, time_of(record.time_ms), TAGS).outcome == "counted":
+        if oracle.read(record.value, time_of(record.time_ms), events.ALL_TAGS).outcome == "counted":
             assert record.key == key_of[record.value]
 
 

@@ -98,13 +98,19 @@ def test_one_that_is_being_made_is_dropped_only_without_its_rebuild(place: Place
     assert not place.redis.exists(redis_keys.LEASE_KEY)
 
 
-@pytest.mark.parametrize(("days", "resumed"), [(13, True), (15, False)])
-def test_a_rebuild_that_is_too_old_is_not_gone_on_with(place: Place, days: int, resumed: bool) -> None:
-    """After 14 days what recognizes duplicates may be gone: it starts over."""
+@pytest.mark.parametrize(
+    ("days", "by_layout_2", "resumed"), [(13, False, True), (15, False, False), (0, True, False)]
+)
+def test_a_rebuild_is_gone_on_with_while_it_can_be(
+    place: Place, days: int, by_layout_2: bool, resumed: bool
+) -> None:
+    """After 14 days what recognizes duplicates may be gone, and what layout 2 wrote back lacks its secret."""
     worker = counted(place, 43)
     record = place.record()
     assert record.live is not None
     begun = msgspec.structs.replace(record.live, name="begun", created_ms=now_ms() - days * DAY_MS)
+    if by_layout_2:
+        begun = msgspec.structs.replace(begun, families=(), scopes=(), identity_key="")
     put(place, *record.members, Member(generation=begun, state=State.BUILDING))
     code, report = run(place, "rebuild")
     assert (code, report["resumed"], report["generation"] == "begun") == (0, resumed, resumed)

@@ -11,7 +11,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import find_or_make_first, validate
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.checkpoints import Move
-from aggregator.counting.pack import pack
+from aggregator.counting.pack import pack_moves
 from aggregator.counting.rules import Rules
 from aggregator.errors import (
     ClosedError,
@@ -25,7 +25,7 @@ from aggregator.errors import (
 from aggregator.log.admin import Cluster, Log
 from deploy.valkey import Valkey
 from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.kinds import FAMILIES, FIELDS
 from schemas.redis_keys import RECORD_KEY, lane_key
 from schemas.topics import EVENTS
 from tests import services
@@ -41,6 +41,9 @@ def generation(**changes: object) -> Generation:
         "rules": RULES.fingerprint,
         "layout": LAYOUT,
         "kinds": FIELDS,
+        "families": tuple(FAMILIES.items()),
+        "scopes": RULES.scope_names,
+        "identity_key": "00112233445566778899aabbccddeeff",
         "cluster_id": LOG.cluster_id,
         "topic_id": LOG.topic_id,
         "created_ms": 1,
@@ -86,7 +89,11 @@ def store(settings: AggregatorSettings) -> Store:
         (None, GoneError),
         (generation(rules="others"), OtherRulesError),
         (generation(layout=LAYOUT + 1), OtherRulesError),
-        (generation(kinds=FIELDS[::-1]), OtherRulesError),
+        (generation(families=()), OtherRulesError),
+        (generation(families=tuple(FAMILIES.items())[:1]), OtherRulesError),
+        (generation(families=tuple(FAMILIES.items())[::-1]), OtherRulesError),
+        (generation(families=(*FAMILIES.items(), ("more", ("printed",)))), OtherRulesError),
+        (generation(families=tuple((name, of[::-1]) for name, of in FAMILIES.items())), OtherRulesError),
         (generation(cluster_id="another"), OtherLogError),
         (generation(topic_id="another"), OtherLogError),
     ],
@@ -135,7 +142,9 @@ def test_a_topic_that_is_not_there_is_waited_for(settings: AggregatorSettings, s
 def test_a_missing_or_retired_lane_is_gone(store: Store, settings: AggregatorSettings) -> None:
     """Checkpoints are read from whole generations only; and no hash is gone, never zero."""
     assert store.create(generation())
-    answers = store.apply(generation(), [LaneCall(lane, pack([Move(0, 0, lane + 3)])[0]) for lane in (0, 1)])
+    answers = store.apply(
+        generation(), [LaneCall(lane, pack_moves([Move(0, 0, lane + 3)])) for lane in (0, 1)]
+    )
     assert [answer.status for answer in answers] == ["OK", "OK"]
     assert store.checkpoints(generation()) == [{0: 3}, {0: 4}]
     with redis.Redis.from_url(settings.redis_url) as client:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from string import ascii_lowercase
 from typing import Any, Final
 
 import pytest
@@ -54,20 +55,31 @@ def fact(
 
 
 HISTORY: Final = [
-    fact(kind, message, hour, tenant=tenant, day=day)
-    for tenant, day, messages in (("one", DAY, "mnopqrstuvw"), ("two", DAY, "mno"), ("two", DAY - 1, "m"))
+    fact(kind, message, ascii_lowercase.index(message) + after, tenant=tenant, day=day)
+    for tenant, day, messages in (
+        ("one", DAY, ascii_lowercase[:24]),
+        ("two", DAY, "mno"),
+        ("two", DAY - 1, "m"),
+    )
     for message in messages
-    for kind, hour in (("sent", 5), ("delivered", 5), ("opened_human", 30))
+    for kind, after in (("sent", 0), ("delivered", 0), ("opened_human", 10))
 ]
+"""The first tenant's counters of the day are wide: they have a count in each of its hours."""
+
 CALLS: Final = {
     "the same again": HISTORY[:9],
-    "earlier": [fact("delivered", "m", 2), fact("opened", "m", 3), fact("opened_human", "n", 29)],
+    "earlier": [fact("delivered", "m", 2), fact("opened", "m", 3), fact("opened_human", "n", 20)],
     "more of what is known": [fact("clicked", "m", 6), fact("sent", "new", 5), fact("bounced_hard", "n", 5)],
     "new ids": [*(fact("sent", each, 5, scope="new") for each in "mnopq"), fact("sent", "m", 5, scope=None)],
     "a new day of counters": [fact("opened", "o", 60), fact("clicked", "m", 40 * 24)],
     "a new send day": [fact("sent", "m", 5, day=DAY + 1), fact("opened", "m", 5, day=DAY - 30)],
     "a new tenant": [fact(kind, "m", 5, tenant="three") for kind in ("sent", "delayed", "opened")],
 }
+CALLS["a counter that becomes wide"] = [
+    fact(kind, message, hour, tenant="two")
+    for hour, message in enumerate(ascii_lowercase[:24])
+    for kind in ("sent", "delivered")
+]
 CALLS["all of it"] = [each for facts in CALLS.values() for each in facts]
 MANY: Final = [fact("sent", f"many {number}", 5) for number in range(1_000)]
 """Their states fill the buckets that are made for them; half as many more take a second layer of buckets."""
@@ -219,6 +231,7 @@ def field_of(cluster: ValkeyCluster, client: Any, history: Sequence[list[Facts]]
 def test_a_key_that_has_moved_alone(cluster: ValkeyCluster, client: Any, call: str) -> None:
     """Each key once, and none: what the source is asked to count without it is stopped or counted whole."""
     at = field_of(cluster, client, [HISTORY], CALLS[call])
+    assert any(b":w:" in key for key in at.before), "wide counters have keys of their own"
     creates = not at.after.keys() <= at.before.keys()
     assert at.check([], follow=False) or not creates, "it made keys that go with the slot"
     for key in at.before:

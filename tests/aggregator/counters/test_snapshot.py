@@ -9,13 +9,18 @@ import redis
 from msgspec.structs import replace
 
 from aggregator.counters.keyspace import Keyspace, Snapshot
+from aggregator.counting.cells import Cell, stored_cells
+from aggregator.counting.facts import Facts, Scopes
+from aggregator.counting.states import QUARTER_MS
 from aggregator.errors import GoneError
 from schemas.counters import Generation
+from schemas.instants import DAY_MS
+from schemas.redis_keys import counter_field, counters_key, known_key, member_of_block, member_of_id
 from schemas.shared.settings import RedisSettings
 from tests.aggregator.generations import GENERATION
-from tests.aggregator.lanes import Lane
+from tests.aggregator.lanes import Lane, kinds
 
-DAYS = {"one": [3, 20, 100], "two": [], "three": [7], "four": [5, 6]}
+BLOCKS = {"one": [-3, 20, 100], "two": [], "three": [7], "four": [5, 6]}
 COUNTERS = 3
 _names = count()
 
@@ -29,36 +34,45 @@ def keys(redis_url: str) -> Iterator[Keyspace]:
 
 @pytest.fixture
 def held(redis_url: str) -> Generation:
-    """A lane of four tenants, each of whose days has three packed counters."""
+    """A lane of four tenants, each of whose blocks has three packed counters."""
     with redis.Redis.from_url(redis_url) as client:
         lane = Lane(client, f"snapshot-{next(_names)}")
         client.hset(lane.key, mapping={"f0": 12, "f3": 7, "c0": 5})
-        for tenant, days in DAYS.items():
+        for tenant, blocks in BLOCKS.items():
             client.sadd(f"{lane.key}:n", tenant)
-            client.sadd(f"{lane.key}:s:{tenant}", f"sequence of {tenant}")
-            for day in days:
-                client.sadd(f"{lane.key}:d:{tenant}", day)
-                client.hset(f"{lane.key}:c:{tenant}:{day}", mapping=packed_counters(day))
+            for member in (*known_ids(tenant), *map(member_of_block, blocks)):
+                client.zadd(known_key(lane.key, tenant), {member: 0})
+            for block in blocks:
+                client.hset(counters_key(lane.key, tenant, block), mapping=packed_counters(block))
     return replace(GENERATION, name=lane.generation)
 
 
-def packed_counters(day: int) -> dict[bytes, bytes]:
-    return dict.fromkeys((b"t", b"sx", b"py"), b"packed counter of %d" % day)
+def known_ids(tenant: str) -> list[bytes]:
+    return [member_of_id(1, f"of {tenant}"), member_of_id(2, ""), member_of_id(255, tenant)]
 
 
-def days_of(snapshot: Snapshot) -> list[list[int]]:
-    return [[day for day, _ in each.days] for each in snapshot.held]
+def packed_counters(block: int) -> dict[bytes, bytes]:
+    fields = (counter_field(block * 8 + 7, 0, 0), counter_field(block * 8, 1, 1, "x"), b"\0\2\xff")
+    assert len(fields) == COUNTERS
+    return dict.fromkeys(fields, b"packed counter of %d" % block)
+
+
+def blocks_of(snapshot: Snapshot) -> list[list[int]]:
+    return [[block for block, _ in each.blocks] for each in snapshot.held]
 
 
 def test_the_whole_of_some_tenants(keys: Keyspace, held: Generation) -> None:
-    """In the order asked for, days in order of time, with what is known and with the checkpoints."""
+    """In the order asked for, blocks in order of time, with what is known and with the checkpoints."""
     found = keys.snapshot(held, 0, ["three", "one", "two", "nobody"])
     assert found.checkpoints == {0: 12, 3: 7}
     assert found.stopped is None
-    assert days_of(found) == [[7], [3, 20, 100], [], []]
-    assert found.held[1].days == [(day, packed_counters(day)) for day in DAYS["one"]]
-    known = [each.known["sequence"] for each in found.held]
-    assert known == [[b"sequence of three"], [b"sequence of one"], [b"sequence of two"], []]
+    assert blocks_of(found) == [[7], [-3, 20, 100], [], []]
+    assert found.held[1].blocks == [(block, packed_counters(block)) for block in BLOCKS["one"]]
+    assert [each.known for each in found.held] == [known_ids("three"), known_ids("one"), known_ids("two"), []]
+    assert [keys.blocks(held, 0, tenant) for tenant in ("one", "two", "nobody")] == [[-3, 20, 100], [], []]
+    assert keys.checkpoints(held, 0) == {0: 12, 3: 7}
+    assert keys.completes(held, 0) == {0: 5}
+    assert sorted(keys.tenants(held, 0)) == sorted(BLOCKS)
 
 
 @pytest.mark.parametrize("tenants_a_page", [1, 3, 4])
@@ -66,33 +80,56 @@ def test_the_whole_of_some_tenants(keys: Keyspace, held: Generation) -> None:
 def test_pages_together_are_the_whole(
     keys: Keyspace, held: Generation, most: int, tenants_a_page: int
 ) -> None:
-    """Whatever the limits, every day and every known id is read once, and each page goes on."""
-    tenants = list(DAYS)
+    """Whatever the limits, every block and every known id is read once, and each page goes on."""
+    tenants = list(BLOCKS)
     found: dict[str, list[int]] = {tenant: [] for tenant in tenants}
-    known: list[bytes] = []
+    known: dict[str, list[bytes]] = {tenant: [] for tenant in tenants}
     whole = 0
     pages = keys.pages(
         held, 0, tenants, tenants_a_page=tenants_a_page, packed_counters_a_page=most, resting=nullcontext
     )
     for page in islice(pages, 20):
         again = keys.snapshot(held, 0, page.tenants, first=page.first, last=page.last)
+        ends = len(page.snapshot.held) if page.last is None else len(page.snapshot.held) - 1
         assert again.held == page.snapshot.held  # the same range without a limit, as of another generation
         for name, each in zip(page.tenants, page.snapshot.held, strict=True):
-            found[name] += [day for day, _ in each.days]
-            known += each.known["sequence"]
-        assert sum(len(each.days) for each in page.snapshot.held) <= -(-most // COUNTERS)
+            found[name] += [block for block, _ in each.blocks]
+            known[name] += each.known
+        assert sum(len(each.blocks) for each in page.snapshot.held) <= -(-most // COUNTERS)
+        assert page.whole == ends
         whole += page.whole
     assert next(pages, None) is None
     assert whole == len(tenants)
-    assert found == DAYS
-    assert known == [f"sequence of {tenant}".encode() for tenant in tenants]
+    assert found == BLOCKS
+    assert known == {tenant: known_ids(tenant) for tenant in tenants}
 
 
-def test_one_day(keys: Keyspace, held: Generation) -> None:
-    """What an audit reads; known ids are of no day."""
+def test_one_block(keys: Keyspace, held: Generation) -> None:
+    """What an audit reads; known ids are of no block."""
     found = keys.snapshot(held, 0, ["one"], first=20, last=20)
-    assert days_of(found) == [[20]]
-    assert found.held[0].known == {"sequence": [], "template": []}
+    assert blocks_of(found) == [[20]]
+    assert found.held[0].known == []
+
+
+def test_nothing_is_read_of_a_tenant_beside_it(keys: Keyspace, redis_url: str) -> None:
+    """Same ids, same days, one lane: each has its own counters, known ids and no others."""
+    with redis.Redis.from_url(redis_url) as client:
+        lane = Lane(client, f"snapshot-{next(_names)}")
+        mails = [
+            Facts(Scopes(tenant, ("s", None)), 20_000, hour, "m", kinds("sent"), (b"x",))
+            for hour, tenant in enumerate(("a", "a:0", "a:2500", "b"))
+        ]
+        lane.call([(0, 0, 1, -1)], mails)
+    generation = replace(GENERATION, name=lane.generation)
+    for hour, tenant in enumerate(("a", "a%3A0", "a%3A2500", "b")):
+        (found,) = keys.snapshot(generation, 0, [tenant]).held
+        cells = stored_cells(tenant, generation.scopes, found.blocks, found.known)
+        at = 20_000 * DAY_MS + hour * QUARTER_MS
+        assert cells == {
+            Cell(tenant, "tenant", "", at, "sent"): 1,
+            Cell(tenant, "sequence", "s", at, "sent"): 1,
+            Cell(tenant, "sequence", "s", None, "known"): 1,
+        }
 
 
 def test_another_generation(keys: Keyspace, held: Generation, redis_url: str) -> None:

@@ -1,7 +1,8 @@
 """The work that every Python peer does: which facts an event states, and which cells of Redis they count in.
 
 Law: the same facts as ours for the benchmark's workloads, so that totals can be compared; the rest of our
-rules (horizons, retractions, dead letters, the earliest report) is left out, which is in the peers' favour.
+rules (details, horizons, retractions, dead letters, the earliest report) is left out, which is in the peers'
+favour.
 
 A cell is a field (`2025-09-01T08 sent`) of a hash (`tenant:ID`, `sequence:ID:ID`, `template:ID:ID`). Peers
 that have no state of their own keep what they have counted in sets, `seen:ID` for each tenant.
@@ -17,8 +18,6 @@ from typing import Any, Final, NamedTuple
 
 import redis
 from confluent_kafka import Consumer, TopicPartition
-
-from schemas.kinds import FIELDS
 
 Cell = tuple[str, str]
 """The key of a hash, and a field of it."""
@@ -43,6 +42,9 @@ KINDS: Final[dict[str, Kind]] = {
     "Bounce": Kind("bounced", "bounce", "bouncedRecipients"),
     "Complaint": Kind("complained", "complaint", "complainedRecipients"),
 }
+
+
+FIELDS: Final = tuple(kind.field for kind in KINDS.values())
 
 
 class Fact(NamedTuple):
