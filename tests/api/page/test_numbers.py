@@ -160,14 +160,14 @@ def test_the_zone_of_the_device(running: Running, tabs: Tabs) -> None:
 
 
 def test_a_zone_off_the_hour(running: Running, tabs: Tabs) -> None:
-    """The last 24 hours by the clocks of Kathmandu: each point begins at a full hour of theirs."""
-    tab = enter(tabs.open(timezone_id="Asia/Kathmandu"), running.key)
-    tab.page.get_by_label("Time zone").select_option("Asia/Kathmandu")
+    """The last 24 hours by the clocks of Adelaide: each point begins at a full hour of theirs."""
+    tab = enter(tabs.open(timezone_id="Australia/Adelaide"), running.key)
+    tab.page.get_by_label("Time zone").select_option("Australia/Adelaide")
     tab.page.get_by_label("Range").select_option("24h")
     settled(tab)
     answer = running.ask(tab.api_calls()[-1].url.removeprefix(running.url))
-    assert (answer["timezone"], len(answer["timeseries"])) == ("Asia/Kathmandu", 24)
-    assert {point["timestamp"][14:16] for point in answer["timeseries"]} == {"15"}
+    assert (answer["timezone"], len(answer["timeseries"])) == ("Australia/Adelaide", 24)
+    assert {point["timestamp"][14:16] for point in answer["timeseries"]} == {"30"}
     shows(tab, answer)
 
 
