@@ -5,7 +5,9 @@ that one alone: counts would be missing, and a known id unknown, with status 200
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Final
 
 import pytest
 
@@ -26,14 +28,13 @@ def midnight(day: int) -> datetime:
     return EPOCH + timedelta(days=day)
 
 
-async def read(reader: CounterReader) -> list[object]:
-    """All that the API reads of a tenant."""
-    return [
-        await reader.counters("acme", WHOLE_TENANT, DAYS, "sequence"),
-        await reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True),
-        await reader.counters("acme", Scope("sequence", "a"), DAYS),
-        await reader.known_ids("acme", "sequence", None, 10),
-    ]
+READS: Final[tuple[Callable[[CounterReader], Awaitable[object]], ...]] = (
+    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, "sequence"),
+    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True),
+    lambda reader: reader.counters("acme", Scope("sequence", "a"), DAYS),
+    lambda reader: reader.known_ids("acme", "sequence", None, 10),
+)
+"""All that the API reads of a tenant."""
 
 
 async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[str]:
@@ -41,18 +42,19 @@ async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[st
     reader = CounterReader(connect(ApiSettings(redis_url=cluster.url, redis_cluster=True)))
     wrong, refused = [], 0
     try:
-        whole = await read(reader)
+        whole = [await read(reader) for read in READS]
         move = cluster.move_of(writer.lane())
         keys = set(move.keys(move.source))
         for key in sorted(keys):
             for moved in ({key}, keys - {key}):
                 move.begin()
                 move.move(moved)
-                try:
-                    if await read(reader) != whole:
-                        wrong.append(f"{key!r} {'had moved' if key in moved else 'was left'} alone")
-                except ApiError as error:
-                    refused += error.code is UNAVAILABLE
+                for read, right in zip(READS, whole, strict=True):
+                    try:
+                        if await read(reader) != right:
+                            wrong.append(f"{key!r} {'had moved' if moved == {key} else 'was left'} alone")
+                    except ApiError as error:
+                        refused += error.code is UNAVAILABLE
                 move.end()
                 move = move.back()
     finally:
