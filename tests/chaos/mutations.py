@@ -165,7 +165,7 @@ MUTATIONS = (
             ),
         ),
         "test_targeted.py::test_the_earliest_hour_wins",
-        "lost 1, double 1",
+        "lost 2, double 2",
     ),
     Mutation(
         "a stale copy of a key undoes its revocation",
