@@ -165,7 +165,7 @@ MUTATIONS = (
             ),
         ),
         "test_targeted.py::test_the_earliest_hour_wins",
-        "lost 1, double 1",
+        "lost 2, double 2",
     ),
     Mutation(
         "a stale copy of a key undoes its revocation",
@@ -300,6 +300,18 @@ MUTATIONS = (
         "2 != 1",
     ),
     Mutation(
+        "a mail that SES did not try to deliver is a hard bounce too",
+        (
+            Edit(
+                "schemas/kinds.py",
+                '(_PERMANENT, Condition(("bounce_sub_type",), _NOT_ATTEMPTED, among=False))',
+                "(_PERMANENT,)",
+            ),
+        ),
+        "tests/aggregator/counting/test_decode.py::test_a_bounce_is_of_exactly_one_sort",
+        "bounced_hard",
+    ),
+    Mutation(
         "what is taken back of one family is taken from another",
         (
             Edit(
@@ -371,6 +383,12 @@ MUTATIONS = (
         ),
         "tests/aggregator/counters/test_moving_slot.py::test_a_key_that_is_left_alone[the same again]",
         "it wrote what had not moved yet",
+    ),
+    Mutation(
+        "the API reads what has not come yet as nothing",
+        (Edit("api/counters/read.lua", "touch({known})\n", ""),),
+        "tests/api/counters/test_moving_slot.py::test_all_is_read_or_nothing",
+        "was left alone",
     ),
 )
 
