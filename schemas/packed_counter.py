@@ -20,8 +20,8 @@ ones here.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from struct import Struct
 from sys import byteorder
 from typing import Final
@@ -101,9 +101,8 @@ def unpack_hours(packed_counter: bytes) -> list[int]:
     """
     hours, _, tail = _parts(packed_counter)
     counts = [0] * HOUR_CELLS
-    for part in (hours, tail):
-        for cell, count in _items(part):
-            counts[cell // _HOUR_CELL * KINDS_MAX + cell % KINDS_MAX] += count
+    _add(hours, counts, _CELL_OF_HOUR)
+    _add(tail, counts, _CELL_OF_HOUR)
     return counts
 
 
@@ -115,12 +114,10 @@ def unpack_quarters(packed_counter: bytes) -> list[int]:
     """
     hours, quarters, tail = _parts(packed_counter)
     counts = [0] * CELLS
-    for part in (hours, tail):
-        for cell, count in _items(part):
-            counts[cell] += count
-    for cell, count in _items(quarters):
-        counts[cell] += count
-        counts[cell // _HOUR_CELL * _HOUR_CELL + cell % KINDS_MAX] -= count
+    _add(hours, counts, _CELL)
+    _add(tail, counts, _CELL)
+    _add(quarters, counts, _CELL)
+    _add(quarters, counts, _CELL_OF_FIRST, -1)
     return counts
 
 
@@ -140,23 +137,37 @@ def _parts(packed_counter: bytes) -> tuple[bytes, bytes, bytes]:
     return packed_counter[_HEAD.size : middle], packed_counter[middle:tail], packed_counter[tail:]
 
 
-def _items(part: bytes) -> Iterator[tuple[int, int]]:
-    """(cell, count) of each count. Raises: ValueError."""
-    at, end = 0, len(part)
-    quarter = -1
-    while at < end:
-        byte = part[at]
-        at += 1
+_CELL: Final = tuple(quarter * KINDS_MAX for quarter in range(QUARTERS))
+"""Of each quarter its first cell."""
+_CELL_OF_FIRST: Final = tuple(cell // _HOUR_CELL * _HOUR_CELL for cell in _CELL)
+"""The same of the first quarter of its hour."""
+_CELL_OF_HOUR: Final = tuple(cell // QUARTERS_AN_HOUR for cell in _CELL_OF_FIRST)
+"""The same in counts by hour."""
+
+_FEW, _MANY = QUARTERS + KINDS_MAX, QUARTERS + KINDS_MAX * (MOST + 1)
+"""Counts from the first and below the second are told in their own byte."""
+_COUNTS: Final = tuple((byte - QUARTERS) // KINDS_MAX for byte in range(256))
+_PLACES: Final = tuple((byte - QUARTERS) % KINDS_MAX for byte in range(256))
+
+
+def _add(part: bytes, counts: list[int], cells: tuple[int, ...], times: int = 1) -> None:
+    """Add each count of a part, so many times, to its cell. cells: the first of each quarter.
+
+    Raises: ValueError. It is written for speed: most of an answer's work may be here.
+    """
+    first = -1
+    following = iter(part)
+    for byte in following:
         if byte < QUARTERS:
-            quarter = byte * KINDS_MAX
-            continue
-        count, place = divmod(byte - QUARTERS, KINDS_MAX)
-        if count > MOST:
-            length = 1 if count == BYTE else 4
-            count = int.from_bytes(part[at : at + length], "little")
-            at += length
-        elif count == MINUS:
-            count = -1
-        if at > end or quarter < 0:
-            raise ValueError("damaged counter: a count that is cut off, or of no quarter")
-        yield quarter + place, count
+            first = cells[byte]
+        elif first < 0:
+            raise ValueError("damaged counter: a count of no quarter")
+        elif _FEW <= byte < _MANY:
+            counts[first + _PLACES[byte]] += times * _COUNTS[byte]
+        else:
+            length = {MINUS: 0, BYTE: 1}.get(_COUNTS[byte], 4)
+            digits = bytes(islice(following, length))
+            if len(digits) < length:
+                raise ValueError("damaged counter: a count that is cut off")
+            count = int.from_bytes(digits, "little") if length else -1
+            counts[first + _PLACES[byte]] += times * count

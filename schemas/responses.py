@@ -75,9 +75,9 @@ Point = create_model(
 )
 Group = create_model(
     "Group",
-    __doc__="The counts of one sequence or template in the range.",
+    __doc__="The counts of one id of the scope in the range, such as a sequence.",
     __config__=_CLOSED,
-    id=(str, Field(description="The id of the sequence or template.")),
+    id=(str, Field(description="The id.")),
     **_COUNTS,
     **_RATES,
 )
@@ -148,7 +148,7 @@ class Metrics(BaseModel):
 
 
 class KnownId(BaseModel):
-    """A sequence or template for which something was counted."""
+    """An id for which something was counted, such as a sequence's."""
 
     model_config = _CLOSED
 

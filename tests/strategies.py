@@ -8,6 +8,7 @@ Long because every bound of the law is drawn in one place.
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -20,9 +21,29 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SOME_DAY: Final = 20_515 * DAY
 """2026-03-03T00:00Z, in ms since 1970."""
 
-TYPES: Final = {"Send", "Delivery", "Open", "Click", "Bounce", "Complaint"}
-NOT_COUNTED: Final = {"Reject", "Rendering Failure", "DeliveryDelay", "Subscription", "Received", "send", ""}
+BODIES: Final = {
+    "Send": "send",
+    "Delivery": "delivery",
+    "Open": "open",
+    "Click": "click",
+    "Bounce": "bounce",
+    "Complaint": "complaint",
+    "DeliveryDelay": "deliveryDelay",
+    "Reject": "reject",
+    "Rendering Failure": "failure",
+    "Subscription": "subscription",
+}
+"""By type the object that SES describes the event in."""
+
+TYPES: Final = set(BODIES)
+TIMED: Final = TYPES - {"Send", "Reject", "Rendering Failure"}
+"""Those whose events have a time of their own."""
+
+NOT_COUNTED: Final = {"Received", "send", "Rendering failure", "RenderingFailure", "DeliveryDelayed", ""}
 TAGS: Final = ("tenant", "sequence", "template")
+
+PERSON: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+PREFETCH: Final = "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
 
 
 def spelled(ms: int) -> str:
@@ -42,7 +63,7 @@ def event(
 ) -> dict[str, Any]:
     """An event with what counting reads, and a little more.
 
-    told_ms: the event's own time, the send's where there is none. tags: `mail.tags`; none for a tenant,
+    reported_ms: the event's own time, the send's where there is none. tags: `mail.tags`; none for a tenant,
     a sequence and a template. type_key: `notificationType` for an older notification.
     """
     mail = {
@@ -56,16 +77,23 @@ def event(
     }
     time = {"timestamp": spelled(sent_ms if reported_ms is None else reported_ms)}
     objects = [{"emailAddress": address, "status": "5.1.1"} for address in addresses]
-    bodies: dict[str, tuple[str, dict[str, Any]]] = {
-        "Send": ("send", {}),
-        "Delivery": ("delivery", {**time, "recipients": list(addresses), "smtpResponse": "250 ok"}),
-        "Open": ("open", {**time, "ipAddress": "192.0.2.1", "userAgent": "Mozilla/5.0"}),
-        "Click": ("click", {**time, "link": "https://shop.example/?a={b}", "linkTags": None}),
-        "Bounce": ("bounce", {**time, "bounceType": "Permanent", "bouncedRecipients": objects}),
-        "Complaint": ("complaint", {**time, "complainedRecipients": objects}),
+    bodies: dict[str, dict[str, Any]] = {
+        "Delivery": {**time, "recipients": list(addresses), "smtpResponse": "250 ok"},
+        "Open": {**time, "ipAddress": "192.0.2.1", "userAgent": PERSON},
+        "Click": {**time, "userAgent": PERSON, "link": "https://shop.example/?a={b}", "linkTags": None},
+        "Bounce": {
+            **time,
+            "bounceType": "Permanent",
+            "bounceSubType": "General",
+            "bouncedRecipients": objects,
+        },
+        "Complaint": {**time, "complainedRecipients": objects},
+        "DeliveryDelay": {**time, "delayType": "MailboxFull", "delayedRecipients": objects},
+        "Reject": {"reason": "Bad content"},
+        "Rendering Failure": {"errorMessage": "no such attribute"},
+        "Subscription": {**time, "contactList": "news", "newTopicPreferences": {"unsubscribeAll": True}},
     }
-    name, body = bodies.get(event_type, ("failure", {"errorMessage": "no such attribute"}))
-    return {type_key: event_type, "mail": mail, name: body}
+    return {type_key: event_type, "mail": mail, BODIES.get(event_type, "other"): bodies.get(event_type, {})}
 
 
 @dataclass(frozen=True)
@@ -108,11 +136,11 @@ def times(draw: st.DrawFn) -> Times:
             st.integers(-10 * 365 * DAY, 100 * 365 * DAY),
         )
     )
-    reported = sent + draw(_near(0, HOUR, 62 * DAY))
+    reported = sent + draw(_near(0, HOUR, 3 * DAY, 62 * DAY))
     record = draw(
         st.one_of(
             st.just(max(sent, reported)),
-            _near(0, 78 * DAY).map(lambda after: sent + after),
+            _near(0, 18 * DAY, 78 * DAY).map(lambda after: sent + after),
             _near(-DAY, 0).map(lambda after: max(sent, reported) + after),
         )
     )
@@ -249,10 +277,71 @@ def _tags() -> st.SearchStrategy[Any]:
         st.sampled_from([[], "", [""], ["", "a"], ["a", ""], "a", None, {}, 0, False, ["a", None], [["a"]]]),
     )
     good = st.one_of(st.sampled_from([["a"], ["b"], ["{a}:b"]]), ids().map(lambda each: [each]))
-    usual = st.fixed_dictionaries({"tenant": good}, optional={"sequence": good, "template": good})
-    names = st.sampled_from([*TAGS, "campaign", "ses:configuration-set", "Tenant"])
+    usual = st.fixed_dictionaries(
+        {"tenant": good}, optional=dict.fromkeys(("sequence", "template", "campaign"), good)
+    )
+    names = st.sampled_from([*TAGS, "campaign", "step", "ses:configuration-set", "Tenant"])
     odd: st.SearchStrategy[Any] = st.sampled_from([None, {}, [], "", "tenant", 0, True, [["tenant"]]])
     return st.one_of(usual, usual, mostly(st.dictionaries(names, value), odd))
+
+
+_ODD: Final[tuple[Any, ...]] = (..., None, True, False, 0, 1, "", [], {}, ["Permanent"], {"a": True})
+
+DETAILS: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
+    "Bounce": {
+        "bounceType": (
+            "Permanent",
+            "Permanent",
+            "Permanent",
+            "Transient",
+            "Undetermined",
+            "permanent",
+            *_ODD,
+        ),
+        "bounceSubType": (
+            "General",
+            "Suppressed",
+            "OnAccountSuppressionList",
+            "OnTenantSuppressionList",
+            "EmailValidationSuppressed",
+            "UnsubscribedRecipient",
+            "MailboxFull",
+            "unsubscribedRecipient",
+            *_ODD,
+        ),
+    },
+    "Complaint": {"complaintFeedbackType": ("abuse", "other", "not-spam", "Not-Spam", ["not-spam"], *_ODD)},
+    "Subscription": {
+        "newTopicPreferences": (
+            *({"unsubscribeAll": value} for value in (True, True, False, 1, 1.0, "true", None, [True])),
+            *_ODD,
+        )
+    },
+} | {
+    opened: {
+        "isBotEvent": (..., ..., ..., ..., "Likely", "Unlikely", "likely", ["Likely"], *_ODD),
+        "userAgent": (
+            PERSON,
+            "Mozilla/5.0",
+            "Mozilla/5.0 ",
+            f"Mozilla/5.0 (Windows NT 10.0) {PREFETCH}",
+            f"{PREFETCH} ",
+            "Barracuda Sentinel (EE)",
+            "x" * 600 + "Twitterbot/1.0",
+            "twitterbot/1.0",
+            *_ODD,
+        ),
+    }
+    for opened in ("Open", "Click")
+}
+"""What stands in the fields on which kinds depend; `...` is an absent one."""
+
+
+def details(event_type: str) -> st.SearchStrategy[dict[str, Any]]:
+    """The fields of an event's object on which its kinds depend."""
+    fields = DETAILS.get(event_type, {})
+    drawn = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in fields.items()})
+    return drawn.map(deepcopy)  # whoever spoils an event must not spoil the next one
 
 
 @st.composite
@@ -266,12 +355,12 @@ def events(draw: st.DrawFn, when: Times) -> dict[str, Any]:
         type_key=draw(st.sampled_from(["eventType", "eventType", "notificationType"])),
     )
     reported["mail"]["timestamp"] = draw(spellings(when.sent))
-    for body in ("delivery", "open", "click", "bounce", "complaint"):
-        if body in reported:
-            reported[body]["timestamp"] = draw(spellings(when.reported))
-    if "complaint" in reported:
-        feedback = draw(st.sampled_from(["abuse", "other", "not-spam", "Not-Spam", None, 7, ["not-spam"]]))
-        reported["complaint"] |= {} if feedback == 7 else {"complaintFeedbackType": feedback}
+    for event_type in sorted(TIMED):
+        body = reported.get(BODIES[event_type])
+        if body is not None:
+            body["timestamp"] = draw(spellings(when.reported))
+            for key, value in draw(details(event_type)).items():
+                body.pop(key, None) if value is ... else body.update({key: value})
     for _ in range(draw(st.sampled_from([0, 0, 0, 0, 0, 1, 1, 1, 1, 2]))):
         reported = {"version": "0", "source": "aws.ses", "detail-type": "Email Event", "detail": reported}
     return reported
@@ -321,7 +410,7 @@ def _spoilt(draw: st.DrawFn, reported: dict[str, Any]) -> dict[str, Any]:
         container[key] = [container[key]]
     elif isinstance(container, dict):
         name = st.sampled_from(
-            ["eventType", "notificationType", "detail", "mail", "bounce", "timestamp", "new"]
+            ["eventType", "notificationType", "detail", "mail", "bounce", "timestamp", "isBotEvent", "new"]
         )
         container[draw(name)] = draw(json_values())
     else:

@@ -26,14 +26,14 @@ NODE_TIMEOUT_MS = 1_000
 class Node:
     """One server of the cluster."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int, bus_port: int) -> None:
         """Take down where it lives; nothing starts yet."""
-        self.bus_port = free_port()
+        self.bus_port = bus_port
         options = (
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
             *("--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
         )
-        self.valkey = Valkey(directory, port=free_port(), options=options)
+        self.valkey = Valkey(directory, port=port, options=options)
         self.client: Any = redis.Redis(host="127.0.0.1", port=self.valkey.port, socket_timeout=5)
         """Asks this very node; follows no redirection."""
 
@@ -91,7 +91,10 @@ class ValkeyCluster:
 
     def __init__(self, directory: Path) -> None:
         """Take down where they live; nothing starts yet."""
-        self.nodes = [Node(directory / str(number)) for number in range(2 * SHARDS)]
+        ports: set[int] = set()  # what is free now may be drawn again, as nothing listens yet
+        while len(ports) < 4 * SHARDS:
+            ports.add(free_port())
+        self.nodes = [Node(directory / str(number), ports.pop(), ports.pop()) for number in range(2 * SHARDS)]
         where = [("127.0.0.1", node.valkey.port) for node in self.nodes]
         self._startup = [ClusterNode(*each) for each in where]  # type: ignore[no-untyped-call]
 

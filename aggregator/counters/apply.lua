@@ -417,7 +417,10 @@ local function count(tenant, block, names, tails)
   if #wide > 0 then
     touch(wide_key)
     local found = ask('HMGET', wide_key, wide, 1, #wide)
-    for i = 1, #wide do had[at[i]], is_wide[at[i]] = found[i], true end
+    for i = 1, #wide do
+      if not found[i] then error('damaged counter: a wide one is not in ' .. wide_key) end
+      had[at[i]], is_wide[at[i]] = found[i], true
+    end
   end
   local list, wide_list = {}, {}
   for i = 1, #names do

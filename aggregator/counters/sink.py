@@ -16,7 +16,7 @@ from aggregator.counters.store import LaneCall
 from aggregator.counters.throttle import Caller
 from aggregator.counting.checkpoints import Move
 from aggregator.counting.pack import pack_moves
-from aggregator.counting.pending import Pending
+from aggregator.counting.reading import Pending
 from aggregator.errors import PostponedError
 from aggregator.log.dead_letters import DeadLetterWriter
 

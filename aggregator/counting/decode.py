@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.events import EventDecoder
 from aggregator.counting.facts import Facts, Refusal, Scopes, Skipped, type_of_outcome
 from aggregator.counting.pseudonyms import Pseudonyms
@@ -18,8 +19,7 @@ from aggregator.counting.rules import Rules
 from aggregator.counting.states import QUARTER_MS
 from aggregator.counting.timestamps import parse_ms
 from schemas.instants import DAY_MS
-from schemas.kinds import FUTURE_MS, KINDS, Condition, Kind
-from schemas.machines import LIKELY, is_machine
+from schemas.kinds import FUTURE_MS
 from schemas.packed_counter import QUARTERS
 from schemas.ses import Mail
 
@@ -32,66 +32,12 @@ ADDRESSES_MAX: Final = 1_000
 _THE_MESSAGE: Final = (None,)
 
 
-class _EventType:
-    """What the table of kinds says of one type of events."""
-
-    def __init__(self, rows: list[tuple[int, Kind]]) -> None:
-        """rows: the kinds that it may state, with their indices."""
-        shapes = {(kind.body, kind.recipients, kind.address_key) for _, kind in rows}
-        assert len(shapes) == 1, "the kinds of an event are about the same time and the same recipients"
-        self.body, self.recipients, self.address_key = shapes.pop()
-        self._rows = rows
-        self._always = tuple(index for index, _ in rows)
-        self._depends = any(kind.conditions or kind.by_people for _, kind in rows)
-        self.late_ms = min(kind.horizon.late_ms for _, kind in rows)
-        self.stale_ms = min(kind.horizon.stale_ms for _, kind in rows)
-        """Up to these no kind is late and no record is stale for any."""
-
-    def kinds(self, body: Any) -> tuple[int, ...]:
-        """Which kinds an event with this body states, whenever it was."""
-        if not self._depends:
-            return self._always
-        people = not any(kind.by_people for _, kind in self._rows) or not _by_machine(body)
-        return tuple(
-            index
-            for index, kind in self._rows
-            if (people or not kind.by_people) and all(_holds(each, body) for each in kind.conditions)
-        )
-
-
-def _event_types() -> dict[str, _EventType]:
-    rows: dict[str, list[tuple[int, Kind]]] = {}
-    for index, kind in enumerate(KINDS):
-        rows.setdefault(kind.event_type, []).append((index, kind))
-    return {name: _EventType(found) for name, found in rows.items()}
-
-
-_BY_TYPE: Final = _event_types()
-
-
-def _holds(condition: Condition, body: Any) -> bool:
-    value = body
-    for name in condition.path:
-        value = getattr(value, name, UNSET)
-    # An array cannot be hashed, and 1 is no `true`: types first.
-    among = any(type(value) is type(each) and value == each for each in condition.values)
-    return among is condition.among
-
-
-def _by_machine(body: Any) -> bool:
-    """Whether a machine caused an open or click: SES's word, and where it says nothing the table."""
-    bot_event = getattr(body, "is_bot_event", UNSET)
-    if bot_event is not UNSET:
-        return bool(bot_event == LIKELY)
-    user_agent = getattr(body, "user_agent", UNSET)
-    return type(user_agent) is str and is_machine(user_agent)
-
-
 SCOPES_KEPT_BYTES: Final = 64 * 1024 * 1024
-"""What the tags that a decoder remembers may take in memory, whatever comes: about 65,000 usual ones."""
+"""What the tags that a decoder remembers may take in memory, whatever comes: about 80,000 usual ones."""
 
-_ENTRY_BYTES: Final = 640
-"""Of tags that are remembered, beside the texts: arrays, object, scopes, a place in the table."""
+_ENTRY_BYTES, _VALUE_BYTES = 256, 96
+"""Of tags that are remembered, beside the texts: object, scopes and a place in the table; for each value its
+array, and its places in the other ones."""
 
 
 class _KnownScopes:
@@ -112,8 +58,10 @@ class _KnownScopes:
         values = [value for value in msgspec.structs.astuple(tags) if value is not UNSET]
         if any(type(value) is not tuple or len(value) > 1 for value in values):
             return
-        # Twice the text: Python keeps its UTF-8 beside it once somebody has asked for that.
-        size = _ENTRY_BYTES + sum(2 * getsizeof(text) for value in values for text in value)
+        size = _ENTRY_BYTES
+        for value in values:
+            # Python keeps the UTF-8 of a text beside it once somebody has asked for that.
+            size += _VALUE_BYTES + sum(getsizeof(text) + len(text.encode()) for text in value)
         if self._bytes + size > SCOPES_KEPT_BYTES:
             self._scopes.clear()
             self._bytes = 0
@@ -153,12 +101,12 @@ class Decoder:
             return Skipped.IGNORED
         if type(event_type) is not str:
             return Refusal.UNREADABLE
-        row = _BY_TYPE.get(event_type)
+        row = EVENT_TYPES.get(event_type)
         if row is None:
             return Skipped.IGNORED
         mail = event.mail
         body = mail if row.body is None else getattr(event, row.body)
-        kinds = row.kinds(body)
+        kinds = row.always or row.kinds(body)
         if not kinds:
             return Skipped.IGNORED
         if type(mail) is not Mail:
@@ -186,14 +134,14 @@ class Decoder:
         if sent_ms is None or told_ms is None:
             return Refusal.BAD_TIME
         if record_ms - sent_ms > row.stale_ms:
-            kinds = tuple(kind for kind in kinds if record_ms - sent_ms <= KINDS[kind].horizon.stale_ms)
+            kinds = row.not_stale(kinds, record_ms - sent_ms)
             if not kinds:
                 return Skipped.STALE
         fact_ms = max(sent_ms, told_ms)
         if fact_ms - record_ms > FUTURE_MS:
             return Refusal.FUTURE
         if fact_ms - sent_ms > row.late_ms:
-            kinds = tuple(kind for kind in kinds if fact_ms - sent_ms <= KINDS[kind].horizon.late_ms)
+            kinds = row.not_late(kinds, fact_ms - sent_ms)
             if not kinds:
                 return Skipped.LATE
 

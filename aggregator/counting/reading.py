@@ -5,13 +5,13 @@ how many records had which outcome. What comes out is weighed, in bytes of memor
 stop before it is too much.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import Final, NamedTuple, Protocol
 
-from aggregator.counting.checkpoints import Events
+from aggregator.counting.checkpoints import Backlog, Events
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts, Refusal, Scopes, type_of_outcome
 from schemas.redis_keys import lane_of
@@ -213,3 +213,33 @@ class FloodWatch:
             if len(last) == FLOOD_WINDOW and total * 2 > FLOOD_WINDOW:
                 return True
         return False
+
+
+class Pending:
+    """What some reading came to and is not yet submitted: work in progress, of a worker or a rebuild.
+
+    Law: it is submitted as a whole, dead letters first, so that no checkpoint passes a record whose dead
+    letter is not written (`aggregator.counters.sink`).
+    """
+
+    def __init__(self) -> None:
+        self.backlog = Backlog()
+        """Filled by `Partition.read`."""
+        self.dead_letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
+        """By partition, by rising offset."""
+        self.outcomes: Counter[str] = Counter()
+        """Counts records by the outcome's name."""
+        self.weight = 0
+        """Of events and dead letters, in bytes of memory."""
+
+    def add(self, partition: int, reading: Reading, dead_lettered: int = 0) -> None:
+        """Take in what was read of a partition, but for its events, which the backlog is given.
+
+        dead_lettered: the offset below which the partition's dead letters are written already.
+        """
+        if reading.dead_letters:
+            self.dead_letters[partition] += [
+                each for each in reading.dead_letters if each.offset >= dead_lettered
+            ]
+        self.outcomes.update(reading.outcomes)
+        self.weight += reading.weight

@@ -5,7 +5,7 @@ fingerprint of the rules that it was counted by, and a worker with other rules c
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ class Rules:
     tenant_tag: str = "tenant"
     scopes: tuple[tuple[str, str], ...] = (("sequence", "sequence"), ("template", "template"))
     default_tenant: str | None = None
-    recipient_key: bytes = b""
+    recipient_key: bytes = field(default=b"", repr=False)
 
     @property
     def scope_names(self) -> tuple[str, ...]:

@@ -18,8 +18,7 @@ from aggregator.counters.store import Store
 from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
 from aggregator.counting.decode import Decoder
-from aggregator.counting.pending import Pending
-from aggregator.counting.reading import read_all
+from aggregator.counting.reading import Pending, read_all
 from aggregator.errors import RolledBackError
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter

@@ -15,8 +15,7 @@ from aggregator.counters.sink import Sink
 from aggregator.counters.store import Store
 from aggregator.counters.throttle import THROTTLED, Caller
 from aggregator.counting.decode import Decoder
-from aggregator.counting.pending import Pending
-from aggregator.counting.reading import DeadLetter, read_all
+from aggregator.counting.reading import DeadLetter, Pending, read_all
 from aggregator.errors import KafkaUnavailableError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter

@@ -16,8 +16,7 @@ from aggregator import metrics
 from aggregator.counters.apply import Applied
 from aggregator.counters.sink import Sink
 from aggregator.counting.checkpoints import Partition
-from aggregator.counting.pending import Pending
-from aggregator.counting.reading import Reading
+from aggregator.counting.reading import Pending, Reading
 from aggregator.log.source import Batch
 from aggregator.worker.complete import Complete
 from aggregator.worker.known_ids import KnownIds

@@ -5,5 +5,5 @@ round trip (`round_trips`), what the scripts say (`replies`, pure), and whether 
 may be reported (`closed_lanes`, pure).
 Does not: writing of any kind.
 The way through: a scope and a range of days -> `reader` -> `round_trips` -> the scripts -> `replies` -> days
-of hours.
+of hours, or of quarters of an hour.
 """

@@ -76,21 +76,25 @@ if first <= last then
 end
 touch(keys)
 
--- Days of a block that are asked for: the first byte of their fields.
-local function days(block)
+-- The first bytes of the fields of those days of a block that are asked for, each before a text. Most blocks are
+-- asked for as a whole, and those have the same.
+local made = {}
+local function days(block, text)
   local midnight = block * BLOCK_DAYS
-  local found = {}
-  for day = math.max(first, midnight), math.min(last, midnight + BLOCK_DAYS - 1) do
-    found[#found + 1] = char(day - midnight + BLOCK_DAYS * family)
+  local from, upto = math.max(first - midnight, 0), math.min(last - midnight, BLOCK_DAYS - 1)
+  local of = from * BLOCK_DAYS + upto
+  if not made[of] then
+    made[of] = {}
+    for day = from, upto do made[of][day - from + 1] = char(day + BLOCK_DAYS * family) .. text end
   end
-  return found
+  return made[of], midnight + from
 end
 
 -- A packed counter without its quarters, where they are not wanted.
 local function wanted(packed_counter)
-  if by_quarter or byte(packed_counter, 1) ~= PACKED then return packed_counter end
-  local a, b, c, d = byte(packed_counter, 2, HEAD)
-  if not d then return packed_counter end
+  if by_quarter then return packed_counter end
+  local head, a, b, c, d = byte(packed_counter, 1, HEAD)
+  if head ~= PACKED or not d then return packed_counter end
   local middle, quarters = HEAD + a + 256 * b, c + 256 * d
   if quarters == 0 or #packed_counter < middle + quarters then return packed_counter end
   return char(PACKED, a, b, 0, 0) .. sub(packed_counter, HEAD + 1, middle) .. sub(packed_counter, middle + quarters + 1)
@@ -129,22 +133,22 @@ end
 
 local of_blocks, packed_counters = {}, {}
 for at, block in ipairs(blocks) do
-  local names = days(block)
-  for i = 1, #names do names[i] = names[i] .. scope end
-  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names))}
+  local names, day = days(block, scope)
+  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names)), day}
 end
 complete(of_blocks)
-for at, block in ipairs(blocks) do
-  local names, held = unpack(of_blocks[at])
+for at = 1, #blocks do
+  local names, held, day = unpack(of_blocks[at])
   for i = 1, #names do
     if held[i] then
-      packed_counters[#packed_counters + 1] = block * BLOCK_DAYS + byte(names[i], 1) - BLOCK_DAYS * family
+      packed_counters[#packed_counters + 1] = day + i - 1
       packed_counters[#packed_counters + 1] = held[i]
     end
   end
 end
 
 local function groups()
+  made = {}
   local sizes, size, number, found = {}, 0, 0, {}
   for at = 1, #blocks do
     sizes[at] = call('HLEN', keys[at])
@@ -152,7 +156,7 @@ local function groups()
   end
   if size > LOOKED_THROUGH * most then return false end
   for at, block in ipairs(blocks) do
-    local pattern = '[\\' .. table.concat(days(block), '\\') .. ']\\' .. group .. '*'
+    local pattern = '[\\' .. table.concat((days(block, '')), '\\') .. ']\\' .. group .. '*'
     local cursor, names, held = '0', {}, {}
     repeat
       local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', math.max(sizes[at], 1))

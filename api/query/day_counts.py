@@ -87,6 +87,9 @@ def in_hours(day: DayCounts) -> DayCounts:
 
 def _unpack(unpack: Callable[[bytes], list[int]], packed_counter: bytes) -> DayCounts:
     cells = unpack(packed_counter)
-    if min(cells) < 0:
+    counts: list[int] = []
+    for at in range(0, len(cells), KINDS_MAX):
+        counts += cells[at : at + _KINDS]
+    if min(counts) < 0:
         raise ValueError("damaged counter: below zero")
-    return day_of([count for at in range(0, len(cells), KINDS_MAX) for count in cells[at : at + _KINDS]])
+    return day_of(counts)

@@ -114,7 +114,7 @@ def _us_a_fact(bench: Bench, topic: Topic) -> float:
 
 
 def _sent(bench: Bench, topic: Topic) -> Sent:
-    with bench.scene.stage(topic) as stage, _monitored(stage.valkey, stage.redis) as sent:
+    with bench.scene.stage(topic) as stage, monitored(stage.valkey, stage.redis) as sent:
         _count(stage)
     return sent
 
@@ -127,7 +127,7 @@ def _count(stage: Stage) -> None:
 
 
 @contextmanager
-def _monitored(valkey: Valkey, client: redis.Redis) -> Iterator[Sent]:
+def monitored(valkey: Valkey, client: redis.Redis) -> Iterator[Sent]:
     """What the script sends meanwhile; complete afterwards."""
     sent = Sent()
     with (

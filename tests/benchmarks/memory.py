@@ -101,7 +101,7 @@ def _count(bench: Bench, topic: Topic) -> Held:
         worker.stop()
         check(stage.redis, topic.expected)
         total = _used(stage.redis) - before
-        return replace(_held(stage.redis), total=total)
+        return replace(held_by(stage.redis), total=total)
 
 
 def _used(client: redis.Redis) -> int:
@@ -110,7 +110,7 @@ def _used(client: redis.Redis) -> int:
     return int(reported["used_memory"] - reported["mem_clients_normal"] - reported["mem_aof_buffer"])
 
 
-def _held(client: redis.Redis) -> Held:
+def held_by(client: redis.Redis) -> Held:
     """The sizes of all keys; `total` is theirs."""
     by_kind: Counter[str] = Counter()
     byte_days = scope_days = core = 0

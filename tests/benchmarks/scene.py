@@ -34,6 +34,8 @@ Lasts = dict[tuple[int, int], int]
 """By (lane, partition): the offset after the last event of a tenant of that lane."""
 
 MICRO: Final = 1_000_000
+LIMIT_S: Final = 900.0
+"""A count that takes so long has failed."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Stage:
             checkpoints = self.checkpoints()
             return bool(checkpoints) and all(lane == upto for lane in checkpoints)
 
-        programs[0].wait_until(counted, f"every checkpoint is at {upto}")
+        programs[0].wait_until(counted, f"every checkpoint is at {upto}", LIMIT_S)
 
     def checkpoints(self) -> list[list[int]]:
         """For each lane of the live generation, or of the one that is being rebuilt, the checkpoints."""
@@ -176,7 +178,9 @@ class Scene:
         )
         name = f"{prefix}events"
         expected = load(self.bootstrap, name, shape, events)
-        return Topic(prefix, events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name))
+        return Topic(
+            prefix, expected.events, expected, log.ends(self.bootstrap, name), _lasts(self.bootstrap, name)
+        )
 
 
 def _lasts(bootstrap: str, name: str) -> Lasts:

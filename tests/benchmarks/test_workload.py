@@ -67,7 +67,8 @@ def test_every_event_has_1200_bytes_and_is_reported_once(shape: Shape) -> None:
     values = [record.value for record in made(shape, EVENTS)]
     assert min(len(value) for value in values if b'"headers":' in value) >= 1_200
     assert mean(map(len, values)) < 1_700
-    assert len(set(values)) == EVENTS
+    assert len(set(values)) == pytest.approx(EVENTS, rel=0.1 if shape.within else 0)
+    assert len(set(values)) == len(values)
 
 
 @each_shape
@@ -76,7 +77,8 @@ def test_records_come_in_the_order_of_their_time_over_the_days(shape: Shape) -> 
     times = [record.timestamp_ms for record in made(shape, EVENTS)]
     assert all(before <= after for before, after in pairwise(times))
     assert times[0] >= START_MS
-    assert times[-1] - START_MS == pytest.approx(shape.days * DAY, rel=0.08)
+    assert times[-1] - START_MS == pytest.approx(shape.days * DAY, rel=0.05)
+    assert times[-1] - START_MS < shape.days * DAY or not shape.within
 
 
 def test_tenants_have_the_sizes_of_zipf() -> None:

@@ -11,11 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from tests.benchmarks.scene import Lasts, Topic
+from tests.benchmarks.scene import LIMIT_S, Lasts, Topic
 
 POLL_S: Final = 0.03
-LIMIT_S: Final = 900.0
-"""A count that takes so long has failed."""
 
 
 class Sample(NamedTuple):

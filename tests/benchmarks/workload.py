@@ -13,7 +13,7 @@ import heapq
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import accumulate, islice, takewhile
 from math import log
 from random import Random
 from typing import Final, NamedTuple
@@ -40,8 +40,9 @@ class Shape:
     zipf: the exponent of the tenants' sizes (the n-th has 1/n**zipf of the first); 0: all are alike.
     sequences, templates: of each tenant; a template belongs to one sequence. days: how long it lasts.
     start_ms: when the first mail may be sent. whole: no mail is sent after the last day, and all that becomes
-    of the mails is reported: about as many events as were asked for. batch: how many records stand in each
-    of Kafka's record batches; 0: as many as a busy producer has.
+    of the mails is reported: about as many events as were asked for. within: nothing is reported after the
+    last day: somewhat fewer events than were asked for. batch: how many records stand in each of Kafka's
+    record batches; 0: as many as a busy producer has.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Shape:
     days: int = 15
     start_ms: int = START_MS
     whole: bool = False
+    within: bool = False
     seed: int = 1
     batch: int = 0
 
@@ -59,7 +61,7 @@ class Shape:
 REFERENCE: Final = Shape("reference", tenants=200, zipf=1.0)
 BIG: Final = Shape("big-tenants", tenants=5, zipf=0.0)
 TINY: Final = Shape("tiny-tenants", tenants=20_000, zipf=0.0, sequences=2, templates=5)
-LONG_TAIL: Final = Shape("long-tail", tenants=20_000, zipf=0.0, sequences=1, templates=1, days=2)
+LONG_TAIL: Final = Shape("long-tail", tenants=20_000, zipf=0.0, sequences=1, templates=1, days=2, within=True)
 """What most installations look like: 5 mails a day of each tenant, where there are `TAIL_EVENTS`."""
 TWO_THOUSAND: Final = replace(LONG_TAIL, name="two-thousand", tenants=2_000)
 """As many mails of a tenth of the tenants: 50 a day of each."""
@@ -104,7 +106,10 @@ class Happening(NamedTuple):
 
 
 def happenings(shape: Shape, events: int) -> Iterator[Happening]:
-    """A workload in the order of time: its first `events` happenings, or about as many if it is whole."""
+    """A workload in the order of time: its first `events` happenings, or about as many (see `Shape`)."""
+    if shape.within:
+        end_ms = shape.start_ms + shape.days * DAY
+        return takewhile(lambda each: each.at_ms < end_ms, _happenings(shape, events))
     return islice(_happenings(shape, events), None if shape.whole else events)
 
 

@@ -72,7 +72,7 @@ class Program:
             self._port = self.said("listening")[-1]["port"]
         return f"http://127.0.0.1:{self._port}"
 
-    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+    def wait_until(self, holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
         """As `wait_until`, and fail at once where it or one beside it ends by itself."""
 
         def holds_or_dead() -> bool:
@@ -81,7 +81,7 @@ class Program:
                     program._child.check()
             return holds()
 
-        wait_until(holds_or_dead, f"{self._child.name}: {what}")
+        wait_until(holds_or_dead, f"{self._child.name}: {what}", limit_s)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """The answer to a request to the program; 502 where nothing listens (yet)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline import events
+from tests.pipeline import events, oracle
 from tests.pipeline.place import Place, naive_count, open_place_on
 from tests.pipeline.programs import Program
 from tests.valkey_cluster import ValkeyCluster, valkey_cluster
@@ -58,14 +58,17 @@ def send(place: Place, seed: int) -> None:
     place.send(events.records(seed, time.time_ns() // 1_000_000, PIECE, TENANTS))
 
 
-def check(place: Place, worker: Program, api: Program) -> None:
-    """Wait until all is counted; every cell in Redis and every day that the API answers must be right."""
+def check(place: Place, worker: Program, api: Program) -> oracle.Count:
+    """Wait until all is counted; every cell in Redis and every day that the API answers must be right.
+
+    Returns: the right numbers.
+    """
     place.wait_until_counted(worker)
     want = naive_count(place.events(), place.tags)
     place.check_cells(want)
     api.wait_until_ready()
     place.check(api, want, ("day",))
-    place.check_zones(api, want, ("Asia/Kathmandu",))
+    return want
 
 
 def test_failovers_in_mid_stream(place: Place, cluster: ValkeyCluster) -> None:
@@ -102,10 +105,23 @@ def test_failovers_in_mid_stream(place: Place, cluster: ValkeyCluster) -> None:
         None,
         True,
     )
-    check(place, worker, api)
+    place.check_zones(api, check(place, worker, api), ("Asia/Kathmandu",))
     code, out = place.programs.run("verify", "--json")
     assert (code, json.loads(out)["differences"]) == (0, [])
     place.check_dead_letters(place.naive_dead_letters())
+
+
+def ask_all(place: Place, api: Program, least: dict[str, int]) -> int:
+    """Ask for all that each tenant has sent, which never goes down. Returns: how many had no answer."""
+    refused = 0
+    for tenant, number in least.items():
+        status, body = place.ask(api, (tenant, "tenant", ""), period="month")
+        if status == 503:
+            refused += 1
+        else:
+            assert body["totals"]["sent"] >= number, (tenant, body)
+            least[tenant] = body["totals"]["sent"]
+    return refused
 
 
 def test_slots_that_move_key_by_key_in_mid_stream(place: Place, cluster: ValkeyCluster) -> None:
@@ -116,7 +132,7 @@ def test_slots_that_move_key_by_key_in_mid_stream(place: Place, cluster: ValkeyC
     place.wait_until_counted(worker)
     place.make_keys(events.TENANTS[:TENANTS])
     moves = [move for lane in place.lanes() if len((move := cluster.move_of(lane)).keys(move.source)) > 1]
-    stopped = 0.0
+    stopped, refused, least = 0.0, 0, dict.fromkeys(events.TENANTS[:TENANTS], 1)
     for move in moves[:3]:
         before = worker.metric(RESYNCS, why="error")
         move.begin()
@@ -125,10 +141,12 @@ def test_slots_that_move_key_by_key_in_mid_stream(place: Place, cluster: ValkeyC
             place.send(then[:RECORDS_A_STEP])
             del then[:RECORDS_A_STEP]
             move.move(keys)
+            refused += ask_all(place, api, least)
             time.sleep(STEP_S)
         move.end()
         stopped += worker.metric(RESYNCS, why="error") - before
     assert stopped, "no call came while a slot was on its way"
+    assert refused, "no query came while a slot was on its way"
     place.send(then)
     check(place, worker, api)
     place.send(first)

@@ -22,6 +22,7 @@ from schemas.packed_counter import (
     unpack_hours,
     unpack_quarters,
 )
+from schemas.redis_keys import IS_WIDE
 from tests.examples import examples
 
 Cells = Counter[tuple[int, int]]
@@ -239,6 +240,7 @@ def total(*of: Cells) -> Cells:
         b"\xff\1\0\0\0\x70",
         b"\xff\0\0\1\0\x70",
         b"\x70",
+        IS_WIDE,
         b"\0\xe0",
         b"\0\xf0\0\0\0",
         b"\xff\2\0\0\0\0\xe0\7",

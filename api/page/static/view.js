@@ -13,6 +13,7 @@ export const PERIODS = ["hour", "day", "week", "month"];
 export const FIRST = { range: "7d", period: "day", zone: "UTC", sequence: "", template: "", from: "", to: "" };
 
 const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 
 /** The view that an address names; what it does not name, or names wrongly, is as at first. */
 export function readView(hash, zones) {
@@ -48,9 +49,7 @@ function spanOf(view, nowMs) {
   const { days, months } = RANGES[view.range];
   if (days !== undefined) return { from: dayBefore(nowMs, view.zone, days - 1) };
   if (months !== undefined) return { from: monthBefore(nowMs, view.zone, months - 1) };
-  if (view.range === "24h") {
-    return { from: new Date(Math.floor(nowMs / HOUR_MS) * HOUR_MS - 23 * HOUR_MS).toISOString() };
-  }
+  if (view.range === "24h") return { from: new Date(startOfHour(nowMs, view.zone) - 23 * HOUR_MS).toISOString() };
   return Object.fromEntries(["from", "to"].filter((name) => view[name] !== "").map((name) => [name, view[name]]));
 }
 
@@ -58,6 +57,12 @@ function spanOf(view, nowMs) {
 export function dayBefore(nowMs, zone, days) {
   const { year, month, day } = dateIn(nowMs, zone);
   return new Date(Date.UTC(year, month - 1, day - days)).toISOString().slice(0, 10);
+}
+
+/** When the hour began that the clocks of a zone show. */
+function startOfHour(nowMs, zone) {
+  const minutes = Number(new Intl.DateTimeFormat("en", { minute: "numeric", timeZone: zone }).format(nowMs));
+  return Math.floor(nowMs / MINUTE_MS) * MINUTE_MS - minutes * MINUTE_MS;
 }
 
 function monthBefore(nowMs, zone, months) {

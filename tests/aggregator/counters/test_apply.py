@@ -161,6 +161,18 @@ def test_a_call_that_cannot_be_done_writes_nothing(lane: Lane) -> None:
     assert lane.keys() == [damaged.encode()]
 
 
+def test_a_wide_counter_that_is_lost_is_damage_and_not_a_new_one(lane: Lane) -> None:
+    """What stood there is not known any more: counting on from nothing would be a wrong number."""
+    many = [send(f"m{n}", hour=n % 24) for n in range(200)]
+    lane.call([(0, 0, 1, -1)], many)
+    wide = lane.keys("w:*")
+    assert wide
+    lane.client.delete(*wide)
+    with pytest.raises(redis.ResponseError, match="damaged counter"):
+        lane.call([(0, 1, 2, -1)], [send("other")])
+    assert (lane.checkpoint(), lane.keys("w:*")) == (1, [])
+
+
 def test_out_of_memory_is_all_or_nothing(valkey_factory: Callable[[], Valkey]) -> None:
     """A full Redis refuses the call as a whole; with room again the same call counts."""
     with redis.Redis.from_url(valkey_factory().url) as full:

@@ -23,22 +23,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from aggregator.counters.apply import Packed, apply_calls, apply_moves, packed
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.checkpoints import Backlog, Partition
 from aggregator.counting.decode import Decoder
-from aggregator.counting.pack import pack
+from aggregator.counting.pack import pack_moves
 from aggregator.counting.reading import Record, read_batch
 from aggregator.counting.rules import Rules
+from aggregator.counting.states import Identities
 from aggregator.errors import GoneError, RolledBackError
-from deploy.traffic import DAY, HOUR
+from deploy.traffic import DAY, MINUTE
 from deploy.valkey import Valkey
-from schemas.counters import LAYOUT, Generation
-from schemas.kinds import FIELDS
+from schemas.counters import Generation
 from schemas.shared.settings import RedisSettings
+from tests.aggregator.generations import GENERATION
 from tests.chaos import arena, view
 from tests.chaos.ledger import Ledger
+from tests.pipeline import events as events_of
 from tests.pipeline.log import Outgoing
 
 LANES: Final = 2
@@ -48,26 +51,26 @@ FACTS_A_CALL: Final = 20
 """Of a call that is cut: there are never many, and those of two tenants cost more than such a call may."""
 
 TENANTS: Final = ("alder", "birch", "cedar")
-RULES: Final = Rules("tenant", "sequence", "template", None)
+RULES: Final = Rules(scopes=tuple(events_of.ALL_TAGS.items()))
 SENT_MS: Final = time.time_ns() // 1_000_000 // DAY * DAY - 2 * DAY
 """Sends lie two days back: state that expires is another matter."""
 
 workers = st.integers(0, WORKERS - 1)
 partitions = st.integers(0, PARTITIONS - 1)
 events = st.builds(
-    lambda kind, tenant, mail, day, hour, sequence: arena.event(
+    lambda kind, tenant, mail, day, quarter, further: arena.event(
         kind,
         f"mail {mail}",
-        (SENT_MS + day * DAY, SENT_MS + day * DAY + hour * HOUR),
+        (SENT_MS + day * DAY, SENT_MS + day * DAY + quarter * 15 * MINUTE),
         None,
         tenant=tenant,
-        **({"sequence": "s"} if sequence else {}),
+        **({"sequence": "s", events_of.ALL_TAGS["campaign"]: "c"} if further else {}),
     ),
     st.sampled_from(["Open", "Click"]),
     st.sampled_from(TENANTS),
     st.integers(0, 2),
     st.integers(0, 1),
-    st.integers(0, 30),
+    st.integers(0, 7) | st.integers(0, 120),
     st.booleans(),
 )
 poison = st.builds(arena.poison, st.integers(0, 9))
@@ -80,6 +83,7 @@ class ModelWorker:
         self._store = Store(RedisSettings(redis_url=url))
         self._store.open()
         self._generation = generation
+        self._identities = Identities(generation.identity_key)
         self._reader = Decoder(RULES)
         self.partitions: dict[int, Partition] = {}
         self.backlog = Backlog()
@@ -110,14 +114,14 @@ class ModelWorker:
 
     def submit(self) -> None:
         """What was read becomes calls, small ones, which wait behind the others."""
-        self.flight.append([packed(call) for call in self.backlog.calls(FACTS_A_CALL)])
+        self.flight.append([packed(call, self._identities) for call in self.backlog.calls(FACTS_A_CALL)])
         self.backlog = Backlog()
 
     def tick(self) -> None:
         """Move all lanes along; the calls wait behind the others."""
         self.submit()
         moves = [[each.move(lane, -1) for each in self.partitions.values()] for lane in range(LANES)]
-        self.flight.append([LaneCall(lane, pack(each)[0]) for lane, each in enumerate(moves)])
+        self.flight.append([LaneCall(lane, pack_moves(each)) for lane, each in enumerate(moves)])
 
     def call(self) -> None:
         """Send the calls that have waited longest. An answer other than OK: resync, later."""
@@ -125,7 +129,7 @@ class ModelWorker:
         packs = [each for each in calls if isinstance(each, Packed)]
         moves = [each for each in calls if isinstance(each, LaneCall)]
         try:
-            apply_calls(self._store, self._generation, packs)
+            apply_calls(self._store, self._generation, self._identities, packs)
             apply_moves(self._store, self._generation, moves)
         except (GoneError, RolledBackError):
             self.forget()
@@ -145,16 +149,9 @@ class Machine(RuleBasedStateMachine):
         self.client.flushall()
         self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
         self.sent: list[Outgoing] = []
-        self.ledger = Ledger(LANES, PARTITIONS)
-        generation = Generation(
-            name="machine",
-            lanes=LANES,
-            rules=RULES.fingerprint,
-            layout=LAYOUT,
-            kinds=FIELDS,
-            cluster_id="cluster",
-            topic_id="topic",
-            created_ms=0,
+        self.ledger = Ledger(LANES, PARTITIONS, events_of.ALL_TAGS)
+        generation = replace(
+            GENERATION, name="machine", lanes=LANES, rules=RULES.fingerprint, scopes=RULES.scope_names
         )
         store = Store(RedisSettings(redis_url=self.url))
         store.open()

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from aggregator.counting.facts import Facts, Scopes
 from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_hours, unpack_quarters
+from schemas.redis_keys import BLOCK_DAYS, IS_WIDE, counters_key, wide_counters_key
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import Lane, kinds, naive_count
 
@@ -22,8 +23,8 @@ PACKED, LOOSE = 255, 40
 NOTHING = b"\0"
 """A tail that counts nothing."""
 FIELD = b"\x03\x00"
-BLOCK = 2500
 DAY = 20_000
+BLOCK = DAY // BLOCK_DAYS
 _names = count()
 
 Cells = Counter[tuple[int, int]]
@@ -42,6 +43,7 @@ class Grown:
     def __init__(self, client: Any) -> None:
         self.lane = Lane(client, f"packing-{next(_names)}")
         self.calls = 0
+        self.was_wide = False
 
     def add(self, tail: bytes) -> bytes:
         """One call that counts these items. Returns: the packed counter."""
@@ -50,7 +52,11 @@ class Grown:
         argument = msgpack.packb([moves, [[], [], ["one"], [], [], counts]], use_bin_type=False)
         assert self.lane.send(argument) == [b"OK", 0, []]
         self.calls += 1
-        value: bytes = self.lane.client.hget(f"{self.lane.key}:c:one:{BLOCK}", FIELD)
+        value: bytes = self.lane.client.hget(counters_key(self.lane.key, "one", BLOCK), FIELD)
+        if value == IS_WIDE:
+            value = self.lane.client.hget(wide_counters_key(self.lane.key, "one", BLOCK), FIELD)
+            assert len(value) > 64 or self.was_wide
+            self.was_wide = True
         return value
 
 
@@ -132,6 +138,20 @@ def test_a_full_day_is_packed(client: Any) -> None:
     assert value[0] == PACKED
 
 
+def test_what_is_wide_stands_apart(client: Any) -> None:
+    """A block's hash stays a compact one, whatever is counted in it; a counter that was wide stays there."""
+    grown = Grown(client)
+    for _ in range(3):
+        grown.add(tail_of({(quarter, 1): 300 for quarter in range(0, QUARTERS, 3)}))
+    narrow, wide = (make(grown.lane.key, "one", BLOCK) for make in (counters_key, wide_counters_key))
+    assert client.hgetall(narrow) == {FIELD: IS_WIDE}
+    assert client.object("encoding", narrow) == b"listpack"
+    back = {(quarter, 1): -900 for quarter in range(0, QUARTERS, 3)}
+    assert_reads(grown.add(tail_of(back)), Counter())
+    assert client.hlen(wide) == 1
+    assert_reads(grown.add(tail_of({(0, 1): 5})), Counter({(0, 1): 5}))
+
+
 def test_what_is_taken_back_whole_leaves_nothing(client: Any) -> None:
     """A cell that comes to 0 is no item any more, once it is packed."""
     grown = Grown(client)
@@ -148,7 +168,7 @@ def test_what_is_taken_back_whole_leaves_nothing(client: Any) -> None:
         (7, 6, 5, 4),
         (5, 4, 7, 6),
         (95, 94, 96, 97, 3, 2),
-        (96 * 8, 96 * 8 - 1, 96, 95, 1, 0),
+        (96 * 8, 96 * 4, 96 * 4 - 1, 96, 95, 1, 0),
         tuple(range(6047, 5900, -1)),
         (383, *range(0, 380, 7)),
     ],

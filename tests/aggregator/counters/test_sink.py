@@ -12,8 +12,7 @@ from aggregator.counters.sink import NotAppliedError, Sink
 from aggregator.counters.store import LaneCall
 from aggregator.counting.checkpoints import Backlog, Move
 from aggregator.counting.facts import Refusal
-from aggregator.counting.pending import Pending
-from aggregator.counting.reading import DeadLetter, Reading
+from aggregator.counting.reading import DeadLetter, Pending, Reading
 from aggregator.errors import UndeliveredError
 
 DEAD_LETTER = DeadLetter(4, 0, None, b"{", Refusal.UNREADABLE)

@@ -15,13 +15,25 @@ from aggregator.counting.states import QUARTER_MS
 from aggregator.errors import GoneError
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
-from schemas.redis_keys import counter_field, counters_key, known_key, member_of_block, member_of_id
+from schemas.packed_counter import unpack_quarters
+from schemas.redis_keys import (
+    IS_WIDE,
+    counter_field,
+    counters_key,
+    days_of,
+    known_key,
+    lane_key,
+    member_of_block,
+    member_of_id,
+    wide_counters_key,
+)
 from schemas.shared.settings import RedisSettings
 from tests.aggregator.generations import GENERATION
 from tests.aggregator.lanes import Lane, kinds
 
 BLOCKS = {"one": [-3, 20, 100], "two": [], "three": [7], "four": [5, 6]}
 COUNTERS = 3
+WIDE_FIELD = b"\0\2\xff"
 _names = count()
 
 
@@ -34,7 +46,7 @@ def keys(redis_url: str) -> Iterator[Keyspace]:
 
 @pytest.fixture
 def held(redis_url: str) -> Generation:
-    """A lane of four tenants, each of whose blocks has three packed counters."""
+    """A lane of four tenants, each of whose blocks has three packed counters, one of them a wide one."""
     with redis.Redis.from_url(redis_url) as client:
         lane = Lane(client, f"snapshot-{next(_names)}")
         client.hset(lane.key, mapping={"f0": 12, "f3": 7, "c0": 5})
@@ -43,7 +55,10 @@ def held(redis_url: str) -> Generation:
             for member in (*known_ids(tenant), *map(member_of_block, blocks)):
                 client.zadd(known_key(lane.key, tenant), {member: 0})
             for block in blocks:
-                client.hset(counters_key(lane.key, tenant, block), mapping=packed_counters(block))
+                counters = packed_counters(block)
+                client.hset(counters_key(lane.key, tenant, block), mapping=counters | {WIDE_FIELD: IS_WIDE})
+                wide = wide_counters_key(lane.key, tenant, block)
+                client.hset(wide, WIDE_FIELD, counters[WIDE_FIELD])
     return replace(GENERATION, name=lane.generation)
 
 
@@ -52,7 +67,8 @@ def known_ids(tenant: str) -> list[bytes]:
 
 
 def packed_counters(block: int) -> dict[bytes, bytes]:
-    fields = (counter_field(block * 8 + 7, 0, 0), counter_field(block * 8, 1, 1, "x"), b"\0\2\xff")
+    days = days_of(block)
+    fields = (counter_field(days[-1], 0, 0), counter_field(days[0], 1, 1, "x"), WIDE_FIELD)
     assert len(fields) == COUNTERS
     return dict.fromkeys(fields, b"packed counter of %d" % block)
 
@@ -111,17 +127,27 @@ def test_one_block(keys: Keyspace, held: Generation) -> None:
     assert found.held[0].known == []
 
 
+def test_a_wide_counter_that_is_lost_is_damage(keys: Keyspace, held: Generation, redis_url: str) -> None:
+    """And no zero: it is answered as what no packed counter is."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(wide_counters_key(lane_key(held.name, 0), "one", 20))
+    ((_, counters),) = keys.snapshot(held, 0, ["one"], first=20, last=20).held[0].blocks
+    assert counters[WIDE_FIELD] == b""
+    with pytest.raises(ValueError, match="damaged counter"):
+        unpack_quarters(counters[WIDE_FIELD])
+
+
 def test_nothing_is_read_of_a_tenant_beside_it(keys: Keyspace, redis_url: str) -> None:
     """Same ids, same days, one lane: each has its own counters, known ids and no others."""
     with redis.Redis.from_url(redis_url) as client:
         lane = Lane(client, f"snapshot-{next(_names)}")
         mails = [
             Facts(Scopes(tenant, ("s", None)), 20_000, hour, "m", kinds("sent"), (b"x",))
-            for hour, tenant in enumerate(("a", "a:0", "a:2500", "b"))
+            for hour, tenant in enumerate(("a", "a:0", "a:5000", "b"))
         ]
         lane.call([(0, 0, 1, -1)], mails)
     generation = replace(GENERATION, name=lane.generation)
-    for hour, tenant in enumerate(("a", "a%3A0", "a%3A2500", "b")):
+    for hour, tenant in enumerate(("a", "a%3A0", "a%3A5000", "b")):
         (found,) = keys.snapshot(generation, 0, [tenant]).held
         cells = stored_cells(tenant, generation.scopes, found.blocks, found.known)
         at = 20_000 * DAY_MS + hour * QUARTER_MS

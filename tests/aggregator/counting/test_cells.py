@@ -12,11 +12,11 @@ from aggregator.counting.states import QUARTER_MS
 from schemas.instants import DAY_MS
 from schemas.kinds import FAMILIES, FIELDS
 from schemas.packed_counter import KINDS_MAX, cell_bytes, pack_counts
-from schemas.redis_keys import counter_field, member_of_id
+from schemas.redis_keys import BLOCK_DAYS, counter_field, member_of_id
 from tests.aggregator.lanes import kinds
 
 DAY = 20_062
-BLOCK = DAY // 8
+BLOCK = DAY // BLOCK_DAYS
 SCOPES = ("sequence", "template", "campaign")
 NAMES = list(FAMILIES)
 
@@ -38,7 +38,7 @@ def test_stored_cells_are_those_that_are_not_0_and_the_known_ids() -> None:
                 counter_field(DAY, core, 1, "x"): counter(0, 1) + counter(0, 1)[:1] + b"\x61",
             },
         ),
-        (BLOCK - 1, {counter_field(BLOCK * 8 - 1, core, 2, "t"): counter(0, 2)}),
+        (BLOCK - 1, {counter_field(BLOCK * BLOCK_DAYS - 1, core, 2, "t"): counter(0, 2)}),
     ]
     known = [member_of_id(1, "x"), member_of_id(1, "y"), member_of_id(3, "x:ü")]
     day, quarter = DAY_MS, QUARTER_MS
@@ -46,7 +46,7 @@ def test_stored_cells_are_those_that_are_not_0_and_the_known_ids() -> None:
         Cell("one", "tenant", "", DAY * day + 5 * quarter, "delivered"): 3,
         Cell("one", "tenant", "", DAY * day + 5 * quarter, FAMILIES["details"][1]): 1,
         Cell("one", "campaign", "x:ü", (DAY + 1) * day + 95 * quarter, "sent"): 1,
-        Cell("one", "template", "t", BLOCK * 8 * day - day, "opened"): 1,
+        Cell("one", "template", "t", BLOCK * BLOCK_DAYS * day - day, "opened"): 1,
         Cell("one", "sequence", "x", None, "known"): 1,
         Cell("one", "sequence", "y", None, "known"): 1,
         Cell("one", "campaign", "x:ü", None, "known"): 1,

@@ -24,6 +24,7 @@ from aggregator.counting.checkpoints import (
     Span,
 )
 from aggregator.counting.facts import Facts, Scopes
+from schemas.redis_keys import BLOCK_DAYS
 from tests.aggregator.lanes import kinds
 
 LANES = 3
@@ -66,7 +67,7 @@ def cost(events: list[Facts]) -> int:
         return max(0, len(name) - SHORT) // STEP
 
     mails = {(each.scopes, each.day, each.day + each.quarter // 96) for each in events}
-    blocks = {(scopes.tenant, counted // 8) for scopes, _, counted in mails}
+    blocks = {(scopes.tenant, counted // BLOCK_DAYS) for scopes, _, counted in mails}
     ids = [name for (_, names), _, _ in mails for name in names if name is not None]
     return (
         number_of(events)
@@ -298,7 +299,7 @@ def test_calls_are_short_where_each_fact_touches_keys_of_its_own() -> None:
         ),
         "days": (
             [facts(n, 1, SCOPES[1], day=n) for n in range(3000)],
-            1 + 2 * SCOPE_COST + DAY_COST + BLOCK_COST / 8,
+            1 + 2 * SCOPE_COST + DAY_COST + BLOCK_COST / BLOCK_DAYS,
         ),
     }
     for name, (events, cost_each) in bursts.items():

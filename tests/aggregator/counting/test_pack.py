@@ -18,7 +18,7 @@ from aggregator.counting.pack import pack, pack_moves
 from aggregator.counting.states import DIGITS, HORIZON_OF, counts_of
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS
 from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_quarters
-from schemas.redis_keys import counter_field, member_of_id, read_counter_field
+from schemas.redis_keys import BLOCK_DAYS, counter_field, member_of_id, read_counter_field
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import IDENTITIES, Cells, kinds, naive_count
 from tests.examples import examples
@@ -167,7 +167,7 @@ def test_many_counts_of_one_cell_are_said_in_few_bytes(number: int) -> None:
     many = Facts(Scopes("t", (None, "c")), 20_000, 100, "m", kinds("delivered"), people)
     *_, ((_, block, fields, tails),) = unpacked(packed([many])[0])[1]
     assert (block, fields) == (
-        20_001 // 8,
+        20_001 // BLOCK_DAYS,
         [counter_field(20_001, 0, 0), counter_field(20_001, 0, 2, "c")],
     )
     for tail in tails:

@@ -1,36 +1,52 @@
-"""The rules of counting: what the fingerprint tells apart, and which settings are refused."""
+"""The rules of counting: what the fingerprint tells apart."""
 
 from dataclasses import replace
+from hashlib import sha256
 from itertools import combinations
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from aggregator.config import AggregatorSettings
 from aggregator.counting import corpus, rules
 from aggregator.counting.events import EventDecoder
 from aggregator.counting.rules import Rules
+from schemas import machines
 from schemas.counters import LAYOUT
-from schemas.kinds import FUTURE_MS, HORIZON_MS, KINDS, STALE_MS
+from schemas.kinds import FIELDS, FUTURE_MS, KINDS, Horizon, Kind
+
+SEQUENCE, TEMPLATE = Rules().scopes
 
 VARIANTS = [
     Rules(),
-    Rules(tenant_tag="sequence", sequence_tag="tenant"),
-    Rules(sequence_tag="template", template_tag="sequence"),
-    Rules(tenant_tag="Tenant"),
-    Rules(sequence_tag="campaign"),
-    Rules(template_tag="layout"),
+    Rules("sequence", (("sequence", "tenant"), TEMPLATE)),
+    Rules(scopes=(("sequence", "template"), ("template", "sequence"))),
+    Rules(scopes=(TEMPLATE, SEQUENCE)),
+    Rules(scopes=(SEQUENCE,)),
+    Rules(scopes=()),
+    Rules("Tenant"),
+    Rules(scopes=(("sequence", "campaign"), TEMPLATE)),
+    Rules(scopes=(SEQUENCE, ("template", "layout"))),
+    Rules(scopes=(SEQUENCE, TEMPLATE, ("campaign", "campaign"))),
+    Rules(scopes=(SEQUENCE, TEMPLATE, ("campaign", "step"))),
+    Rules(scopes=(SEQUENCE, TEMPLATE, ("step", "campaign"))),
+    Rules(scopes=(SEQUENCE, TEMPLATE, ("campaign", "campaign"), ("step", "step"))),
+    Rules(scopes=(SEQUENCE, TEMPLATE, ("step", "step"), ("campaign", "campaign"))),
     Rules(default_tenant="tenant"),
     Rules(default_tenant="None"),
     Rules(default_tenant="null"),
     Rules(default_tenant="\N{GRINNING FACE}"),
+    Rules(recipient_key=bytes(16)),
+    Rules(recipient_key=bytes(17)),
+    Rules(recipient_key=b"k" * 64),
 ]
 
 texts = st.text(st.characters(codec="utf-8"), max_size=4)
-all_rules = st.builds(Rules, texts, texts, texts, st.none() | texts)
+pairs = st.tuples(texts, texts)
+all_rules = st.builds(
+    Rules, texts, st.lists(pairs, max_size=3).map(tuple), st.none() | texts, st.binary(max_size=3)
+)
 
 
 @given(all_rules, all_rules)
@@ -42,8 +58,17 @@ def test_equal_rules_have_equal_fingerprints_and_others_others(one: Rules, other
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(VARIANTS, 2)))
 def test_each_setting_is_in_the_fingerprint(one: Rules, other: Rules) -> None:
-    """Tag names by their place, and the default tenant; none is not a tenant of that name."""
+    """Tags and names by their place, the default tenant (none is not a tenant of that name), the key."""
     assert one.fingerprint != other.fingerprint
+
+
+def with_row(of: str, /, **changes: object) -> tuple[Kind, ...]:
+    """The table with one row changed."""
+    return tuple(replace(kind, **changes) if kind.field == of else kind for kind in KINDS)  # type: ignore[arg-type]  # as the test names them
+
+
+GROUP = KINDS[0].key_group
+HARD = KINDS[FIELDS.index("bounced_hard")].conditions
 
 
 @pytest.mark.parametrize(
@@ -51,27 +76,61 @@ def test_each_setting_is_in_the_fingerprint(one: Rules, other: Rules) -> None:
     [
         ("VERSION", rules.VERSION + 1),
         ("LAYOUT", LAYOUT + 1),
-        ("HORIZON_MS", HORIZON_MS + 1),
-        ("STALE_MS", STALE_MS + 1),
         ("FUTURE_MS", FUTURE_MS + 1),
         ("KINDS", KINDS[:-1]),
         ("KINDS", KINDS[::-1]),
-        ("KINDS", (*KINDS[:-1], replace(KINDS[-1], retraction=None))),
-        ("KINDS", (*KINDS[:-1], replace(KINDS[-1], retraction=("complaint_feedback_type", "other")))),
-        ("KINDS", (replace(KINDS[0], event_type="Sent"), *KINDS[1:])),
-        ("KINDS", (replace(KINDS[0], recipients=None), *KINDS[1:])),
-        ("KINDS", (replace(KINDS[0], field="handed_over"), *KINDS[1:])),
-        ("KINDS", (replace(KINDS[0], body="delivery"), *KINDS[1:])),
-        ("KINDS", (replace(KINDS[0], address_key="emailAddress"), *KINDS[1:])),
+        ("KINDS", with_row("sent", event_type="Sent")),
+        ("KINDS", with_row("sent", recipients=None)),
+        ("KINDS", with_row("sent", field="handed_over")),
+        ("KINDS", with_row("sent", family="other")),
+        ("KINDS", with_row("sent", body="delivery")),
+        ("KINDS", with_row("sent", address_key="emailAddress")),
+        ("KINDS", with_row("sent", key_group=KINDS[2].key_group)),
+        (
+            "KINDS",
+            with_row("sent", key_group=replace(GROUP, horizon=Horizon("s", 1, GROUP.horizon.stale_ms))),
+        ),
+        ("KINDS", with_row("sent", key_group=replace(GROUP, horizon=Horizon("s", GROUP.horizon.late_ms, 1)))),
+        ("KINDS", with_row("complained", conditions=())),
+        ("KINDS", with_row("bounced_hard", conditions=HARD[::-1])),
+        ("KINDS", with_row("bounced_hard", conditions=HARD[:1])),
+        ("KINDS", with_row("bounced_hard", conditions=(HARD[0]._replace(among=False), HARD[1]))),
+        ("KINDS", with_row("bounced_hard", conditions=(HARD[0], HARD[1]._replace(values=("General",))))),
+        (
+            "KINDS",
+            with_row("bounced_hard", conditions=(HARD[0]._replace(path=("timestamp",)), HARD[1])),
+        ),
+        ("KINDS", with_row("bounced_hard", part_of=None)),
+        ("KINDS", with_row("opened_human", by_people=False)),
     ],
 )
 def test_each_constant_is_in_the_fingerprint(
     name: str, value: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version of counting, layout, table of kinds and bounds of time."""
+    """Version of counting, layout, table of kinds with all that a row says, and bounds of time."""
     before = Rules().fingerprint
     monkeypatch.setattr(rules, name, value)
     assert Rules().fingerprint != before
+
+
+@pytest.mark.parametrize("at", range(len(machines.TABLE)))
+def test_the_table_of_machines_is_in_the_fingerprint(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SES says of a machine, and each list of user agents."""
+    before, table = Rules().fingerprint, list(machines.TABLE)
+    assert set(table) == {machines.LIKELY, machines.WHOLE, machines.ENDINGS, machines.PARTS}
+    part = table[at]
+    table[at] = f"{part}!" if isinstance(part, str) else (*part, "NewScanner/")
+    monkeypatch.setattr(machines, "TABLE", tuple(table))
+    assert Rules().fingerprint != before
+
+
+def test_the_fingerprint_does_not_tell_the_recipient_key() -> None:
+    """It stands in Redis and in logs: neither the key nor its plain hash is in it, or in what rules print."""
+    key = b"0123456789abcdef"
+    with_key = Rules(recipient_key=key)
+    assert with_key.fingerprint not in sha256(key).hexdigest()
+    for telling in (key.decode(), key.hex(), repr(key), sha256(key).hexdigest()):
+        assert telling not in f"{with_key} {with_key.fingerprint}"
 
 
 def test_a_decoder_that_does_otherwise_is_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,42 +155,3 @@ def test_a_fingerprint_is_short_and_plain() -> None:
     """16 hexadecimal digits: it stands in every lane and in every call."""
     assert len(Rules().fingerprint) == 16
     int(Rules().fingerprint, 16)
-
-
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without any setting of the rules."""
-    for name in ("TENANT_TAG", "SEQUENCE_TAG", "TEMPLATE_TAG", "DEFAULT_TENANT"):
-        monkeypatch.delenv(name, raising=False)
-    return monkeypatch
-
-
-def test_the_rules_come_from_the_environment(settings: pytest.MonkeyPatch) -> None:
-    """Each variable is its own rule; an empty one is not set."""
-    assert AggregatorSettings().rules == Rules()
-    settings.setenv("DEFAULT_TENANT", "")
-    settings.setenv("TENANT_TAG", "")
-    assert AggregatorSettings().rules == Rules()
-    for name, value in (
-        ("TENANT_TAG", "t"),
-        ("SEQUENCE_TAG", "s"),
-        ("TEMPLATE_TAG", "p"),
-        ("DEFAULT_TENANT", "d"),
-    ):
-        settings.setenv(name, value)
-    assert AggregatorSettings().rules == Rules("t", "s", "p", "d")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), list(combinations(("TENANT_TAG", "SEQUENCE_TAG", "TEMPLATE_TAG"), 2))
-)
-def test_tags_that_coincide_are_refused(one: str, other: str, settings: pytest.MonkeyPatch) -> None:
-    """One tag cannot be two things, whether by two settings or by one and a default."""
-    settings.setenv(one, "campaign")
-    settings.setenv(other, "campaign")
-    with pytest.raises(ValidationError, match="must differ"):
-        AggregatorSettings()
-    settings.delenv(one)
-    settings.setenv(other, one.removesuffix("_TAG").lower())
-    with pytest.raises(ValidationError, match="must differ"):
-        AggregatorSettings()

@@ -24,40 +24,41 @@ SOME_TIME: Final = 1_772_539_200_000
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no genuine samples beside the checkout")
 
 # File, outcome, outcome where there is a default tenant. No sample has a tag named `tenant`. A counted one
-# is told by its field and its facts. Where one with a default tenant is no count:
-# - ignored: a type that is not counted, an inbound mail's, or an envelope (its message is in the next table)
+# is told by its fields, and for how many recipients (or the message) each states a fact. Where one with a
+# default tenant is no count:
+# - ignored: an inbound mail's type or an unknown one, or an envelope (its message is in the next table)
 # - bad_time: a fixture that was cut down and names no time of the event
 # - future: the mail's time and the event's are years apart
 # - unreadable: there is no mail
 RECORDS: Final = """
 [awsdocs-event-publishing]
-bounce.json                                      no_tenant   bounced 1
+bounce.json                                      no_tenant   bounced+bounced_hard 1
 complaint.json                                   no_tenant   complained 1
 delivery.json                                    no_tenant   delivered 1
 send.json                                        no_tenant   sent 1
-reject.json                                      ignored     ignored
-open.json                                        no_tenant   opened 1
-click.json                                       no_tenant   clicked 1
-rendering_failure.json                           ignored     ignored
-deliverydelay.json                               ignored     ignored
-subscription.json                                ignored     ignored
+reject.json                                      no_tenant   rejected 1
+open.json                                        no_tenant   opened+opened_human 1
+click.json                                       no_tenant   clicked+clicked_human 1
+rendering_failure.json                           no_tenant   rendering_failed 1
+deliverydelay.json                               no_tenant   delayed 1
+subscription.json                                no_tenant   unsubscribed 1
 [awsdocs-notification]
-bounce_with_dsn.json                             untagged    bounced 1
-bounce_without_dsn.json                          untagged    bounced 2
+bounce_with_dsn.json                             untagged    bounced+bounced_hard 1
+bounce_without_dsn.json                          untagged    bounced+bounced_hard 2
 complaint_with_feedback.json                     untagged    complained 1
 complaint_without_feedback.json                  untagged    complained 1
 delivery.json                                    untagged    delivered 1
 [awsdocs-history]
-event_1b656ce_5_open.json                        no_tenant   opened 1
-event_544c6a1_5_open.json                        no_tenant   opened 1
-event_544c6a1_6_click.json                       no_tenant   clicked 1
-notification_1b656ce_0_bounce.json               untagged    bounced 1
-notification_1b656ce_1_bounce.json               untagged    bounced 2
+event_1b656ce_5_open.json                        no_tenant   opened+opened_human 1
+event_544c6a1_5_open.json                        no_tenant   opened+opened_human 1
+event_544c6a1_6_click.json                       no_tenant   clicked+clicked_human 1
+notification_1b656ce_0_bounce.json               untagged    bounced+bounced_hard 1
+notification_1b656ce_1_bounce.json               untagged    bounced+bounced_hard 2
 notification_1b656ce_2_complaint.json            untagged    complained 1
 notification_1b656ce_3_complaint.json            untagged    complained 1
 notification_1b656ce_4_delivery.json             untagged    delivered 1
-notification_bd81d73_0_bounce.json               untagged    bounced 1
-notification_bd81d73_1_bounce.json               untagged    bounced 2
+notification_bd81d73_0_bounce.json               untagged    bounced+bounced_hard 1
+notification_bd81d73_1_bounce.json               untagged    bounced+bounced_hard 2
 notification_bd81d73_2_complaint.json            untagged    complained 1
 notification_bd81d73_3_complaint.json            untagged    complained 1
 notification_bd81d73_4_delivery.json             untagged    delivered 1
@@ -88,9 +89,9 @@ send_raw_email_2_delivery_sns.json               ignored     ignored
 send_raw_email_2_delivery.json                   no_tenant   delivered 1
 test_sending_to_deleted_topic_0_validated_topic_sns.json ignored     ignored
 [mailcoach-captured]
-bounce.json                                      no_tenant   bounced 1
+bounce.json                                      no_tenant   bounced+bounced_hard 1
 bounce_sns.json                                  ignored     ignored
-click.json                                       no_tenant   clicked 1
+click.json                                       no_tenant   clicked+clicked_human 1
 click_sns.json                                   ignored     ignored
 complaint.json                                   no_tenant   complained 1
 complaint_sns.json                               ignored     ignored
@@ -103,27 +104,27 @@ aws_sdk_ruby_v2_nosubject.json                   ignored     ignored
 lambda_style_urls.json                           ignored     ignored
 [django-anymail]
 AmazonSESSubscriptionManagementTests_sub.json    ignored     ignored
-bounce_event.json                                untagged    bounced 1
+bounce_event.json                                untagged    bounced+bounced_hard 1
 bounce_event_sns.json                            ignored     ignored
 multiple_bounce_event.json                       untagged    bad_time
 complaint_event.json                             untagged    bad_time
 delivery_event.json                              untagged    delivered 1
 send_event.json                                  no_tenant   sent 1
-reject_event.json                                ignored     ignored
+reject_event.json                                no_tenant   rejected 1
 open_event.json                                  no_tenant   bad_time
 open_event_sns.json                              ignored     ignored
 click_event.json                                 no_tenant   bad_time
-rendering_failure_event.json                     ignored     ignored
+rendering_failure_event.json                     no_tenant   bad_time
 incorrect_received_event_sns.json                ignored     ignored
 sns_confirmation_success_notification_sns.json   ignored     ignored
 sns_unsubscribe_confirmation_sns.json            ignored     ignored
 [django-ses]
-bounce_notification.json                         untagged    bounced 2
-bounce.json                                      no_tenant   bounced 2
-bounce_no_status_notification.json               untagged    bounced 2
-bounce_no_status.json                            no_tenant   bounced 2
-bounce_no_status_transient_notification.json     untagged    bounced 2
-bounce_no_status_transient.json                  no_tenant   bounced 2
+bounce_notification.json                         untagged    bounced+bounced_hard 2
+bounce.json                                      no_tenant   bounced+bounced_hard 2
+bounce_no_status_notification.json               untagged    bounced+bounced_hard 2
+bounce_no_status.json                            no_tenant   bounced+bounced_hard 2
+bounce_no_status_transient_notification.json     untagged    bounced+bounced_soft 2
+bounce_no_status_transient.json                  no_tenant   bounced+bounced_soft 2
 complaint_notification.json                      untagged    complained 1
 complaint.json                                   no_tenant   complained 1
 send.json                                        no_tenant   sent 4
@@ -138,13 +139,13 @@ sns-event.json                                   ignored     ignored
 kinesis-firehose-event.json                      ignored     ignored
 [wild]
 eventbridge_email_opened_gmail_prefetch.json     no_tenant   opened 1
-click_isbot_unlikely.json                        no_tenant   clicked 1
+click_isbot_unlikely.json                        no_tenant   clicked+clicked_human 1
 open_isbot_likely_minimal.json                   no_tenant   bad_time
 bounce_undetermined_minimal.json                 unreadable  unreadable
 unknown_event_type.json                          ignored     ignored
 eventbridge_email_complaint_received.json        no_tenant   complained 1
-eventbridge_email_rejected.json                  ignored     ignored
-eventbridge_email_delivery_delayed.json          ignored     ignored
+eventbridge_email_rejected.json                  no_tenant   rejected 1
+eventbridge_email_delivery_delayed.json          no_tenant   delayed 1
 """
 
 # The messages in envelopes of SNS that are JSON; all others are plain words of SNS and SES, and unreadable.
@@ -155,11 +156,11 @@ MESSAGES: Final = {
     "localstack-recorded/send_templated_email_2_delivery_sns.json": ("no_tenant", "delivered 1"),
     "localstack-recorded/send_raw_email_1_send_sns.json": ("no_tenant", "sent 1"),
     "localstack-recorded/send_raw_email_2_delivery_sns.json": ("no_tenant", "delivered 1"),
-    "mailcoach-captured/bounce_sns.json": ("no_tenant", "bounced 1"),
-    "mailcoach-captured/click_sns.json": ("no_tenant", "clicked 1"),
+    "mailcoach-captured/bounce_sns.json": ("no_tenant", "bounced+bounced_hard 1"),
+    "mailcoach-captured/click_sns.json": ("no_tenant", "clicked+clicked_human 1"),
     "mailcoach-captured/complaint_sns.json": ("no_tenant", "complained 1"),
     "mailcoach-captured/open_sns.json": ("no_tenant", "opened 1"),
-    "django-anymail/bounce_event_sns.json": ("untagged", "bounced 1"),
+    "django-anymail/bounce_event_sns.json": ("untagged", "bounced+bounced_hard 1"),
     "django-anymail/open_event_sns.json": ("no_tenant", "bad_time"),
     "django-anymail/incorrect_received_event_sns.json": ("ignored", "ignored"),
 }
@@ -199,8 +200,8 @@ def outcomes_of(value: bytes) -> tuple[str, str]:
         again = stated(value, at, default)
         if isinstance(outcome, Facts):
             assert outcome.scopes.tenant == "house"
-            assert len(again) == len(outcome.recipients)
-            said.append(f"{FIELDS[outcome.kind]} {len(outcome.recipients)}")
+            assert len(again) == len(outcome.recipients) * len(outcome.kinds)
+            said.append(f"{'+'.join(FIELDS[kind] for kind in outcome.kinds)} {len(outcome.recipients)}")
         else:
             assert again == str(outcome)
             said.append(str(outcome))
@@ -234,4 +235,5 @@ def test_a_tag_of_ses_itself_may_name_the_tenant() -> None:
     (name,) = json.loads(value)["mail"]["tags"]["ses:configuration-set"]
     outcome = Decoder(Rules(tenant_tag="ses:configuration-set")).read(value, record_ms(value))
     assert isinstance(outcome, Facts)
-    assert (outcome.scopes.tenant, FIELDS[outcome.kind]) == (name, "bounced")
+    assert outcome.scopes.tenant == name
+    assert [FIELDS[kind] for kind in outcome.kinds] == ["bounced", "bounced_hard"]

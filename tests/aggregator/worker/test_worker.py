@@ -25,6 +25,7 @@ from aggregator.errors import NoVerdictError, StoreUnavailableError, Undelivered
 from aggregator.log.admin import Log
 from aggregator.log.source import Batch
 from aggregator.worker import assignment, worker
+from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.live import Live
 from aggregator.worker.worker import Worker
 from schemas.counters import Generation
@@ -112,7 +113,13 @@ class Recorded(Worker):
     """A worker that remembers why it began anew."""
 
     def __init__(self, live: Live, checker: Any) -> None:
-        super().__init__(decoder=Decoder(RULES), live=live, checker=checker, clock_ms=lambda: NOW)
+        super().__init__(
+            decoder=Decoder(RULES),
+            live=live,
+            checker=checker,
+            known_ids=KnownIds(1_000),
+            clock_ms=lambda: NOW,
+        )
         self.whys: list[str] = []
 
     def resync_is_due(self, why: metrics.Why, detail: str = "") -> None:

@@ -159,6 +159,18 @@ def test_the_zone_of_the_device(running: Running, tabs: Tabs) -> None:
     expect(tab.page.locator("#freshness-text")).to_contain_text("(Asia/Tokyo)")
 
 
+def test_a_zone_off_the_hour(running: Running, tabs: Tabs) -> None:
+    """The last 24 hours by the clocks of Adelaide: each point begins at a full hour of theirs."""
+    tab = enter(tabs.open(timezone_id="Australia/Adelaide"), running.key)
+    tab.page.get_by_label("Time zone").select_option("Australia/Adelaide")
+    tab.page.get_by_label("Range").select_option("24h")
+    settled(tab)
+    answer = running.ask(tab.api_calls()[-1].url.removeprefix(running.url))
+    assert (answer["timezone"], len(answer["timeseries"])) == ("Australia/Adelaide", 24)
+    assert {point["timestamp"][14:16] for point in answer["timeseries"]} == {"30"}
+    shows(tab, answer)
+
+
 def test_a_view_has_an_address(running: Running, tabs: Tabs) -> None:
     """What was chosen is in the address, and is there again after a reload, and in one's other tab."""
     tab = enter(tabs.open(), running.key)

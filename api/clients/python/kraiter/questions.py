@@ -26,7 +26,7 @@ class _Scope(TypedDict, total=False):
 
 
 class _Groups(TypedDict, total=False):
-    group_by: Literal["sequence", "template"] | None
+    group_by: str | None
     limit: int | None
 
 

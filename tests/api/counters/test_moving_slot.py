@@ -1,0 +1,74 @@
+"""While a cluster moves the lane's slot key by key, the API answers with all of the counts or not at all.
+
+The node that the keys go to takes one that has not come yet for one that there never was, if it is asked for
+that one alone: counts would be missing, and a known id unknown, with status 200.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+
+from api.config import ApiSettings
+from api.counters.connection import connect
+from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
+from api.errors import UNAVAILABLE, ApiError
+from tests.api.writer import EPOCH, QUARTER, Counted, Writer
+from tests.valkey_cluster import ValkeyCluster, valkey_cluster
+
+pytestmark = pytest.mark.programs
+
+DAY = 20_334
+DAYS = range(DAY - 20, DAY + 20)
+
+
+def midnight(day: int) -> datetime:
+    return EPOCH + timedelta(days=day)
+
+
+READS: Final[tuple[Callable[[CounterReader], Awaitable[object]], ...]] = (
+    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, "sequence"),
+    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True),
+    lambda reader: reader.counters("acme", Scope("sequence", "a"), DAYS),
+    lambda reader: reader.known_ids("acme", "sequence", None, 10),
+)
+"""All that the API reads of a tenant."""
+
+
+async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[str]:
+    """Read when each key has moved alone, and when it was left alone. Returns: what was wrong."""
+    reader = CounterReader(connect(ApiSettings(redis_url=cluster.url, redis_cluster=True)))
+    wrong, refused = [], 0
+    try:
+        whole = [await read(reader) for read in READS]
+        move = cluster.move_of(writer.lane())
+        keys = set(move.keys(move.source))
+        for key in sorted(keys):
+            for moved in ({key}, keys - {key}):
+                move.begin()
+                move.move(moved)
+                for read, right in zip(READS, whole, strict=True):
+                    try:
+                        if await read(reader) != right:
+                            wrong.append(f"{key!r} {'had moved' if moved == {key} else 'was left'} alone")
+                    except ApiError as error:
+                        refused += error.code is UNAVAILABLE
+                move.end()
+                move = move.back()
+    finally:
+        await reader.close()
+    assert refused, "what is read was away"
+    return wrong
+
+
+def test_all_is_read_or_nothing() -> None:
+    """Counters of several blocks of days, wide ones and others, and known ids."""
+    with valkey_cluster() as cluster, cluster.client() as client:
+        writer = Writer(client, lanes=1)
+        writer.go_live()
+        wide = [Counted(midnight(DAY) + at * QUARTER, "sent", 2, sequence="a") for at in range(96)]
+        writer.write([*wide, *(Counted(midnight(DAY - days), "opened", sequence="b") for days in (1, 9))])
+        wrong = asyncio.run(read_while_it_moves(cluster, writer))
+        assert not wrong, "; ".join(wrong[:3])
