@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from aggregator.counting.decode import ID_MAX_BYTES
-from aggregator.counting.pseudonyms import RECIPIENT_KEY_BYTES
+from aggregator.counting.facts import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
 from schemas.counters import LANES, LANES_MAX, TENANT
 from schemas.shared.settings import RedisSettings, TopicsSettings

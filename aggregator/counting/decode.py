@@ -13,8 +13,7 @@ from msgspec import UNSET
 
 from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.events import EventDecoder
-from aggregator.counting.facts import Facts, Refusal, Scopes, Skipped, type_of_outcome
-from aggregator.counting.pseudonyms import Pseudonyms
+from aggregator.counting.facts import Facts, Pseudonyms, Refusal, Scopes, Skipped, type_of_outcome
 from aggregator.counting.rules import Rules
 from aggregator.counting.states import QUARTER_MS
 from aggregator.counting.timestamps import parse_ms

@@ -5,7 +5,8 @@ metric under the name of its `Skipped`. `decode` says which it is.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -47,7 +48,7 @@ class Facts(Struct, frozen=True, gc=False):
     scopes: of the mail. day: the UTC day of the send, since 1970.
     quarter: of an hour, when they were, from the start of that day (0 or more). message_id: SES's.
     kinds: indices into `KINDS`, rising, at least one; all count messages, or all count recipients.
-    recipients: the pseudonyms of the addresses (`pseudonyms`), without repeats; `(None,)` is the message
+    recipients: the pseudonyms of the addresses (`Pseudonyms`), without repeats; `(None,)` is the message
     itself.
     """
 
@@ -60,3 +61,32 @@ class Facts(Struct, frozen=True, gc=False):
 
 
 type_of_outcome = Facts | Skipped | Refusal
+
+
+# By what a recipient is known
+
+PSEUDONYM_BYTES: Final = 16
+"""Two of a billion addresses have the same pseudonym with odds of 1 to 10^20."""
+
+
+RECIPIENT_KEY_BYTES: Final = (16, 64)
+"""How long a key is, at least and at most."""
+
+
+class Pseudonyms:
+    """Makes pseudonyms with one key: by these a recipient is known everywhere but in the log.
+
+    A pseudonym is a keyed hash of the address, so an event that was kept without its addresses still tells
+    the same facts as the event itself. Without a key it can be found by trying addresses; with one, only by
+    who has the key. Addresses compare byte for byte, as SES sends them.
+    """
+
+    def __init__(self, recipient_key: bytes) -> None:
+        """recipient_key: `RECIPIENT_KEY`, up to 64 bytes; may be empty."""
+        self._begun = blake2b(key=recipient_key, digest_size=PSEUDONYM_BYTES)
+
+    def of(self, address: str) -> bytes:
+        """The pseudonym of an address."""
+        hashed = self._begun.copy()
+        hashed.update(address.encode())
+        return hashed.digest()

@@ -62,7 +62,7 @@ def _digits() -> dict[int, tuple[int, Digit]]:
     """The key group (its place in `KEY_GROUPS`) and the digit of each kind (its index)."""
     found = {}
     for group, key_group in enumerate(KEY_GROUPS):
-        mine = [index for index, kind in enumerate(KINDS) if kind.key_group is key_group]
+        mine = [index for index, kind in enumerate(KINDS) if kind.key_group == key_group]
         # A kind first, then what is part of it: they are usual together.
         mine.sort(key=lambda index: (FIELDS.index(KINDS[index].part_of or FIELDS[index]), index))
         divisor = 1

@@ -22,10 +22,9 @@ from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 from api.query import freshness, tables
 from api.query.answers import group_totals, metrics_body
-from api.query.cursors import page_of
 from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from api.query.query import PageQuery, Query, read_page, read_query
+from api.query.query import PageQuery, Query, page_of, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
 Valid = TypeVar("Valid")

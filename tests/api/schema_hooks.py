@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-from api.query.cursors import write_cursor
+from api.query.query import write_cursor
 
 schemathesis.openapi.format("iana-timezone", st.sampled_from(["UTC", "Etc/GMT+5", "Asia/Kolkata"]))
 schemathesis.openapi.format("scope", st.sampled_from(["sequence", "template", "campaign"]))

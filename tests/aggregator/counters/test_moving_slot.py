@@ -5,6 +5,8 @@ there). The target, which a client reaches by the source's redirection, takes a 
 has not as if there were none, and refuses only a command on several of which one is missing.
 
 The keys are found by looking into the slot, not by name: whatever the layout, each is moved alone once.
+
+Long because the scene, two nodes and a slot between them, is one for all cases.
 """
 
 import time

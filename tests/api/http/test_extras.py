@@ -1,4 +1,7 @@
-"""What is added to the page's fields where it is asked for, over a real Redis."""
+"""What is added to the page's fields where it is asked for, over a real Redis.
+
+Long because each addition is asked for once, beside the others, over one scene.
+"""
 
 import csv
 import io
@@ -11,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.counters import reader
-from api.query.cursors import page_of, read_cursor
+from api.query.query import page_of, read_cursor
 from api.query.tables import wants_csv
 from schemas.responses import KnownIds, Metrics
 from tests.api import model

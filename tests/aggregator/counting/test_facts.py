@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.counting.pseudonyms import PSEUDONYM_BYTES, RECIPIENT_KEY_BYTES, Pseudonyms
+from aggregator.counting.facts import PSEUDONYM_BYTES, RECIPIENT_KEY_BYTES, Pseudonyms
 from tests.aggregator.law import pseudonym
 
 addresses = st.text(st.characters(codec="utf-8"))
