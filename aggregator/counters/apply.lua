@@ -440,7 +440,26 @@ for tenant, by_block in pairs(blocks) do
 end
 if #new_tenants > 0 then write('SADD', lane .. ':n', new_tenants) end
 
--- 4. All keys together, then nothing but writes.
+-- 4. All keys together, and whether this user may give each command that is to come: a script that is ended at
+--    one has done those before it. Then nothing but writes.
+local asked = {}
+local function may(command, key, ...)
+  if not asked[command] then
+    asked[command] = true
+    if not redis.acl_check_cmd(command, key, ...) then
+      error({err = "NOPERM this user has no permissions to run the '" .. string.lower(command) .. "' command"})
+    end
+  end
+end
+for i = 1, #writes do
+  local command, key, list, expires = unpack(writes[i], 1, 4)
+  may(command, key, unpack(list, 1, math.min(#list, 4)))
+  if expires then may('EXPIREAT', key, expires) end
+end
+if #new_ids > 0 then
+  may('ZCARD', lane)
+  may('ZLEXCOUNT', lane, '-', '+')
+end
 for from = 1, #keys, SLICE do call('EXISTS', lane, unpack(keys, from, math.min(from + SLICE - 1, #keys))) end
 for i = 1, #writes do
   local command, key, list, expires = unpack(writes[i], 1, 4)

@@ -173,6 +173,28 @@ def test_a_wide_counter_that_is_lost_is_damage_and_not_a_new_one(lane: Lane) -> 
     assert (lane.checkpoint(), lane.keys("w:*")) == (1, [])
 
 
+@pytest.mark.parametrize(
+    "command", ["hset", "set", "zadd", "sadd", "expireat", "zcard", "zlexcount", "exists", "hmget", "get"]
+)
+def test_a_user_who_lacks_a_right_writes_nothing(client: Any, redis_url: str, command: str) -> None:
+    """Redis ends a script at the first command that its user may not give, and what it wrote would stay."""
+    lane = new_lane(client)
+    client.acl_setuser(
+        "counts-not", enabled=True, passwords=["+x"], keys=["*"], commands=["+@all", f"-{command}"]
+    )
+    try:
+        with redis.Redis.from_url(redis_url, username="counts-not", password="x") as user:  # of this test
+            poor = Lane.__new__(Lane)
+            poor.client, poor.generation, poor.rules, poor.key = user, lane.generation, lane.rules, lane.key
+            with pytest.raises(
+                redis.exceptions.ResponseError, match=f"(?i)no permissions.*'{command}'|ACL failure"
+            ):
+                poor.call([(0, 0, 2, -1)], [send("m")])
+    finally:
+        client.acl_deluser("counts-not")
+    assert (lane.checkpoint(), lane.keys()) == (0, [])
+
+
 def test_out_of_memory_is_all_or_nothing(valkey_factory: Callable[[], Valkey]) -> None:
     """A full Redis refuses the call as a whole; with room again the same call counts."""
     with redis.Redis.from_url(valkey_factory().url) as full:
