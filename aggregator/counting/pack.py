@@ -5,7 +5,9 @@ Pure. A call is for one lane. It holds, for each message and recipient, the stat
 counted before. So Python does the bulk of the counting, and Redis only corrects.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgpack
@@ -48,35 +50,49 @@ def fold(facts: Iterable[Facts]) -> dict[tuple[Scopes, int], _Entries]:
     return mails
 
 
+@lru_cache(maxsize=16_384)
+def _suffixes(ids: tuple[str | None, ...]) -> tuple[bytes, ...]:
+    """What the fields of a mail's scopes in the counters end with. ids: as in `Scopes`."""
+    named = enumerate(ids, TENANT_SCOPE + 1)
+    return bytes((TENANT_SCOPE,)), *(member_of_id(scope, raw) for scope, raw in named if raw is not None)
+
+
+@lru_cache(maxsize=16_384)
+def _fields(ids: tuple[str | None, ...], day_in_block: int, family: int) -> tuple[bytes, ...]:
+    """The fields of a mail's scopes in the counters of a block. ids: as in `Scopes`."""
+    prefix = counter_field(day_in_block, family, TENANT_SCOPE)[:1]
+    return tuple([prefix + suffix for suffix in _suffixes(ids)])
+
+
+_safe_id: Final = lru_cache(maxsize=16_384)(safe_id)
+
+
 class _Call:
     """What one call says."""
 
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
         self._tenants: dict[str, int] = {}
-        self._scopes: dict[Scopes, int] = {}
-        self._suffixes: list[tuple[int, list[bytes]]] = []
-        self._rows: dict[tuple[int, int], list[_Row]] = {}
-        self._counts: dict[tuple[int, int], dict[bytes, list[bytes]]] = {}
+        self._scopes: list[tuple[int, tuple[bytes, ...]]] = []
+        self._numbers: dict[Scopes, int] = {}
+        self._rows: dict[int, list[list[_Row]]] = {}
+        self._counts: defaultdict[tuple[int, int], defaultdict[bytes, list[bytes]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         self.facts = 0
 
     def add(self, scopes: Scopes, day: int, entries: _Entries) -> None:
         """Take in the mails of some scopes and send day."""
-        number = self._number(scopes)
-        tenant, suffixes = self._suffixes[number - 1]
+        tenant, number = self._number(scopes)
+        rows = self._rows.get(day)
+        if rows is None:
+            rows = self._rows[day] = [[] for _ in HORIZONS]
         counted: dict[tuple[int, int], list[bytes]] = {}  # joined once: a text that grows is copied each time
-        rows = self._rows
         for ((_, _, group), state), (entry_id, bucket_hash) in zip(
             entries.items(), self._identities.of(scopes, entries), strict=True
         ):
-            row = bucket_hash, entry_id, str(state), group + 1, number
-            of_day = HORIZON_OF[group], day
-            if of_day in rows:
-                rows[of_day].append(row)
-            else:
-                rows[of_day] = [row]
-            for after, family, cells in counts_of(group, state):
-                of = after, family
+            rows[HORIZON_OF[group]].append((bucket_hash, entry_id, str(state), group + 1, number))
+            for of, cells in counts_of(group, state):
                 if of in counted:
                     counted[of].append(cells)
                 else:
@@ -84,33 +100,33 @@ class _Call:
         for (after, family), parts in counted.items():
             tail = b"".join(parts)
             self.facts += len(tail) // 2
-            block, prefix = (day + after) // BLOCK_DAYS, counter_field(day + after, family, TENANT_SCOPE)[:1]
-            tails = self._counts.setdefault((tenant, block), {})
-            for suffix in suffixes:
-                tails.setdefault(prefix + suffix, []).append(tail)
+            block, day_in_block = divmod(day + after, BLOCK_DAYS)
+            tails = self._counts[tenant, block]
+            for field in _fields(scopes.ids, day_in_block, family):
+                tails[field].append(tail)
 
-    def _number(self, scopes: Scopes) -> int:
-        """Which of the call's scopes these are, from 1."""
-        number = self._scopes.get(scopes)
-        if number is None:
-            tenant = self._tenants.setdefault(scopes.tenant, len(self._tenants) + 1)
-            named = enumerate(scopes.ids, TENANT_SCOPE + 1)
-            suffixes = [bytes((TENANT_SCOPE,))]
-            suffixes += [member_of_id(scope, raw) for scope, raw in named if raw is not None]
-            self._suffixes.append((tenant, suffixes))
-            number = self._scopes[scopes] = len(self._suffixes)
-        return number
+    def _number(self, scopes: Scopes) -> tuple[int, int]:
+        """Which of the call's tenants and which of its scopes these are, from 1."""
+        number = self._numbers.get(scopes)
+        if number is not None:
+            return self._scopes[number - 1][0], number
+        tenant = self._tenants.setdefault(scopes.tenant, len(self._tenants) + 1)
+        self._scopes.append((tenant, _suffixes(scopes.ids)))
+        number = self._numbers[scopes] = len(self._scopes)
+        return tenant, number
 
     def argument(self) -> list[object]:
         """What the script is told of the facts."""
         return [
             _HORIZONS,
             DIGITS,
-            [safe_id(tenant) for tenant in self._tenants],
-            self._suffixes,
+            [_safe_id(tenant) for tenant in self._tenants],
+            self._scopes,
             [
-                [horizon + 1, day, *zip(*sorted(rows), strict=True)]
-                for (horizon, day), rows in self._rows.items()
+                [horizon, day, *zip(*sorted(rows), strict=True)]
+                for day, of_day in self._rows.items()
+                for horizon, rows in enumerate(of_day, 1)
+                if rows
             ],
             [
                 [tenant, block, list(tails), [pack_counts(b"".join(parts)) for parts in tails.values()]]

@@ -128,15 +128,15 @@ def merged(group: int, state: int, newer: int) -> int:
 
 
 @lru_cache(maxsize=65_536)
-def counts_of(group: int, state: int) -> tuple[tuple[int, int, bytes], ...]:
-    """What a state counts for: (days after the send day, family, cells for `pack_counts`)."""
+def counts_of(group: int, state: int) -> tuple[tuple[tuple[int, int], bytes], ...]:
+    """What a state counts for: ((days after the send day, family), cells for `pack_counts`)."""
     found: dict[tuple[int, int], bytes] = {}
     for (_, _, family, place), digit in zip(DIGITS[group], _read(group, state), strict=True):
         if digit:
             days, quarter = divmod(digit - 1, QUARTERS)
             of = days, family
             found[of] = found.get(of, b"") + cell_bytes(quarter, place)
-    return tuple((days, family, cells) for (days, family), cells in found.items())
+    return tuple(found.items())
 
 
 _DIGEST_BYTES: Final = 10

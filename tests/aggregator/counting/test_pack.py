@@ -101,7 +101,7 @@ def expected_states(events: list[Facts]) -> dict[tuple[Any, ...], tuple[Any, ...
 def told(group: int, state: int) -> dict[int, int]:
     """The quarter of each kind that a state says."""
     found = {}
-    for days, family, cells in counts_of(group, state):
+    for (days, family), cells in counts_of(group, state):
         for at in range(0, len(cells), 2):
             quarter, place = divmod(int.from_bytes(cells[at : at + 2], byteorder), KINDS_MAX)
             found[FIELDS.index(_FAMILIES[family][place])] = days * QUARTERS + quarter

@@ -78,7 +78,7 @@ def test_a_state_says_each_kind_at_its_least_quarter(of: list[Event], random: Ra
     assert all(0 < state <= 2**53 for state in states.values())
     told: Counter[tuple[int, int, bytes]] = Counter()
     for group, state in states.items():
-        for days, family, cells in counts_of(group, state):
+        for (days, family), cells in counts_of(group, state):
             told.update((days, family, cells[at : at + 2]) for at in range(0, len(cells), 2))
     expected: Counter[tuple[int, int, bytes]] = Counter()
     for index, quarter in least(of).items():
@@ -126,7 +126,7 @@ def test_a_digit_reaches_to_the_horizon_and_no_further(index: int) -> None:
     for quarter in (0, last):
         ((_, state),) = states_of((index,), quarter)
         days, within = divmod(quarter, QUARTERS)
-        assert counts_of(group, state) == ((days, family, cell_bytes(within, place)),)
+        assert counts_of(group, state) == (((days, family), cell_bytes(within, place)),)
 
 
 def test_what_happens_soon_after_is_a_small_number() -> None:
