@@ -328,8 +328,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counting/pack.py",
-                "enumerate(scopes.ids, TENANT_SCOPE + 1)",
-                "enumerate(scopes.ids, TENANT_SCOPE + 2)",
+                "enumerate(ids, TENANT_SCOPE + 1)",
+                "enumerate(ids, TENANT_SCOPE + 2)",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_known_ids_are_those_that_a_fact_counted_for",
