@@ -21,15 +21,15 @@ def test_a_defect_of_ours_is_not_hidden() -> None:
         raise KeyError("ours")
 
 
-def test_a_difference_is_a_row_with_its_hour_in_iso_and_none_for_a_known_id() -> None:
+def test_a_difference_is_a_row_with_its_time_in_iso_and_none_for_a_known_id() -> None:
     counted = Difference(Cell("one", "tenant", "", 3_600_000, "sent"), 2, 1)
     assert row(counted, "new", "old") == {
         "tenant": "one",
         "scope": "tenant",
         "id": "",
-        "hour": "1970-01-01T01:00:00Z",
+        "at": "1970-01-01T01:00:00Z",
         "field": "sent",
         "new": 2,
         "old": 1,
     }
-    assert row(Difference(Cell("one", "sequence", "s", None, "known"), 1, 0))["hour"] is None
+    assert row(Difference(Cell("one", "sequence", "s", None, "known"), 1, 0))["at"] is None
