@@ -266,7 +266,7 @@ MUTATIONS = (
             ),
         ),
         "tests/aggregator/rebuild/test_regrouping.py"
-        "::test_each_live_lane_is_compared_where_it_stands_and_none_is_passed",
+        "::test_what_was_counted_ahead_is_counted_again_with_the_move_that_passes_it",
         "a checkpoint passes what is not with it",
     ),
     Mutation(

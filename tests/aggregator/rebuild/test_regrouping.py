@@ -167,6 +167,18 @@ def test_each_live_lane_is_compared_where_it_stands_and_none_is_passed(
     model.end()
 
 
+def test_what_was_counted_ahead_is_counted_again_with_the_move_that_passes_it() -> None:
+    """A Redis that went back in between has lost it, and no checkpoint shows that."""
+    regrouping = Regrouping(LaneGroups(2, 1), [{0: 0}], [0])
+    one, two, three = ((at, cast("Facts", None)) for at in (1, 2, 3))
+    regrouping.add(0, {0: [one, three], 1: [two]})
+    (span,) = regrouping.count_to({0: {0: 4}}).backlog.spans[0].values()
+    assert (span.prev, span.end, span.events) == (0, 0, [one, three])
+    (span,) = regrouping.count_to({1: {0: 4}}).backlog.spans[0].values()
+    assert (span.prev, span.end) == (0, 4)
+    assert span.events == [one, two, three], "a checkpoint passes what is not with it"
+
+
 def test_with_as_many_lanes_nothing_is_counted_ahead() -> None:
     """A lane moves to where the live one stands, by one call that holds what is below, and no more."""
     regrouping = Regrouping(LaneGroups(2, 2), [{0: 4}, {0: 5}], [0])
