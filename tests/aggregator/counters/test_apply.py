@@ -1,4 +1,7 @@
-"""The counting script on a real Valkey: laws by Hypothesis, and each answer that it can give."""
+"""The counting script on a real Valkey: laws by Hypothesis, and each answer that it can give.
+
+Long because one script answers all of it, over one lane.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import count
