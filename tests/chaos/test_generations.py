@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[att
 
 from schemas import counters, redis_keys, topics
 from tests.chaos.arena import LIMIT_S, Arena, sends
+from tests.pipeline.meanwhile import meanwhile
 from tests.pipeline.programs import Program, wait_until
 
 TENANT = "alder"
@@ -51,20 +51,8 @@ def status(arena: Arena, api: Program) -> int:
 def asked(arena: Arena, api: Program) -> Iterator[list[int]]:
     """Ask the API all the time; yields the statuses."""
     statuses: list[int] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            statuses.append(status(arena, api))
-            done.wait(0.1)
-
-    caller = threading.Thread(target=ask)
-    caller.start()
-    try:
+    with meanwhile(lambda: statuses.append(status(arena, api))):
         yield statuses
-    finally:
-        done.set()
-        caller.join()
 
 
 def with_api(arena: Arena) -> Program:

@@ -1,9 +1,8 @@
 """The process that audits: on real servers, beside live traffic, over damage, and while it cannot."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -15,6 +14,7 @@ from aggregator.proof import audit
 from deploy.processes import Waiting
 from tests import services
 from tests.pipeline import events, stored
+from tests.pipeline.meanwhile import meanwhile
 from tests.pipeline.place import Place, open_place_on
 from tests.pipeline.programs import Program
 
@@ -27,25 +27,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@contextmanager
-def traffic(place: Place) -> Iterator[None]:
+def traffic(place: Place) -> AbstractContextManager[None]:
     """Some hundreds of records a second."""
-    done = threading.Event()
-
-    def send() -> None:
-        seed = 2_000
-        while not done.is_set():
-            seed += 1
-            place.send(events.records(seed, now_ms(), 100, TENANTS))
-            done.wait(0.1)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        done.set()
-        sender.join()
+    seeds = count(2_001)
+    return meanwhile(lambda: place.send(events.records(next(seeds), now_ms(), 100, TENANTS)))
 
 
 def counted(place: Place, seed: int, number: int) -> Program:

@@ -3,16 +3,16 @@
 import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any
 
 from schemas import redis_keys
 from schemas.counters import Generation
 from tests.pipeline import events
 from tests.pipeline.log import Outgoing
+from tests.pipeline.meanwhile import meanwhile
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import wait_until
 
@@ -30,26 +30,16 @@ def live(place: Place) -> Generation:
     return found
 
 
-@contextmanager
-def traffic(place: Place, sent: list[Outgoing]) -> Iterator[None]:
+def traffic(place: Place, sent: list[Outgoing]) -> AbstractContextManager[None]:
     """Some hundreds of records a second."""
-    done = threading.Event()
+    seeds = count(1_001)
 
     def send() -> None:
-        seed = 1_000
-        while not done.wait(0.1):
-            seed += 1
-            batch = events.records(seed, now_ms(), 30, len(TENANTS))
-            place.send(batch)
-            sent.extend(batch)
+        batch = events.records(next(seeds), now_ms(), 30, len(TENANTS))
+        place.send(batch)
+        sent.extend(batch)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        yield
-    finally:
-        done.set()
-        sender.join()
+    return meanwhile(send)
 
 
 def rebuild(place: Place, *options: str) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import msgspec
 
 from schemas import counters, redis_keys
 from tests.pipeline import events, stored
 from tests.pipeline.log import Outgoing
+from tests.pipeline.meanwhile import meanwhile
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Program, wait_until
 
@@ -31,26 +32,17 @@ def now_ms() -> int:
 def traffic(place: Place, api: Program, sent: list[Outgoing]) -> Iterator[list[int]]:
     """Some hundreds of records a second, and a request after each round; yields the statuses of all."""
     statuses: list[int] = []
-    done = threading.Event()
     key = {"Authorization": f"Bearer {place.keys[events.TENANTS[0]]}"}
+    seeds = count(1_001)
 
     def send() -> None:
-        seed = 1_000
-        while not done.is_set():
-            seed += 1
-            batch = events.records(seed, now_ms(), LIVE_A_ROUND, TENANTS)
-            place.send(batch)
-            sent.extend(batch)
-            statuses.append(api.get("/api/metrics", key).status_code)
-            done.wait(0.1)
+        batch = events.records(next(seeds), now_ms(), LIVE_A_ROUND, TENANTS)
+        place.send(batch)
+        sent.extend(batch)
+        statuses.append(api.get("/api/metrics", key).status_code)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
+    with meanwhile(send):
         yield statuses
-    finally:
-        done.set()
-        sender.join()
 
 
 def generation(place: Place) -> str:
