@@ -12,6 +12,10 @@ HOURS: Final = 24
 """Of a day."""
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = HOURS * HOUR_MS
+QUARTERS_AN_HOUR: Final = 4
+QUARTERS: Final = HOURS * QUARTERS_AN_HOUR
+"""Of a day, each a quarter of an hour."""
+QUARTER_MS: Final = DAY_MS // QUARTERS
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 """The first day of 1970, in days of the calendar."""
 

@@ -15,7 +15,7 @@ whoever wants hours takes the hours and the tail (`api/counters/read.lua` leaves
 quarters cost a scope with few counts next to nothing.
 
 `aggregator/counters/apply.lua` alone writes packed counters: it adds the items of a call (`pack_counts`), and
-its own `pack` packs what has grown. So three pieces of code know this format: that one, `read.lua`, and the
+packs what has grown. So three pieces of code know this format: that one, `read.lua`, and the
 ones here.
 """
 
@@ -26,13 +26,9 @@ from struct import Struct
 from sys import byteorder
 from typing import Final
 
-from schemas.instants import HOURS
+from schemas.instants import HOURS, QUARTERS, QUARTERS_AN_HOUR
 from schemas.kinds import FAMILIES
 from schemas.redis_keys import FAMILIES_MAX
-
-QUARTERS_AN_HOUR: Final = 4
-QUARTERS: Final = HOURS * QUARTERS_AN_HOUR
-"""Of a day."""
 
 KINDS_MAX: Final = 16
 """Kinds of one family: what an item has room for."""

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Scopes
-from aggregator.counting.states import QUARTER_MS
 from aggregator.counting.timestamps import iso
 from schemas.counters import TENANT
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, FIELDS
 from schemas.packed_counter import KINDS_MAX, unpack_quarters
 from schemas.redis_keys import read_counter_field

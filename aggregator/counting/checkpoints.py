@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
-from schemas.packed_counter import QUARTERS
+from schemas.instants import QUARTERS
 from schemas.redis_keys import BLOCK_DAYS
 
 FACTS_A_CALL: Final = 1000

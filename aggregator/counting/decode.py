@@ -15,11 +15,9 @@ from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.events import EventDecoder
 from aggregator.counting.facts import Facts, Pseudonyms, Refusal, Scopes, Skipped, type_of_outcome
 from aggregator.counting.rules import Rules
-from aggregator.counting.states import QUARTER_MS
 from aggregator.counting.timestamps import parse_ms
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FUTURE_MS
-from schemas.packed_counter import QUARTERS
 from schemas.ses import Mail
 
 ID_MAX_BYTES: Final = 255

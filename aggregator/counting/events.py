@@ -24,17 +24,16 @@ class EventDecoder:
 
         tag_names: of the tags that name the tenant and each further scope; they differ.
         """
-        self.scopes: Final = tuple(f"scope_{number}" for number in range(len(tag_names)))
-        """The fields of `tags`, in the order of the tag names."""
+        fields = [f"scope_{number}" for number in range(len(tag_names))]
         tags = msgspec.defstruct(
             "Tags",
-            [(name, type_of_array | UnsetType, UNSET) for name in self.scopes],
-            rename=dict(zip(self.scopes, tag_names, strict=True)),
+            [(name, type_of_array | UnsetType, UNSET) for name in fields],
+            rename=dict(zip(fields, tag_names, strict=True)),
             frozen=True,
             gc=False,
         )
         self.tags: Final[Any] = tags
-        """The type of `mail.tags`."""
+        """The type of `mail.tags`: a field for each tag name, in their order."""
         self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
 
     def decode(self, value: bytes | None) -> Event[Any] | None:

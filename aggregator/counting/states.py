@@ -23,11 +23,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from aggregator.counting.facts import Scopes
-from schemas.instants import DAY_MS
+from schemas.instants import QUARTER_MS, QUARTERS
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS, Kind
-from schemas.packed_counter import QUARTERS, cell_bytes
-
-QUARTER_MS: Final = DAY_MS // QUARTERS
+from schemas.packed_counter import cell_bytes
 
 ID_BYTES: Final = 6
 """Of an identity that are stored."""

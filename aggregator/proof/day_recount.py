@@ -17,9 +17,8 @@ import msgspec
 
 from aggregator.counting.cells import Cell, counted_cells
 from aggregator.counting.facts import Facts, Scopes
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTERS
 from schemas.kinds import HORIZON_MS
-from schemas.packed_counter import QUARTERS
 
 _DIGEST_BYTES: Final = 16
 """Two of a billion facts have the same digest with odds of 1 to 10^21."""

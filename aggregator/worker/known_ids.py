@@ -45,7 +45,7 @@ class KnownIds:
         for (safe, scope), number in known.items():
             of = unsafe_id(safe), names[scope]
             self._numbers[of] = number
-            if number >= 2 * self._warned.get(of, self._warning // 2 or 1) and number >= self._warning:
+            if number >= max(self._warning, 2 * self._warned.get(of, 0)):
                 self._warned[of] = number
                 log.warning("a scope has very many ids", tenant=of[0], scope=of[1], ids=number)
         if len(self._numbers) > HELD:

@@ -12,11 +12,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from schemas.instants import DAY_MS, HOUR_MS, HOURS
+from schemas.instants import DAY_MS, HOUR_MS, HOURS, QUARTERS, QUARTERS_AN_HOUR
 from schemas.kinds import CORE_FIELDS
-from schemas.packed_counter import KINDS_MAX, QUARTERS, QUARTERS_AN_HOUR, unpack_hours, unpack_quarters
-
-QUARTER_MS: Final = DAY_MS // QUARTERS
+from schemas.packed_counter import KINDS_MAX, unpack_hours, unpack_quarters
 
 Counts: TypeAlias = tuple[int, ...]
 """A number for each kind, in the order of CORE_FIELDS."""

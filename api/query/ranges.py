@@ -17,11 +17,10 @@ from itertools import pairwise
 from typing import Final
 
 from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
-from api.query.day_counts import QUARTER_MS
 from api.query.instants import FIRST_MS, LAST_MS, parse_instant
 from api.query.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
 from api.query.zones import UTC, Zone
-from schemas.instants import DAY_MS, HOUR_MS
+from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
 
 MAX_POINTS: Final = 10_000
 

@@ -10,8 +10,9 @@ from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts
 from aggregator.counting.pack import pack, pack_moves
 from aggregator.counting.states import Identities
+from schemas.instants import QUARTERS
 from schemas.kinds import FAMILIES, FIELDS
-from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_quarters
+from schemas.packed_counter import KINDS_MAX, unpack_quarters
 from schemas.redis_keys import BLOCK_DAYS, IS_WIDE, lane_key, read_counter_field, safe_id
 
 Cells = Counter[tuple[str, int, str, int, int, str]]

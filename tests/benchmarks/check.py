@@ -15,9 +15,9 @@ import msgspec
 import redis
 
 from schemas.counters import Generation, Record
-from schemas.instants import HOURS
+from schemas.instants import HOURS, QUARTERS
 from schemas.kinds import FIELDS
-from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_hours, unpack_quarters
+from schemas.packed_counter import KINDS_MAX, unpack_hours, unpack_quarters
 from schemas.redis_keys import (
     RECORD_KEY,
     TENANT_SCOPE,

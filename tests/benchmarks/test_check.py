@@ -8,8 +8,9 @@ import redis
 
 from deploy.valkey import Valkey
 from schemas.counters import LANES, LAYOUT, Generation, Member, Record, State
+from schemas.instants import QUARTERS
 from schemas.kinds import FAMILIES, FIELDS
-from schemas.packed_counter import QUARTERS, cell_bytes, pack_counts
+from schemas.packed_counter import cell_bytes, pack_counts
 from schemas.redis_keys import (
     BLOCK_DAYS,
     IS_WIDE,

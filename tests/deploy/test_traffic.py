@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.rules import Rules
-from aggregator.counting.states import QUARTER_MS
 from deploy.traffic import DAY, HOUR, SECOND, SENDERS, Event, TagNames, Traffic
+from schemas.instants import QUARTER_MS
 from schemas.kinds import FIELDS
 
 NOW_MS = 1_790_000_000_000

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.instants import QUARTERS
 from schemas.packed_counter import (
     CELLS,
     HOUR_CELLS,
     KINDS_MAX,
-    QUARTERS,
     cell_bytes,
     pack_counts,
     unpack_hours,

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from aggregator.counting.facts import Facts, Scopes
-from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_hours, unpack_quarters
+from schemas.instants import QUARTERS
+from schemas.packed_counter import KINDS_MAX, unpack_hours, unpack_quarters
 from schemas.redis_keys import BLOCK_DAYS, IS_WIDE, counters_key, wide_counters_key
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import Lane, kinds, naive_count

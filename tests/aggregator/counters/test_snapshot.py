@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from aggregator.counters.keyspace import Keyspace, Snapshot
 from aggregator.counting.cells import Cell, stored_cells
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.states import QUARTER_MS
 from aggregator.errors import GoneError
 from schemas.counters import Generation
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.packed_counter import unpack_quarters
 from schemas.redis_keys import (
     IS_WIDE,

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from aggregator.counting.cells import Cell, Difference, counted_cells, differences, stored_cells
 from aggregator.counting.facts import Scopes
-from aggregator.counting.states import QUARTER_MS
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, FIELDS
 from schemas.packed_counter import KINDS_MAX, cell_bytes, pack_counts
 from schemas.redis_keys import BLOCK_DAYS, counter_field, member_of_id

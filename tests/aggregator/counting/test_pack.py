@@ -16,8 +16,9 @@ from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.counting.pack import pack, pack_moves
 from aggregator.counting.states import DIGITS, HORIZON_OF, counts_of
+from schemas.instants import QUARTERS
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS
-from schemas.packed_counter import KINDS_MAX, QUARTERS, unpack_quarters
+from schemas.packed_counter import KINDS_MAX, unpack_quarters
 from schemas.redis_keys import BLOCK_DAYS, counter_field, member_of_id, read_counter_field
 from tests.aggregator.facts import facts
 from tests.aggregator.lanes import IDENTITIES, Cells, kinds, naive_count

@@ -18,16 +18,15 @@ from aggregator.counting.states import (
     DIGITS,
     HORIZON_OF,
     LONG,
-    QUARTER_MS,
     Identities,
     counts_of,
     merged,
     mistaken,
     states_of,
 )
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS
-from schemas.packed_counter import QUARTERS, cell_bytes
+from schemas.packed_counter import cell_bytes
 from tests.aggregator.facts import STATED, longest
 from tests.aggregator.lanes import IDENTITIES
 from tests.examples import examples

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import Recount
-from schemas.instants import DAY_MS
-from schemas.packed_counter import QUARTERS
+from schemas.instants import DAY_MS, QUARTERS
 from tests.aggregator.facts import STATED, longest
 from tests.aggregator.lanes import kinds
 from tests.examples import examples

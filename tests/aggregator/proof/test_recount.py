@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from aggregator.counting.cells import Cell
 from aggregator.counting.facts import Facts, Scopes
-from aggregator.counting.states import QUARTER_MS
 from aggregator.proof.recount import Recount, earliest_record_ms
-from schemas.instants import DAY_MS, HOUR_MS
+from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
 from tests.aggregator.facts import SCOPES, facts
 from tests.aggregator.lanes import kinds, naive_count

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.query.day_counts import DayCounts, day_by_hour, day_by_quarter, in_hours
+from schemas.instants import QUARTERS
 from schemas.kinds import CORE_FIELDS
-from schemas.packed_counter import KINDS_MAX, QUARTERS, cell_bytes, pack_counts
+from schemas.packed_counter import KINDS_MAX, cell_bytes, pack_counts
 
 KINDS = len(CORE_FIELDS)
 cells = st.tuples(st.integers(0, QUARTERS - 1), st.integers(0, KINDS - 1))
