@@ -9,7 +9,8 @@ Not less: the records of a topic need not be in the order of their times (a redr
 Kafka can say where the first record of a time is, but not where the last one is. What is read and can say
 nothing about those days, by its record's time, is not decoded.
 
-It can find only what Redis has a day for: that a tenant is missing as a whole is found by `verify`.
+Any day of a block that Redis has is chosen, also one without counters there: that may be what was lost. What
+has no block is found by `verify`, as is a tenant that is missing as a whole.
 """
 
 from contextlib import ExitStack, closing
@@ -18,7 +19,7 @@ from random import Random
 from typing import Final
 
 from aggregator.config import AuditSettings
-from aggregator.counters.keyspace import Held, Keyspace
+from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
@@ -103,12 +104,11 @@ class Auditor:
                 blocks = keys.blocks(live, lane_of(tenant, live.lanes), safe_id(tenant))
                 days = [day for block in blocks for day in days_of(block) if oldest is None or day >= oldest]
                 if days:
-                    pairs.add((tenant, self._random.choice(days) // BLOCK_DAYS))
+                    pairs.add((tenant, self._random.choice(days)))
             chosen = []
-            for tenant, block in sorted(pairs):
-                lane, safe = lane_of(tenant, live.lanes), safe_id(tenant)
+            for tenant, day in sorted(pairs):
+                lane, safe, block = lane_of(tenant, live.lanes), safe_id(tenant), day // BLOCK_DAYS
                 snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
-                day = self._day(snapshot.held[0], block, oldest)
                 try:
                     held = stored_cells(tenant, live.scopes, *snapshot.held[0])
                 except ValueError:
@@ -120,12 +120,6 @@ class Auditor:
                 count = stack.enter_context(closing(DayRecount(tenant, day, live.scopes)))
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
-
-    def _day(self, held: Held, block: int, oldest: int | None) -> int:
-        """A day of a block: one that has counters, if any that is not too old has."""
-        days = [day for day in days_of(block) if oldest is None or day >= oldest]
-        names = {name[0] % BLOCK_DAYS for _, fields in held.blocks for name in fields if name}
-        return self._random.choice([day for day in days if day % BLOCK_DAYS in names] or days)
 
     def _count(self, log: Log, chosen: list[_Chosen], found: Audit) -> None:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""

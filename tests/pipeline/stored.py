@@ -151,16 +151,36 @@ class Where(NamedTuple):
     midnight: datetime
 
 
+def _blocks(client: Any, lanes: Sequence[str], tenant: str) -> tuple[str, str, list[int]]:
+    """A tenant's lane, its name in keys, and its blocks of days, in order. lanes: the live ones' keys."""
+    lane, safe = lanes[redis_keys.lane_of(tenant, len(lanes))], redis_keys.safe_id(tenant)
+    members = client.zrangebylex(f"{lane}:i:{safe}", b"[\0", b"(\1")
+    return lane, safe, [redis_keys.block_of_member(member) for member in members]
+
+
 def last_counter(client: Any, lanes: Sequence[str], tenant: str) -> Where:
     """That of the last day on which anything counted for a tenant. lanes: the keys of the live ones."""
-    lane, safe = lanes[redis_keys.lane_of(tenant, len(lanes))], redis_keys.safe_id(tenant)
-    block = max(map(redis_keys.block_of_member, client.zrangebylex(f"{lane}:i:{safe}", b"[\0", b"(\1")))
+    lane, safe, (*_, block) = _blocks(client, lanes, tenant)
     key = redis_keys.counters_key(lane, safe, block)
     last = max(field[0] for field in client.hkeys(key) if field[0] < DAYS_A_BLOCK and field[1:] == b"\0")
     field = bytes((last, 0))
     if client.hget(key, field) == redis_keys.IS_WIDE:
         key = redis_keys.wide_counters_key(lane, safe, block)
     return Where(key, field, EPOCH + (block * DAYS_A_BLOCK + last) * DAY)
+
+
+def lose_day(client: Any, lanes: Sequence[str], tenant: str) -> datetime:
+    """Damage: all counters of a tenant's day are gone, others of its block stay. Returns: its midnight."""
+    lane, safe, blocks = _blocks(client, lanes, tenant)
+    for block in blocks:
+        key = redis_keys.counters_key(lane, safe, block)
+        days: list[int] = sorted({of[0] % DAYS_A_BLOCK for of in client.hkeys(key)})
+        if len(days) > 1:
+            lost = [of for of in client.hkeys(key) if of[0] % DAYS_A_BLOCK == days[0]]
+            client.hdel(key, *lost)
+            client.hdel(redis_keys.wide_counters_key(lane, safe, block), *lost)
+            return EPOCH + (block * DAYS_A_BLOCK + days[0]) * DAY
+    raise AssertionError(f"{tenant} has no block with two days")
 
 
 def count_once_more(client: Any, where: Where, quarter: int, field: str) -> datetime:

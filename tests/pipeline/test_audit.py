@@ -82,18 +82,19 @@ def test_a_corrupted_cell_is_seen_and_named(place: Place) -> None:
 
 
 def test_lost_and_damaged_counters_are_seen(place: Place) -> None:
-    """A scope that Redis lost shows as counts of the log alone; one that cannot be read is named too."""
+    """A day that Redis lost shows as counts of the log alone; a counter that cannot be read is named too."""
     lost, broken = events.TENANTS[0], events.TENANTS[1]
     counted(place, 33, 3_000).stop()
-    where = stored.last_counter(place.redis, place.lanes(), lost)
-    place.redis.hdel(where.key, where.field)
+    midnight = stored.lose_day(place.redis, place.lanes(), lost)
     where = stored.last_counter(place.redis, place.lanes(), broken)
     place.redis.hset(where.key, where.field, b"\xff\x01")
     auditor = place.programs.audit()
     auditor.wait_until(lambda: bool(auditor.said("audit: a cell differs")), "it finds what is lost")
     auditor.wait_until(lambda: bool(auditor.said("audit: counters are damaged")), "it finds the damage")
     cells = auditor.said("audit: a cell differs")
-    assert {(line["tenant"], line["scope"], line["redis"]) for line in cells} == {(lost, "tenant", 0)}
+    assert {(line["tenant"], line["at"][:10], line["redis"]) for line in cells} == {
+        (lost, f"{midnight:%Y-%m-%d}", 0)
+    }
     assert {line["tenant"] for line in auditor.said("audit: counters are damaged")} == {broken}
 
 
