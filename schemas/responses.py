@@ -9,18 +9,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
+from schemas.fields import MEANINGS
 from schemas.kinds import CORE_FIELDS
 
-_DESCRIPTIONS: Final = {
-    "sent": "Mails handed to SES, by recipient.",
-    "delivered": "Mails that the recipient's mail server took, by recipient.",
-    "opened": "Unique opens, by message.",
-    "clicked": "Unique clicks, by message.",
-    "bounced": "Hard and soft bounces, by recipient.",
-    "complained": "Spam complaints, by recipient.",
-}
 _COUNTS: Final[dict[str, Any]] = {
-    name: (int, Field(ge=0, description=_DESCRIPTIONS[name])) for name in CORE_FIELDS
+    name: (int, Field(ge=0, description=MEANINGS[name].description)) for name in CORE_FIELDS
 }
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time", "examples": ["2025-09-01T00:00:00.000Z"]}
 _CLOSED: Final = ConfigDict(extra="forbid")
