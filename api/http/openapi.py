@@ -17,7 +17,7 @@ from api.errors import ERRORS, METHOD_NOT_ALLOWED, NOT_FOUND, ErrorCode
 from api.http.request_ids import HEADER as REQUEST_ID
 from api.query.freshness import HEADER as COMPLETE_THROUGH
 from api.query.parameters import PARAMETERS
-from schemas.shared.server import PROBLEM_JSON, Problem
+from schemas.shared.problems import PROBLEM_JSON, Problem
 
 TITLE: Final = "SES metrics"
 VERSION: Final = "1"
