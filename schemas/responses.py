@@ -1,7 +1,7 @@
 """The bodies of the API's answers.
 
-The page's fields are an outside contract; the counts follow the table of kinds. What is optional here
-is there when it was asked for, and only then; it is never null.
+The page's fields are an outside contract; the counts follow the table of kinds: those of the page, or those
+that `fields` names. What is optional here is there when it was asked for, and only then; it is never null.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -9,16 +9,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from schemas.fields import MEANINGS
-from schemas.kinds import CORE_FIELDS
+from schemas.fields import MEANINGS, RATES, formula_of
+from schemas.kinds import CORE_FIELDS, FIELDS
 
-_COUNTS: Final[dict[str, Any]] = {
-    name: (int, Field(ge=0, description=MEANINGS[name].description)) for name in CORE_FIELDS
-}
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time", "examples": ["2025-09-01T00:00:00.000Z"]}
 _CLOSED: Final = ConfigDict(extra="forbid")
-
-Counts = create_model("Counts", __doc__="One number for each kind.", __config__=_CLOSED, **_COUNTS)
 
 
 def _absent(schema: dict[str, Any]) -> None:
@@ -26,18 +21,37 @@ def _absent(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
-class Rates(BaseModel):
-    """What follows from the counts. A rate is null where its base is 0."""
+Count = Annotated[int, Field(ge=0)]
+MaybeCount = Annotated[Count | SkipJsonSchema[None], Field(json_schema_extra=_absent)]
+_COUNTS: Final[dict[str, Any]] = {
+    name: (MaybeCount, Field(default=None, description=MEANINGS[name].description)) for name in FIELDS
+}
+_EACH: Final[dict[str, Any]] = {
+    name: (
+        float | None,
+        Field(description=formula_of(name))
+        if part in CORE_FIELDS
+        else Field(
+            default=None,
+            description=f"{formula_of(name)}; where `{part}` is among the fields.",
+            json_schema_extra=_absent,
+        ),
+    )
+    for name, (part, _) in RATES.items()
+}
 
-    model_config = _CLOSED
-
-    delivery: float | None = Field(description="delivered / sent")
-    open: float | None = Field(description="opened / delivered")
-    click: float | None = Field(description="clicked / delivered")
-    bounce: float | None = Field(description="bounced / sent")
-    complaint: float | None = Field(description="complained / delivered")
-
-
+Counts = create_model(
+    "Counts",
+    __doc__="One number for each of the `fields`, in their order; without them for the first six.",
+    __config__=_CLOSED,
+    **_COUNTS,
+)
+Rates = create_model(
+    "Rates",
+    __doc__="What follows from the counts. A rate is null where its base is 0.",
+    __config__=_CLOSED,
+    **_EACH,
+)
 MaybeRates = Annotated[
     Rates | SkipJsonSchema[None],
     Field(description="With `include=rates`.", json_schema_extra=_absent),
@@ -54,7 +68,8 @@ MaybeStatus = Annotated[
 _RATES: Final[dict[str, Any]] = {"rates": (MaybeRates, None)}
 _STATUS: Final[dict[str, Any]] = {"status": (MaybeStatus, None)}
 _CHANGES: Final[dict[str, Any]] = {
-    name: (float | None, Field(description=f"Of `{name}`.")) for name in CORE_FIELDS
+    name: (float | None, Field(default=None, description=f"Of `{name}`.", json_schema_extra=_absent))
+    for name in FIELDS
 }
 
 Point = create_model(
@@ -130,7 +145,9 @@ class Metrics(BaseModel):
         default=None, description="With `compare=previous`.", json_schema_extra=_absent
     )
     groups: list[Group] | SkipJsonSchema[None] = Field(
-        default=None, description="With `group_by`: those that sent most.", json_schema_extra=_absent
+        default=None,
+        description="With `group_by`: the biggest, by the sum of the first six fields.",
+        json_schema_extra=_absent,
     )
     others: Others | SkipJsonSchema[None] = Field(
         default=None,

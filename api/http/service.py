@@ -24,7 +24,7 @@ from api.query import freshness, tables
 from api.query.answers import group_totals, metrics_body
 from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS, read_parameters
-from api.query.query import PageQuery, Query, page_of, read_page, read_query
+from api.query.query import Needs, PageQuery, Query, page_of, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
 Valid = TypeVar("Valid")
@@ -63,21 +63,17 @@ class Service:
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == WHOLE_TENANT else SCOPE_PARAMETERS
         asked = _validated(lambda: read_query(query_of(request), known, now_ms))
-        days, group_by, by_quarter = range(0), None, False
-        if isinstance(asked, Query):
-            days, group_by, by_quarter = asked.days, asked.group_by, asked.by_quarter
+        needs = asked.needs if isinstance(asked, Query) else Needs()
         on_live = partial(self._count, request, caller)
         with self._metrics.redis_seconds.time():
-            counters = await self._reader.counters(
-                caller.tenant, scope, days, group_by, on_live, by_quarter=by_quarter
-            )
+            counters = await self._reader.counters(caller.tenant, scope, needs, on_live)
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
             raise ApiError(NOT_FOUND, "Nothing was counted for this id yet, or it is not yours.")
         through_ms = freshness.complete_through(counters.partitions)
         groups = None if asked.group_by is None else group_totals(asked, counters.groups)
-        body = metrics_body(asked, counters.days, groups, through_ms)
+        body = metrics_body(asked, counters.counted, groups, through_ms)
         keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
 

@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from api.errors import INVALID_PARAMETER, ApiError
 from api.query.periods import DEFAULT_PERIOD, PERIODS
+from schemas.kinds import FIELDS
 
+ALL: Final = "all"
+"""Of `fields`: all of them."""
 INCLUDES: Final = ("rates", "status")
 COMPARISONS: Final = ("previous",)
 LIMITS: Final = range(1, 1001)
@@ -45,8 +48,23 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
         "schema": {"type": "string", "format": "iana-timezone"},
         "example": "Europe/Berlin",
     },
+    "fields": {
+        "description": "Which counts stand in the totals, the points and wherever else there are counts, in "
+        "this order, with commas between. `all` alone is all of them. Default: the first six.",
+        "schema": {
+            "type": "array",
+            "items": {"type": "string", "enum": [*FIELDS, ALL]},
+            "minItems": 1,
+            "uniqueItems": True,
+            "anyOf": [{"items": {"enum": list(FIELDS)}}, {"maxItems": 1}],
+        },
+        "style": "form",
+        "explode": False,
+        "example": ["sent", "opened_human"],
+    },
     "include": {
-        "description": "What to add, with commas between: `rates` beside all counts, `status` to each point "
+        "description": "What to add, with commas between: `rates` beside all counts (`hard_bounce`, "
+        "`human_open` and `human_click` where their field is among `fields`), `status` to each point "
         "(`partial`: runs past `complete_through`; `provisional`: events may still be counted in it, "
         "until 92 days after its end; `final`).",
         "schema": {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}, "minItems": 1},
@@ -61,8 +79,9 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
         "example": COMPARISONS[0],
     },
     "group_by": {
-        "description": "Adds the `groups` that sent most, and all else as `others` (mails without one too), "
-        "so that they add up to the totals. `sequence`, `template`, or another scope that is counted here.",
+        "description": "Adds the biggest `groups` (by the sum of the first six fields), and all else as "
+        "`others` (mails without one too), so that they add up to the totals. `sequence`, `template`, or "
+        "another scope that is counted here.",
         "schema": {
             "type": "string",
             "format": "scope",
@@ -83,7 +102,7 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
 }
 """Name to its OpenAPI description, with an example of each."""
 
-SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "include", "compare")
+SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "fields", "include", "compare")
 TENANT_PARAMETERS: Final = (*SCOPE_PARAMETERS, "group_by", "limit")
 PAGE_PARAMETERS: Final = ("limit", "cursor")
 """What each route knows. Any other parameter is refused by name."""
