@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from api.errors import ERRORS, METHOD_NOT_ALLOWED, NOT_FOUND, ErrorCode
 from api.http.request_ids import HEADER as REQUEST_ID
 from api.query.freshness import HEADER as COMPLETE_THROUGH
-from api.query.parameters import PARAMETERS
+from api.query.parameters import Parameters
 from schemas.shared.server import PROBLEM_JSON, Problem
 
 TITLE: Final = "SES metrics"
@@ -97,7 +97,7 @@ class Operation:
     """What the description says of the GET of one path.
 
     id: the method of the clients; summary, description: for people; body: the model of its answer; example:
-    one such answer; query: the names of the parameters that it knows; path_id: the description and an example
+    one such answer; query: the parameters that it knows; path_id: the description and an example
     of the `id` in its path, None where it has none.
     """
 
@@ -106,7 +106,7 @@ class Operation:
     description: str
     body: type[BaseModel]
     example: Mapping[str, Any]
-    query: Sequence[str]
+    query: Parameters
     path_id: tuple[str, str] | None = None
 
 
@@ -126,7 +126,7 @@ def document(operations: Mapping[str, Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    query = [{"name": name, "in": "query", **PARAMETERS[name]} for name in operation.query]
+    query = [{"name": name, "in": "query", **described} for name, described in operation.query.items()]
     return {
         "tags": ["metrics"],
         "summary": operation.summary,
