@@ -197,3 +197,54 @@ class KnownIds(BaseModel):
     items: list[KnownId]
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
     complete_through: CompleteThrough
+
+
+class GlossaryRate(BaseModel):
+    """A rate that a field is the part of."""
+
+    model_config = _CLOSED
+
+    name: str = Field(description="As it is called in `rates`.")
+    formula: str = Field(description="Part and base, as names of fields: `opened / delivered`.")
+
+
+class GlossaryField(BaseModel):
+    """What one field means."""
+
+    model_config = _CLOSED
+
+    name: str
+    description: str
+    unit: Literal["recipients", "messages"] = Field(description="What it counts.")
+    family: str = Field(description="`core`: the six that come by default.")
+    horizon_days: int = Field(description="Days after the send, after which nothing more is counted in it.")
+    rate: GlossaryRate | None
+
+
+class Watch(BaseModel):
+    """How a rate of `include=health` is judged."""
+
+    model_config = _CLOSED
+
+    formula: str
+    warning: float = Field(description="The rate from which on the status is `warning`.")
+    critical: float = Field(description="The rate from which on it is `critical`.")
+
+
+class HealthRule(BaseModel):
+    """How `include=health` judges."""
+
+    model_config = _CLOSED
+
+    sent_at_least: int = Field(description="With fewer sent the status is `insufficient_data`.")
+    bounce: Watch
+    complaint: Watch
+
+
+class Glossary(BaseModel):
+    """What the numbers mean: each field, in the order of `fields=all`, and the rule of health."""
+
+    model_config = _CLOSED
+
+    fields_: list[GlossaryField] = Field(alias="fields")
+    health: HealthRule

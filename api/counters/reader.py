@@ -30,9 +30,9 @@ from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
 from api.query.query import Needs
-from schemas.counters import TENANT, Generation, Record
+from schemas.counters import Generation, Record
 from schemas.kinds import FAMILIES
-from schemas.redis_keys import BLOCK_DAYS, lane_key, lane_of, member_of_id, safe_id
+from schemas.redis_keys import BLOCK_DAYS, TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
@@ -58,13 +58,13 @@ ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose numbers are asked for. name: of the scope, which need not be one; id: raw."""
+    """Whose numbers are asked for. name: of the scope, which need not be one; none: the tenant. id: raw."""
 
-    name: str
+    name: str | None
     id: str = ""
 
 
-WHOLE_TENANT: Final = Scope(TENANT)
+WHOLE_TENANT: Final = Scope(None)
 """All mails of the tenant. Always known."""
 
 
@@ -72,9 +72,9 @@ def _nothing() -> None:
     """Nothing is to be checked then."""
 
 
-def _scope_bytes(live: Generation, name: str) -> bytes:
+def _scope_bytes(live: Generation, name: str | None) -> bytes:
     """A scope as the scripts are told it; nothing where the generation does not count it."""
-    number = live.scope_number(name)
+    number = TENANT_SCOPE if name is None else live.scope_number(name)
     return b"" if number is None else member_of_id(number, "")
 
 
@@ -159,19 +159,22 @@ class CounterReader:
     async def known_ids(
         self,
         tenant: str,
-        scope: str,
+        scope: str | None,
         after: str | None,
         number: int,
         on_live: Callable[[], None] = _nothing,
     ) -> StoredIds:
-        """Known ids of a tenant's scope. after: the id after which they begin. number: how many at most."""
+        """Known ids of a tenant's scope, and which scopes there are.
+
+        scope: none: the scopes alone. after: the id after which they begin. number: how many at most.
+        """
 
         def scoped(live: Generation) -> Command:
-            return (_scope_bytes(live, scope), after or "", number)
+            return (b"" if scope is None else _scope_bytes(live, scope), after or "", number)
 
         live, (fields, ids) = await self._read(IDS, tenant, scoped, on_live)
         try:
-            known = StoredIds(scope in live.scopes, [raw.decode() for raw in ids], partitions_of(fields))
+            known = StoredIds(live.scopes, [raw.decode() for raw in ids], partitions_of(fields))
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()

@@ -37,10 +37,10 @@ class Counters:
 class StoredIds:
     """A page of the ids for which a fact was ever counted, in the order of their bytes.
 
-    is_scope: whether there is such a scope; partitions: as in `Counters`.
+    scopes: those that are counted, beside the tenant; partitions: as in `Counters`.
     """
 
-    is_scope: bool
+    scopes: tuple[str, ...]
     ids: list[str]
     partitions: dict[int, int | None]
 

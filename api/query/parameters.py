@@ -24,7 +24,6 @@ _OFFSET: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 _TIME: Final = {
     "type": "string",
     "pattern": f"^{_DATE}(?:{_TIME_OF_DAY}{_OFFSET})?$",
-    "examples": ["2025-09-01T00:00:00.000Z", "2025-09-01"],
 }
 
 Parameters: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -34,18 +33,25 @@ PARAMETERS: Final[Parameters] = {
     "period": {
         "description": "The length of a point.",
         "schema": {"type": "string", "enum": list(PERIODS), "default": DEFAULT_PERIOD},
+        "example": "week",
     },
     "from": {
         "description": "Start, ISO 8601. Default: so that 24 hours, 30 days, 12 weeks or 12 months come.",
         "schema": _TIME,
+        "example": "2025-09-01T00:00:00.000Z",
     },
-    "to": {"description": "End, included, ISO 8601. Default: now.", "schema": _TIME},
+    "to": {
+        "description": "End, included, ISO 8601. Default: now.",
+        "schema": _TIME,
+        "example": "2025-09-15T23:59:59.999Z",
+    },
     "timezone": {
         "description": "An IANA zone whose days, weeks and months are meant, and in which a date alone or a "
         "time without an offset is read. Where it lies off the hour in the range, quarters of an hour count "
         "instead of hours, and an hour begins at each full hour of its clocks and where they change. "
         "Default: UTC.",
-        "schema": {"type": "string", "format": "iana-timezone", "examples": ["Europe/Berlin"]},
+        "schema": {"type": "string", "format": "iana-timezone"},
+        "example": "Europe/Berlin",
     },
     "fields": {
         "description": "Which counts stand in the totals, the points and wherever else there are counts, in "
@@ -69,12 +75,14 @@ PARAMETERS: Final[Parameters] = {
         "schema": {"type": "array", "items": {"type": "string", "enum": [RATES, STATUS]}, "minItems": 1},
         "style": "form",
         "explode": False,
+        "example": ["rates", "status"],
     },
     "compare": {
         "description": "Adds the totals of another span, and the change since: a part of what it was, null "
         "where that was 0. `previous`: as many whole periods before the first point. `previous_year`: the "
         "same local dates and times a year before (29 February becomes 28), weeks 52 weeks before.",
         "schema": {"type": "string", "enum": list(COMPARISONS)},
+        "example": COMPARISONS[0],
     },
     "group_by": {
         "description": "Adds the biggest `groups` (by the sum of the first six fields), and all else as "
@@ -84,19 +92,21 @@ PARAMETERS: Final[Parameters] = {
             "type": "string",
             "format": "scope",
             "pattern": "^[a-z][a-z0-9_]{0,31}$",
-            "examples": ["sequence", "template"],
         },
+        "example": "sequence",
     },
     "limit": {
         "description": "How many at most: groups (10 by default, only with `group_by`) or ids (100).",
         "schema": {"type": "integer", "minimum": LIMITS[0], "maximum": LIMITS[-1]},
+        "example": 20,
     },
     "cursor": {
         "description": "The `next_cursor` of the page before.",
         "schema": {"type": "string", "format": "cursor"},
+        "example": "b25ib2FyZGluZw",
     },
 }
-"""All that there are."""
+"""All that there are, with an example of each."""
 
 
 def _of(*names: str) -> Parameters:
@@ -134,9 +144,8 @@ def read_parameters(items: Iterable[tuple[str, str]], known: Collection[str]) ->
     given: dict[str, str] = {}
     for name, value in items:
         if name not in known:
-            raise ApiError(
-                INVALID_PARAMETER, f"There is no parameter `{name}` here. Known are {', '.join(known)}.", name
-            )
+            others = f"Known are {', '.join(known)}." if known else "None is known."
+            raise ApiError(INVALID_PARAMETER, f"There is no parameter `{name}` here. {others}", name)
         if name in given:
             raise ApiError(INVALID_PARAMETER, f"`{name}` is given more than once.", name)
         if not value:

@@ -413,14 +413,19 @@ def test_openapi_names_the_scheme_the_errors_and_the_parameters(door: Door) -> N
         "template": ("/api/metrics/templates/{id}", ("id", *SCOPE_PARAMETERS)),
         "sequences": ("/api/metrics/sequences", tuple(PAGE_PARAMETERS)),
         "templates": ("/api/metrics/templates", tuple(PAGE_PARAMETERS)),
+        "scopes": ("/api/metrics/by", ()),
+        "ids": ("/api/metrics/by/{scope}", ("scope", *PAGE_PARAMETERS)),
+        "by": ("/api/metrics/by/{scope}/{id}", ("scope", "id", *SCOPE_PARAMETERS)),
     }
-    assert set(paths["paths"]) == {path for path, _ in routes.values()}
+    assert set(paths["paths"]) == {"/api/metrics/fields", *(path for path, _ in routes.values())}
     for name, (path, parameters) in routes.items():
         operation = paths["paths"][path]["get"]
         assert operation["operationId"] == name
         assert tuple(parameter["name"] for parameter in operation["parameters"]) == parameters
         statuses = {"200", "304", "400", "401", "429", "500", "503", "default"}
-        assert set(operation["responses"]) == statuses | ({"404"} if "id" in parameters else set())
+        assert set(operation["responses"]) == statuses | (
+            {"404"} if {"id", "scope"} & set(parameters) else set()
+        )
         codes = operation["responses"]["400"]["content"]["application/problem+json"]["schema"]["properties"][
             "code"
         ]
