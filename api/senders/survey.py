@@ -50,7 +50,7 @@ def last_days(now_ms: int, days: int) -> range:
 
 async def sender(reader: CounterReader, tenant: str, days: range) -> Sender:
     """One tenant. Raises: ApiError UNAVAILABLE."""
-    totals = await reader.totals(tenant, Needs(days=days, families=families_of(COUNTED)))
+    totals = await reader.totals(tenant, Needs(days=[days], families=families_of(COUNTED)))
     counts = {field: totals[field] for field in COUNTED}
     return Sender(tenant, counts, health_of(**counts))
 
