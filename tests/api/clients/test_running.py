@@ -187,4 +187,4 @@ def test_python_reads_as_python(running: Running) -> None:
         with pytest.raises(TypeError, match="'from' is given twice"):
             kraiter.metrics.get(asked, from_="2025-09-01")
         with pytest.raises(AttributeError):
-            metrics.totals.sent = 1  # type: ignore[misc]  # frozen, and mypy knows
+            metrics.totals.sent = 1  # type: ignore[assignment]  # frozen, and mypy knows
