@@ -25,7 +25,8 @@ def run(command: Sequence[str | Path], directory: Path) -> str:
 
 def wheel(project: Path, directory: Path) -> Path:
     """Build the wheel of a project."""
-    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", directory], project)
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
+    run(build, project)
     (built,) = directory.glob("*.whl")
     return built
 
@@ -45,7 +46,7 @@ def python_environment(directory: Path) -> Path:
     pins = re.findall(r"^[\w.-]+==[\w.]+(?: ;[^\\]*)?", PINNED.read_text(), re.MULTILINE)
     constraints.write_text("\n".join(pins))
     python = directory / "environment" / "bin" / "python"
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
     run([*pip, "--constraint", constraints, built], directory)
     return python
 

@@ -114,15 +114,20 @@ def javascript(base_url: str, key: str, calls: Sequence[Call], limits: Limits = 
     return outcomes
 
 
+def node() -> str:
+    """The path of Node."""
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("no `node` on the PATH: the JavaScript client cannot be tried")
+    return found
+
+
 def run_node(source: str) -> subprocess.CompletedProcess[str]:
     """Run a module in which the client's names are imported; it must end well."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no `node` on the PATH: the JavaScript client cannot be tried")
     names = "Kraiter, KraiterError, groupRows, rows"
     text = f"import {{ {names} }} from {json.dumps(MODULE.as_uri())};\n{source}"
     done = subprocess.run(
-        [node, "--input-type=module", "-"],
+        [node(), "--input-type=module", "-"],
         input=text,
         capture_output=True,
         text=True,

@@ -4,7 +4,6 @@ In the texts for checkers a line that ends in `refused` must be refused, and no 
 """
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from schemas.kinds import FIELDS
 from tests.api.clients.built import blocks, node_project, python_environment, run, typescript_compiler
+from tests.api.clients.callers import node
 from tests.api.clients.scripted import Reply, metrics, scripted
 
 pytestmark = pytest.mark.programs
@@ -175,31 +175,24 @@ def refused_lines(text: str) -> set[int]:
     return {number for number, line in enumerate(text.splitlines(), 1) if line.endswith(" refused")}
 
 
-def judged_by_mypy(python: Path, text: str, directory: Path) -> str:
-    """What mypy says of a program that uses the installed client. No file of the checkout is known to it."""
-    (directory / "user.py").write_text(text)
-    strict = ["--strict", "--config-file=", "--cache-dir", directory / "cache"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", *strict, "--python-executable", python, "user.py"],
-        cwd=directory,
-        env={},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def judged(command: list[str | Path], directory: Path) -> str:
+    """What a type checker prints. No file of the checkout is known to it."""
+    done = subprocess.run(command, cwd=directory, env={}, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.stdout
+
+
+def judged_by_mypy(python: Path, text: str, directory: Path) -> str:
+    (directory / "user.py").write_text(text)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", "cache"]
+    return judged([*mypy, "--python-executable", python, "user.py"], directory)
 
 
 def judged_by_tsc(compiler: Path, text: str, project: Path) -> str:
     (project / "user.mts").write_text(text)
     strict = ["--strict", "--noUncheckedIndexedAccess"]
     options = ["--noEmit", "--module", "nodenext", "--target", "es2023", "--lib", "es2023,dom", *strict]
-    done = subprocess.run(
-        [compiler, *options, "user.mts"], cwd=project, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    return done.stdout
+    return judged([node(), compiler, *options, "user.mts"], project)
 
 
 def test_the_wheel_answers_in_an_empty_environment(python: Path, tmp_path: Path) -> None:
@@ -221,15 +214,13 @@ def test_the_wheel_answers_in_an_empty_environment(python: Path, tmp_path: Path)
 
 
 def test_the_packed_client_answers_in_an_empty_folder(project: Path) -> None:
-    node = shutil.which("node")
-    assert node is not None
     with scripted(Reply(200, metrics())) as server:
         source = (
             'import { Kraiter, rows } from "kraiter";\n'
             f'const kraiter = new Kraiter({{ apiKey: "k", baseUrl: "{server.url}" }});\n'
             "console.log(rows(await kraiter.metrics.get())[0].sent);\n"
         )
-        assert run([node, "--input-type=module", "--eval", source], project) == "10\n"
+        assert run([node(), "--input-type=module", "--eval", source], project) == "10\n"
     packed = {str(path.relative_to(project)) for path in project.glob("node_modules/*/*")}
     assert packed == {f"node_modules/kraiter/{name}" for name in ("README.md", "package.json", "src")}
 
