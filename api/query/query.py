@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from api import sender_health
 from api.errors import INVALID_PARAMETER, INVALID_TIMEZONE, ApiError
-from api.query.parameters import ALL, COMPARISONS, INCLUDES, LIMITS, read_parameters
+from api.query.parameters import ALL, COMPARISONS, HEALTH, LIMITS, RATES, Parameters, read_parameters
 from api.query.ranges import Range, parse_range, range_before
 from api.query.rollup import Fields, families_of
 from api.query.zones import UTC, zone_of
@@ -51,10 +52,11 @@ class Query:
 
     @property
     def counted(self) -> Fields:
-        """The fields that are shown, and after them those that rates and the order of groups follow from."""
-        if self.group_by is None and "rates" not in self.include:
-            return self.fields
-        return tuple(dict.fromkeys((*self.fields, *CORE_FIELDS)))
+        """The fields that are shown, and after them others that something in the answer follows from."""
+        of_page = CORE_FIELDS if self.group_by is not None or RATES in self.include else ()
+        of_health = sender_health.COUNTED if HEALTH in self.include else ()
+        more = (*of_page, *of_health)
+        return tuple(dict.fromkeys((*self.fields, *more))) if more else self.fields
 
     @property
     def needs(self) -> Needs:
@@ -73,18 +75,20 @@ class PageQuery:
     after: str | None
 
 
-def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms: int) -> Query:
+def read_query(items: Iterable[tuple[str, str]], known: Parameters, now_ms: int) -> Query:
     """Understand a query about numbers.
 
-    items: names and values in the order of the query string; known: the parameters of the route.
+    items: names and values in the order of the query string; known: the parameters of the route, of which
+    `include` says what may be included there.
     Raises: ApiError, one of those with status 400.
     """
     given = read_parameters(items, known)
     fields = _fields(given.get("fields"))
     include = given.get("include")
     wanted = frozenset() if include is None else frozenset(include.split(","))
-    if not wanted <= set(INCLUDES):
-        raise _not_one_of("include", INCLUDES, "or several of them with commas between")
+    includes = known["include"]["schema"]["items"]["enum"]
+    if not wanted <= set(includes):
+        raise _not_one_of("include", includes, "or several of them with commas between")
     compare, group_by = given.get("compare"), given.get("group_by")
     if compare is not None and compare not in COMPARISONS:
         raise _not_one_of("compare", COMPARISONS)
@@ -104,7 +108,7 @@ def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms:
     return Query(asked, fields, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
 
 
-def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuery:
+def read_page(items: Iterable[tuple[str, str]], known: Parameters) -> PageQuery:
     """Understand a query for known ids. Raises: ApiError INVALID_PARAMETER."""
     given = read_parameters(items, known)
     return PageQuery(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))

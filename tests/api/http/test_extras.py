@@ -273,11 +273,29 @@ def test_the_parameter_to_blame_is_named(writer: Writer, door: Door, query: str,
     assert f"`{parameter}`" in response.json()["detail"]
 
 
-def test_groups_are_for_the_tenant_s_route_alone(writer: Writer, door: Door) -> None:
-    writer.write([Counted(HOUR, "sent", sequence="a")])
-    response = door.get("/api/metrics/sequences/a?group_by=template")
-    assert refused(response, "INVALID_PARAMETER")
-    assert response.json()["parameter"] == "group_by"
+@pytest.mark.parametrize("query", ["group_by=template", "include=health", "include=rates,health"])
+def test_groups_and_health_are_for_the_tenant_s_route_alone(writer: Writer, door: Door, query: str) -> None:
+    writer.write([Counted(HOUR, "sent", sequence="a", template="a")])
+    assert door.get(f"/api/metrics?{query}").status_code == 200
+    for kind in ("sequences", "templates"):
+        response = door.get(f"/api/metrics/{kind}/a?{query}")
+        assert refused(response, "INVALID_PARAMETER")
+        assert response.json()["parameter"] == query.partition("=")[0]
+
+
+def test_health_is_told_where_it_is_asked_for(writer: Writer, door: Door) -> None:
+    """Of the hard bounces that were counted in the range; beside it nothing changes."""
+    writer.write([Counted(HOUR, "sent", 1_000), Counted(HOUR, "delivered", 900)])
+    writer.write([Counted(HOUR, "bounced", 100), Counted(HOUR, "bounced_hard", 60)])
+    body = ask(door, include="health,rates")
+    assert list(body)[4:7] == ["totals", "rates", "health"]
+    assert body.pop("health") == {
+        "bounce": {"rate": 0.06, "status": "warning"},
+        "complaint": {"rate": 0.0, "status": "healthy"},
+    }
+    assert body == ask(door, include="rates")
+    later = ask(door, include="health", **{"from": model.text(HOUR + timedelta(hours=1))})
+    assert later["health"]["bounce"] == {"rate": None, "status": "insufficient_data"}
 
 
 def test_the_span_before_must_exist(writer: Writer, door: Door) -> None:
