@@ -6,13 +6,14 @@ In the texts for checkers a line that ends in `refused` must be refused, and no 
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from schemas.kinds import FIELDS
 from tests.api.clients.built import blocks, node_project, python_environment, run, typescript_compiler
 from tests.api.clients.callers import node
+from tests.api.clients.described import described
 from tests.api.clients.scripted import Reply, metrics, scripted
 
 pytestmark = pytest.mark.programs
@@ -147,10 +148,35 @@ const glossary = await kraiter.metrics.fields();
 glossary.fields[0]?.rate?.formula.toUpperCase();
 count = glossary.health.bounce.warning;
 """
-COUNTED = f"""
-import type {{ Counts, Field }} from "kraiter";
-export const counted: Counts<Field> = {{ {", ".join(f"{field}: 0" for field in FIELDS)} }};
-"""
+
+
+def described_typescript() -> str:
+    """A program whose objects have a member for each operation, parameter and word of the API's description.
+
+    One that the types lack is refused, and one that the types have beyond them is missed.
+    """
+    operations = described()
+
+    def members(names: Iterable[str]) -> str:
+        return "{ " + " ".join(f"{name}: 0," for name in names) + " }"
+
+    lines = [
+        'import type * as k from "kraiter";',
+        "type In<T> = { [name in keyof Required<T>]: 0 };",
+        "type Words<T> = { [word in Extract<T, string>]: 0 };",
+        f"const operations: In<Omit<k.MetricsMethods, 'allIds'>> = {members(operations)};",
+    ]
+    kinds = {"get": "MetricsParameters", "by": "ScopeParameters", "ids": "PageParameters"}
+    for name, kind in kinds.items():
+        parameters = operations[name].parameters
+        fields = "<k.Fields>" if "fields" in parameters else ""
+        lines.append(f"const {name}: In<k.{kind}{fields}> = {members(parameters)};")
+        lines += [
+            f"const {name}_{parameter}: Words<k.{kind}{fields}['{parameter}']> = {members(words)};"
+            for parameter, words in parameters.items()
+            if words
+        ]
+    return "\n".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +263,9 @@ def test_tsc_knows_what_there_is(compiler: Path, project: Path) -> None:
     assert found == refused_lines(TYPED_TYPESCRIPT), said
 
 
-def test_tsc_knows_the_fields_that_are_counted(compiler: Path, project: Path) -> None:
-    """All of them and no other."""
-    assert judged_by_tsc(compiler, COUNTED, project) == ""
+def test_tsc_knows_what_the_api_describes(compiler: Path, project: Path) -> None:
+    """Each operation, parameter and word, and no other."""
+    assert judged_by_tsc(compiler, described_typescript(), project) == ""
 
 
 def test_the_python_examples_are_typed(python: Path, tmp_path: Path) -> None:
