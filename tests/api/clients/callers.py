@@ -16,14 +16,18 @@ from typing import Any, Protocol
 import pytest
 
 from kraiter import ApiError, AsyncKraiter, Kraiter, KraiterError, UnexpectedAnswerError
+from kraiter.counts import ByField
+from kraiter.results import FURTHER_RATES
 from tests.services import LIMIT_S
 
 CLIENTS = Path(__file__).parents[3] / "api" / "clients"
 MODULE = CLIENTS / "typescript" / "src" / "index.js"
 
 Call = tuple[str, tuple[Any, ...]]
-"""A method of `metrics` and its arguments."""
+"""A method of `metrics`, by its name in Python, and its arguments."""
 Outcome = dict[str, Any]
+ALL_IDS = "all_ids"
+"""The method that gives ids one by one; its outcome is all of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +54,8 @@ def sync(base_url: str, key: str, calls: Sequence[Call], limits: Limits = Limits
     with Kraiter(key, base_url, **dataclasses.asdict(limits)) as kraiter:
         for method, arguments in calls:
             try:
-                outcomes.append(_told(getattr(kraiter.metrics, method)(*arguments)))
+                result = getattr(kraiter.metrics, method)(*arguments)
+                outcomes.append({"ids": list(result)} if method == ALL_IDS else _told(result))
             except KraiterError as error:
                 outcomes.append(_refused(error))
     return outcomes
@@ -64,7 +69,10 @@ def awaited(base_url: str, key: str, calls: Sequence[Call], limits: Limits = Lim
         async with AsyncKraiter(key, base_url, **dataclasses.asdict(limits)) as kraiter:
             for method, arguments in calls:
                 try:
-                    outcomes.append(_told(await getattr(kraiter.metrics, method)(*arguments)))
+                    result = getattr(kraiter.metrics, method)(*arguments)
+                    outcomes.append(
+                        {"ids": [each async for each in result]} if method == ALL_IDS else _told(await result)
+                    )
                 except KraiterError as error:
                     outcomes.append(_refused(error))
         return outcomes
@@ -87,7 +95,11 @@ def javascript(base_url: str, key: str, calls: Sequence[Call], limits: Limits = 
         const outcomes = [];
         for (const [method, given] of {json.dumps(calls)}) {{
           try {{
-            outcomes.push(await kraiter.metrics[method](...given));
+            if (method === "{ALL_IDS}") {{
+              const ids = [];
+              for await (const id of kraiter.metrics.allIds(...given)) ids.push(id);
+              outcomes.push({{ ids }});
+            }} else outcomes.push(await kraiter.metrics[method](...given));
           }} catch (error) {{
             if (!(error instanceof KraiterError)) throw error;
             const {{ name, code, status, detail, parameter, requestId, retryAfterMs }} = error;
@@ -102,14 +114,20 @@ def javascript(base_url: str, key: str, calls: Sequence[Call], limits: Limits = 
     return outcomes
 
 
+def node() -> str:
+    """The path of Node."""
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("no `node` on the PATH: the JavaScript client cannot be tried")
+    return found
+
+
 def run_node(source: str) -> subprocess.CompletedProcess[str]:
     """Run a module in which the client's names are imported; it must end well."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no `node` on the PATH: the JavaScript client cannot be tried")
-    text = f"import {{ Kraiter, KraiterError }} from {json.dumps(MODULE.as_uri())};\n{source}"
+    names = "Kraiter, KraiterError, groupRows, rows"
+    text = f"import {{ {names} }} from {json.dumps(MODULE.as_uri())};\n{source}"
     done = subprocess.run(
-        [node, "--input-type=module", "-"],
+        [node(), "--input-type=module", "-"],
         input=text,
         capture_output=True,
         text=True,
@@ -125,9 +143,13 @@ CALLERS: tuple[Caller, ...] = (sync, awaited, javascript)
 
 def _told(result: Any) -> Outcome:
     """A result as the JSON that it was."""
-    told = _plain(dataclasses.asdict(result))
+    told = _plain(result)
     assert isinstance(told, dict)
     return told
+
+
+OPTIONAL = {"timezone", "rates", "health", "previous", "change", "groups", "others", "status"}
+"""Members that are not there rather than null."""
 
 
 def _plain(value: Any) -> Any:
@@ -136,11 +158,18 @@ def _plain(value: Any) -> Any:
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        optional = {"timezone", "rates", "previous", "change", "groups", "others", "status"}
-        named = {"from" if name == "from_" else name: _plain(each) for name, each in value.items()}
-        return {name: each for name, each in named.items() if each is not None or name not in optional}
-    return value
+    if not dataclasses.is_dataclass(value):
+        return value
+    members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, ByField):
+        members = {name: each for name, each in members.items() if name != "_values"} | value.as_dict()
+    told = {"from" if name == "from_" else name: _plain(each) for name, each in members.items()}
+    if told.get("rates") is not None:
+        counted = value if isinstance(value, ByField) else members["totals"]
+        for rate, field in FURTHER_RATES.items():
+            if field not in counted.as_dict():
+                assert told["rates"].pop(rate) is None
+    return {name: each for name, each in told.items() if each is not None or name not in OPTIONAL}
 
 
 def _refused(error: KraiterError) -> Outcome:

@@ -24,6 +24,11 @@ TOTALS = {
 }
 """What the API's documentation gives as the totals of its example."""
 
+DETAILS = {"bounced_hard": 200, "opened_human": 2400, "clicked_human": 900, "unsubscribed": 3}
+YEAR_BEFORE = {"sent": 5000, "bounced_hard": 50}
+ODD = "a/b.c ü?#%"
+"""An id of any letters."""
+
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,10 +63,13 @@ def running(
         client.flushdb()
         writer = Writer(client)
         hour = datetime(2025, 9, 3, 7, tzinfo=UTC)
-        scope = "onboarding", "welcome-email"
-        facts = [Counted(hour, name, TOTALS[name] - 1, "clients", *scope) for name in FIELDS]
-        odd = [Counted(hour, name, 1, "clients", sequence="a/b.c ü?#%") for name in FIELDS]
-        writer.write([*facts, *odd])
+        scopes = "clients", "onboarding", "welcome-email", ("launch", None)
+        facts = [Counted(hour, name, TOTALS[name] - 1, *scopes) for name in FIELDS]
+        details = [Counted(hour, name, count, *scopes) for name, count in DETAILS.items()]
+        earlier = hour.replace(year=2024)
+        before = [Counted(earlier, name, count, *scopes) for name, count in YEAR_BEFORE.items()]
+        odd = [Counted(hour, name, 1, "clients", sequence=ODD, more=(ODD, None)) for name in FIELDS]
+        writer.write([*facts, *details, *before, *odd])
         writer.go_live()
         try:
             site.start()

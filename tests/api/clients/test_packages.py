@@ -1,43 +1,31 @@
 """What is shipped: the clients are packages of their own, and no part of the service's."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from tests.api.clients.built import CHECKOUT, wheel
 from tests.api.clients.callers import CLIENTS
 
 pytestmark = pytest.mark.programs
 
-CHECKOUT = CLIENTS.parents[1]
 
-
-def wheel(project: Path, directory: Path) -> list[str]:
-    """Build the wheel of a project, and return the names in it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (built,) = directory.glob("*.whl")
-    with ZipFile(built) as archive:
+def names_in(project: Path, directory: Path) -> list[str]:
+    """What is in the wheel of a project."""
+    with ZipFile(wheel(project, directory)) as archive:
         return archive.namelist()
 
 
 def test_the_service_ships_no_client(tmp_path: Path) -> None:
-    names = wheel(CHECKOUT, tmp_path)
+    names = names_in(CHECKOUT, tmp_path)
     assert "api/app.py" in names
     assert [name for name in names if "clients" in name or "kraiter" in name] == []
 
 
 def test_the_service_ships_what_a_browser_loads(tmp_path: Path) -> None:
-    names = wheel(CHECKOUT, tmp_path)
+    names = names_in(CHECKOUT, tmp_path)
     for folder in ("api/page/static", "api/vendor/uplot", "api/vendor/swagger-ui"):
         kept = {f"{folder}/{file.name}" for file in (CHECKOUT / folder).iterdir()}
         assert kept
@@ -45,7 +33,7 @@ def test_the_service_ships_what_a_browser_loads(tmp_path: Path) -> None:
 
 
 def test_the_python_client_ships_itself_and_its_types(tmp_path: Path) -> None:
-    names = wheel(CLIENTS / "python", tmp_path)
+    names = names_in(CLIENTS / "python", tmp_path)
     assert "kraiter/py.typed" in names
     modules = {f"kraiter/{path.name}" for path in (CLIENTS / "python" / "kraiter").glob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules

@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kraiter import Counts, Kraiter, KraiterError, MetricsParameters
-from tests.api.clients.callers import CLIENTS, Caller, run_node
-from tests.api.clients.conftest import TOTALS, Running
+from kraiter import FIELDS, Counts, Kraiter, KraiterError, MetricsParameters
+from kraiter.results import RATES
+from tests.api.clients.built import blocks
+from tests.api.clients.callers import ALL_IDS, CLIENTS, Call, Caller, run_node
+from tests.api.clients.conftest import DETAILS, ODD, TOTALS, YEAR_BEFORE, Running
 
 RANGE = {"from": "2025-09-01T00:00:00.000Z", "to": "2025-09-15T23:59:59.999Z"}
-ODD = "a/b.c ü?#%"
+ODD_PATH = "a%2Fb.c%20%C3%BC%3F%23%25"
 
 DOCUMENTED = """
 {
@@ -91,12 +93,11 @@ def test_a_client_gives_what_the_api_gives(running: Running, ask: Caller) -> Non
             ("templates", ()),
         ],
     )
-    odd_path = "/sequences/a%2Fb.c%20%C3%BC%3F%23%25"
     assert outcomes == [
         raw(running, "", **RANGE),
         raw(running, "", **{**as_text, "group_by": "sequence", "limit": "1"}),
         raw(running, "/sequences/onboarding", **as_text),
-        raw(running, odd_path, period="month", **RANGE),
+        raw(running, f"/sequences/{ODD_PATH}", period="month", **RANGE),
         raw(running, "/templates/welcome-email", **RANGE),
         raw(running, "/sequences", limit="1"),
         raw(running, "/templates"),
@@ -106,24 +107,105 @@ def test_a_client_gives_what_the_api_gives(running: Running, ask: Caller) -> Non
     assert outcomes[3]["totals"]["sent"] == 1
 
 
-@pytest.mark.parametrize("client", ["python", "typescript"])
-def test_the_example_of_the_readme_runs(running: Running, client: str) -> None:
-    """But for the base URL and the key."""
-    text = (CLIENTS / client / "README.md").read_text()
-    example = text.split("```")[1].partition("\n")[2]
-    example = example.replace("YOUR_API_KEY", running.key).replace("http://localhost:8080", running.url)
-    if client == "typescript":
-        imported, _, rest = example.partition("\n")
-        assert imported == 'import { Kraiter } from "kraiter";'
-        assert "welcome-email" in run_node(rest).stdout
-        return
-    environment = {**os.environ, "PYTHONPATH": str(CLIENTS / client)}
-    done = subprocess.run(
-        [sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=False
+@pytest.mark.parametrize("fields", [["opened_human", "sent", "bounced_hard"], "sent", "all"])
+def test_every_parameter_gives_what_the_api_gives(
+    running: Running, ask: Caller, fields: str | list[str]
+) -> None:
+    """The fields that were asked for and all that can be added to them, of the tenant and of an id."""
+    common = {"timezone": "Asia/Kolkata", "compare": "previous_year", "fields": fields, **RANGE}
+    as_text = {name: value if isinstance(value, str) else ",".join(value) for name, value in common.items()}
+    tenant = {**common, "include": ["rates", "status", "health"], "group_by": "campaign", "limit": 1}
+    one = {**common, "include": "rates"}
+    outcomes = ask(
+        running.url,
+        running.key,
+        [
+            ("get", (tenant,)),
+            ("sequence", ("onboarding", one)),
+            ("template", ("welcome-email", one)),
+            ("by", ("campaign", "launch", one)),
+            ("by", ("campaign", ODD, one)),
+        ],
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"{TOTALS['delivered']} Rates(" in done.stdout
-    assert "welcome-email" in done.stdout
+    assert outcomes == [
+        raw(running, "", **as_text, include="rates,status,health", group_by="campaign", limit="1"),
+        raw(running, "/sequences/onboarding", **as_text, include="rates"),
+        raw(running, "/templates/welcome-email", **as_text, include="rates"),
+        raw(running, "/by/campaign/launch", **as_text, include="rates"),
+        raw(running, f"/by/campaign/{ODD_PATH}", **as_text, include="rates"),
+    ]
+    answer = outcomes[0]
+    bounced = DETAILS["bounced_hard"] / TOTALS["sent"]
+    assert answer["health"]["bounce"] == {"rate": bounced, "status": "healthy"}
+    assert answer["totals"]["sent"] == TOTALS["sent"]
+    assert answer["previous"]["totals"]["sent"] == YEAR_BEFORE["sent"]
+    assert answer["groups"][0]["id"] == "launch"
+    assert answer["health"]["bounce"] == {
+        "rate": DETAILS["bounced_hard"] / TOTALS["sent"],
+        "status": "healthy",
+    }
+    assert outcomes[4]["totals"]["sent"] == 1
+
+
+def test_scopes_ids_and_meanings_are_those_of_the_api(running: Running, ask: Caller) -> None:
+    calls: list[Call] = [
+        ("scopes", ()),
+        ("ids", ("campaign", {"limit": 1})),
+        ("ids", ("template",)),
+        (ALL_IDS, ("campaign",)),
+        ("fields", ()),
+        ("fields", ()),
+        ("by", ("nothing", "a")),
+        ("ids", ("nothing",)),
+    ]
+    outcomes = ask(running.url, running.key, calls)
+    assert outcomes[:6] == [
+        raw(running, "/by"),
+        raw(running, "/by/campaign", limit="1"),
+        raw(running, "/templates"),
+        {"ids": [ODD, "launch"]},
+        *[raw(running, "/fields")] * 2,
+    ]
+    assert [each["id"] for each in outcomes[0]["items"]] == ["sequence", "template", "campaign", "isp"]
+    assert [field["name"] for field in outcomes[4]["fields"]] == list(FIELDS)
+    assert [outcome["error"]["name"] for outcome in outcomes[6:]] == ["NotFoundError"] * 2
+
+
+def test_rows_add_up(running: Running) -> None:
+    """Points and groups are two ways to the same totals."""
+    with Kraiter(running.key, running.url) as kraiter:
+        metrics = kraiter.metrics.get(
+            from_="2025-09-01", to="2025-09-15", fields="all", group_by="campaign", limit=1, include="rates"
+        )
+    rows, groups = metrics.rows(), metrics.group_rows()
+    assert len(rows) == 15
+    for table, first in ((rows, "timestamp"), (groups, "id")):
+        assert {tuple(row) for row in table} == {(first, *FIELDS, *(f"{rate}_rate" for rate in RATES))}
+        for field, total in metrics.totals.as_dict().items():
+            assert sum(row[field] for row in table) == total  # type: ignore[misc]  # counts are numbers
+    assert [row["id"] for row in groups] == ["launch", None]
+
+
+@pytest.mark.parametrize("client", ["python", "typescript"])
+def test_the_examples_of_the_readme_run(running: Running, client: str) -> None:
+    """But for the base URL and the key."""
+    examples = "\n".join(blocks(client))
+    examples = examples.replace("YOUR_API_KEY", running.key).replace("http://localhost:8080", running.url)
+    if client == "typescript":
+        imported = 'import { groupRows, Kraiter, rows } from "kraiter";\n'
+        first, second = examples.replace('import { Kraiter } from "kraiter";\n', "").split(imported)
+        printed = run_node(f"{{ {first} }}\n{{ {second} }}").stdout
+    else:
+        environment = {**os.environ, "PYTHONPATH": str(CLIENTS / client)}
+        done = subprocess.run(
+            [sys.executable, "-c", examples], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        printed = done.stdout
+        assert f"{TOTALS['delivered']} Rates(" in printed
+        assert f"{DETAILS['opened_human']} Health(" in printed
+    for told in ("welcome-email", "launch", "clicked_human messages "):
+        assert told in printed
 
 
 def test_pages_follow_their_cursor(running: Running, ask: Caller) -> None:
@@ -187,4 +269,4 @@ def test_python_reads_as_python(running: Running) -> None:
         with pytest.raises(TypeError, match="'from' is given twice"):
             kraiter.metrics.get(asked, from_="2025-09-01")
         with pytest.raises(AttributeError):
-            metrics.totals.sent = 1  # type: ignore[misc]  # frozen, and mypy knows
+            metrics.totals.sent = 1  # type: ignore[assignment]  # frozen, and mypy knows

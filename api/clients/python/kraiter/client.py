@@ -3,67 +3,11 @@
 import random
 import time
 from types import TracebackType
-from typing import Protocol, Unpack
 
 import httpx
 
 from kraiter.exchange import Answer, Exchange, Failure, Options, Outcome, Pause, Questions, Result, Step
-from kraiter.questions import (
-    MetricsKeywords,
-    MetricsParameters,
-    PageParameters,
-    ScopeKeywords,
-    ScopeParameters,
-)
-from kraiter.results import KnownIds, Metrics
-
-
-class _Run(Protocol):
-    def __call__(self, exchange: Exchange[Result]) -> Result: ...
-
-
-class MetricsMethods:
-    """The questions; each takes a dict, keywords, or both. Raises: KraiterError where there is no answer."""
-
-    def __init__(self, questions: Questions, run: _Run) -> None:
-        self._questions = questions
-        self._run = run
-
-    def get(
-        self, parameters: MetricsParameters | None = None, **keywords: Unpack[MetricsKeywords]
-    ) -> Metrics:
-        """The numbers of the whole tenant."""
-        return self._run(self._questions.tenant(parameters, keywords))
-
-    def sequence(
-        self,
-        sequence_id: str,
-        parameters: ScopeParameters | None = None,
-        **keywords: Unpack[ScopeKeywords],
-    ) -> Metrics:
-        """The numbers of one sequence."""
-        return self._run(self._questions.scope("sequences", sequence_id, parameters, keywords))
-
-    def template(
-        self,
-        template_id: str,
-        parameters: ScopeParameters | None = None,
-        **keywords: Unpack[ScopeKeywords],
-    ) -> Metrics:
-        """The numbers of one template."""
-        return self._run(self._questions.scope("templates", template_id, parameters, keywords))
-
-    def sequences(
-        self, parameters: PageParameters | None = None, **keywords: Unpack[PageParameters]
-    ) -> KnownIds:
-        """A page of the known sequences."""
-        return self._run(self._questions.ids("sequences", parameters, keywords))
-
-    def templates(
-        self, parameters: PageParameters | None = None, **keywords: Unpack[PageParameters]
-    ) -> KnownIds:
-        """A page of the known templates."""
-        return self._run(self._questions.ids("templates", parameters, keywords))
+from kraiter.methods import MetricsMethods
 
 
 class Kraiter:

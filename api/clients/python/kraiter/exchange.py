@@ -12,25 +12,20 @@ import json
 import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeVar, cast
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 from kraiter.cache import Cache, Held
+from kraiter.counts import Field
 from kraiter.errors import KraiterError, NotReachedError, UnexpectedAnswerError, error_of
-from kraiter.questions import (
-    Given,
-    MetricsKeywords,
-    MetricsParameters,
-    PageParameters,
-    ScopeKeywords,
-    ScopeParameters,
-    path_of,
-    with_query,
-)
-from kraiter.results import KnownIds, Metrics, instant_of, read_ids, read_metrics
+from kraiter.questions import asked_fields, path_of, query_of, with_query
+from kraiter.reading import Raw, instant_of, read_glossary, read_ids, read_metrics
+from kraiter.results import Glossary, KnownIds, Metrics
 
 log = logging.getLogger("kraiter")
 
-Result = TypeVar("Result", Metrics, KnownIds)
+Result = TypeVar("Result")
 
 OK: Final = 200
 NOT_MODIFIED: Final = 304
@@ -74,7 +69,6 @@ class Failure:
 Step = Attempt | Pause
 Outcome = Answer | Failure | None
 Exchange = Generator[Step, Outcome, Result]
-Kind = Literal["sequences", "templates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,10 @@ class Options:
 
 
 class Questions:
-    """Makes the exchange of each method of a client. chance: a number from 0 to 1, new at each call."""
+    """Makes the exchanges of a client. chance: a number from 0 to 1, new at each call.
+
+    parts: of the path, behind `/api/metrics`; parameters, keywords: see `kraiter.questions.query_of`.
+    """
 
     def __init__(self, options: Options, chance: Callable[[], float]) -> None:
         self._options = options
@@ -104,26 +101,23 @@ class Questions:
         self._chance = chance
         self._cache = Cache(options.cache_size)
 
-    def tenant(self, parameters: MetricsParameters | None, keywords: MetricsKeywords) -> Exchange[Metrics]:
-        """The numbers of the whole tenant."""
-        return self._ask(path_of(), _given(parameters), _given(keywords), read_metrics)
+    def metrics(self, *parts: str, parameters: object, keywords: object) -> Exchange[Metrics[Field]]:
+        """The numbers of a scope."""
+        query = query_of(_given(parameters), _given(keywords))
+        return self._ask(with_query(path_of(*parts), query), partial(read_metrics, asked=asked_fields(query)))
 
-    def scope(
-        self, kind: Kind, scope_id: str, parameters: ScopeParameters | None, keywords: ScopeKeywords
-    ) -> Exchange[Metrics]:
-        """The numbers of one sequence or template."""
-        return self._ask(path_of(kind, scope_id), _given(parameters), _given(keywords), read_metrics)
+    def ids(self, *parts: str, parameters: object, keywords: object) -> Exchange[KnownIds]:
+        """A page of a listing."""
+        return self._ask(
+            with_query(path_of(*parts), query_of(_given(parameters), _given(keywords))), read_ids
+        )
 
-    def ids(
-        self, kind: Kind, parameters: PageParameters | None, keywords: PageParameters
-    ) -> Exchange[KnownIds]:
-        """A page of the known sequences or templates."""
-        return self._ask(path_of(kind), _given(parameters), _given(keywords), read_ids)
+    def glossary(self) -> Exchange[Glossary]:
+        """What the fields mean."""
+        return self._ask(path_of("fields"), read_glossary)
 
-    def _ask(
-        self, path: str, parameters: Given, keywords: Given, read: Callable[[Mapping[str, Any]], Result]
-    ) -> Exchange[Result]:
-        url = self._base_url + with_query(path, parameters, keywords)
+    def _ask(self, path: str, read: Callable[[Raw], Result]) -> Exchange[Result]:
+        url = self._base_url + path
         held = self._cache.get(url)
         headers = {"Authorization": f"Bearer {self._options.api_key}", "Accept": "application/json"}
         if held is not None:
@@ -142,13 +136,10 @@ class Questions:
             yield Pause(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    def _result(
-        self, url: str, answer: Answer, held: Held | None, read: Callable[[Mapping[str, Any]], Result]
-    ) -> Result:
+    def _result(self, url: str, answer: Answer, held: Held | None, read: Callable[[Raw], Result]) -> Result:
         if answer.status == NOT_MODIFIED and held is not None:
             through = answer.headers.get("x-complete-through")
-            result = cast("Result", held.result)
-            return replace(result, complete_through=None if through is None else instant_of(through))
+            return cast("Result", _fresh(held.result, None if through is None else instant_of(through)))
         if answer.status != OK:
             raise error_of(answer.status, _json(answer.body), None)
         try:
@@ -159,6 +150,11 @@ class Questions:
         if tag is not None:
             self._cache.put(url, Held(tag, result))
         return result
+
+
+def _fresh(held: Any, through: datetime | None) -> Any:
+    """A held result with the `complete_through` of now; a glossary has none."""
+    return held if isinstance(held, Glossary) else replace(held, complete_through=through)
 
 
 def _trouble(outcome: Answer | Failure) -> tuple[KraiterError, float]:
@@ -177,5 +173,6 @@ def _json(body: bytes) -> object:
         return None
 
 
-def _given(parameters: object) -> Given:
-    return cast("Given", parameters or {})
+def _given(parameters: object) -> Mapping[str, object]:
+    """A TypedDict as the mapping that it is."""
+    return cast("Mapping[str, object]", parameters or {})

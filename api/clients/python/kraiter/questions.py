@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Literal, TypedDict
+from typing import Final, Literal, Required, TypedDict, cast
 from urllib.parse import quote, urlencode
+
+from kraiter.counts import CORE_FIELDS, Field
+from kraiter.results import Period
 
 Instant = str | date | datetime
 """A time: ISO 8601, a date, or a datetime (without a zone it is read in that of `timezone`, else in UTC)."""
 
-Period = Literal["hour", "day", "week", "month"]
+Fields = Field | Literal["all"] | Sequence[Field]
+Scope = Literal["sequence", "template"] | str
 Include = Literal["rates", "status"]
+TenantInclude = Literal[Include, "health"]
+Compare = Literal["previous", "previous_year"]
 _Times = TypedDict("_Times", {"from": Instant | None, "to": Instant | None}, total=False)
 
 
@@ -18,31 +24,47 @@ class _TimeKeywords(TypedDict, total=False):
     to: Instant | None
 
 
-class _Scope(TypedDict, total=False):
+class _Any(TypedDict, total=False):
     period: Period | None
     timezone: str | None
+    compare: Compare | None
+
+
+class _Scope(_Any, total=False):
     include: Include | Sequence[Include] | None
-    compare: Literal["previous"] | None
 
 
-class _Groups(TypedDict, total=False):
-    group_by: str | None
+class _Tenant(_Any, total=False):
+    include: TenantInclude | Sequence[TenantInclude] | None
+    group_by: Scope | None
     limit: int | None
 
 
 class ScopeParameters(_Scope, _Times, total=False):
-    """What the numbers of one sequence or template are asked with."""
+    """What the numbers of one id, such as a sequence, are asked with."""
+
+
+class ScopeFieldsParameters(ScopeParameters, total=False):
+    """The same with `fields`."""
+
+    fields: Required[Fields]
 
 
 class ScopeKeywords(_Scope, _TimeKeywords, total=False):
     """The same as keyword arguments."""
 
 
-class MetricsParameters(_Scope, _Groups, _Times, total=False):
+class MetricsParameters(_Tenant, _Times, total=False):
     """What the numbers of the whole tenant are asked with."""
 
 
-class MetricsKeywords(_Scope, _Groups, _TimeKeywords, total=False):
+class MetricsFieldsParameters(MetricsParameters, total=False):
+    """The same with `fields`."""
+
+    fields: Required[Fields]
+
+
+class MetricsKeywords(_Tenant, _TimeKeywords, total=False):
     """The same as keyword arguments."""
 
 
@@ -55,27 +77,46 @@ class PageParameters(TypedDict, total=False):
 
 Given = Mapping[str, object]
 
-
-def path_of(kind: Literal["sequences", "templates"] | None = None, scope_id: str | None = None) -> str:
-    """The path of a route. scope_id: of one sequence or template; dots are encoded, as `..` is no id."""
-    path = "/api/metrics" if kind is None else f"/api/metrics/{kind}"
-    return path if scope_id is None else f"{path}/{quote(scope_id, safe='').replace('.', '%2E')}"
+PAGE_LARGEST: Final = 1000
+"""The ids of the largest page."""
 
 
-def with_query(path: str, parameters: Given | None, keywords: Given) -> str:
-    """A path with its query string.
+def path_of(*parts: str) -> str:
+    """The path of a route: what follows `/api/metrics`. Dots are encoded, as `..` may be an id."""
+    return "/".join(["/api/metrics", *(quote(part, safe="").replace(".", "%2E") for part in parts)])
 
-    parameters: names as in the API; keywords: the same with `from_`. None is as if not given. What the API
-    does not know is left for it to refuse.
+
+def query_of(parameters: Given | None, keywords: Given) -> dict[str, object]:
+    """The parameters of a call, by their names in the API. None is as if not given.
+
+    parameters: names as in the API; keywords: the same with `from_`. What the API does not know is left for
+    it to refuse.
     Raises: TypeError where a name is given both ways.
     """
-    query = dict(parameters or {})
+    query = {name: value for name, value in (parameters or {}).items() if value is not None}
     for keyword, value in keywords.items():
         name = "from" if keyword == "from_" else keyword
+        if value is None:
+            continue
         if name in query:
             raise TypeError(f"{name!r} is given twice: in the dict and as a keyword")
         query[name] = value
-    given = [(name, _text_of(value)) for name, value in query.items() if value is not None]
+    return query
+
+
+def asked_fields(query: Given) -> Sequence[str] | None:
+    """The fields that an answer must have; None: all that there are."""
+    asked = query.get("fields")
+    if asked is None:
+        return CORE_FIELDS
+    if isinstance(asked, str):
+        return None if asked == "all" else asked.split(",")
+    return cast("Sequence[str]", asked)
+
+
+def with_query(path: str, query: Given) -> str:
+    """A path with its query string."""
+    given = [(name, _text_of(value)) for name, value in query.items()]
     return f"{path}?{urlencode(given)}" if given else path
 
 

@@ -63,7 +63,9 @@ export class Exchange {
   #read(url, { status, headers, body }, held) {
     if (status === NOT_MODIFIED && held !== undefined) {
       this.#hold(url, held);
-      return { ...JSON.parse(held.body), complete_through: headers.get("x-complete-through") };
+      const result = JSON.parse(held.body);
+      if ("complete_through" in result) result.complete_through = headers.get("x-complete-through");
+      return result;
     }
     if (status !== OK) throw errorOf(status, body, undefined);
     const result = parse(status, body);
@@ -89,8 +91,8 @@ function parse(status, body) {
   } catch (error) {
     throw new UnexpectedAnswerError(status, "the answer is no JSON", { cause: error });
   }
-  if (!Array.isArray(result?.timeseries ?? result?.items)) {
-    throw new UnexpectedAnswerError(status, "the answer has neither a timeseries nor items");
+  if (!Array.isArray(result?.timeseries ?? result?.items ?? result?.fields)) {
+    throw new UnexpectedAnswerError(status, "the answer has no timeseries, items or fields");
   }
   return result;
 }

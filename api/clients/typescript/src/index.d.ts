@@ -3,24 +3,53 @@ export type Instant = string | Date;
 
 export type Period = "hour" | "day" | "week" | "month";
 export type Include = "rates" | "status";
+/** What the numbers of the whole tenant may have beside them. */
+export type TenantInclude = Include | "health";
 
-/** What the numbers of one sequence or template are asked with. */
-export interface ScopeParameters {
+/** The fields that an answer has when no others are asked for. */
+export type CoreField = "sent" | "delivered" | "opened" | "clicked" | "bounced" | "complained";
+
+/** All that the API counts; `metrics.fields()` says what each means. */
+export type Field =
+  | CoreField
+  | "bounced_hard"
+  | "suppressed"
+  | "bounced_soft"
+  | "bounced_undetermined"
+  | "delayed"
+  | "rejected"
+  | "rendering_failed"
+  | "unsubscribed"
+  | "opened_human"
+  | "clicked_human";
+
+/** What may be asked for: one field, some, or all. */
+export type Fields = Field | "all" | readonly Field[];
+
+/** A scope: the names of further ones are settings of the installation, and `metrics.scopes()` lists them. */
+export type Scope = "sequence" | "template" | (string & {});
+
+/** What the numbers of one id, such as a sequence, are asked with. */
+export interface ScopeParameters<F extends Fields | undefined = undefined> {
   /** The length of a point; `day` by default. */
   period?: Period;
   from?: Instant;
   /** The end, included; now by default. */
   to?: Instant;
-  /** An IANA zone whose days, weeks and months are meant; UTC by default. */
+  /** An IANA zone whose hours, days, weeks and months are meant; UTC by default. */
   timezone?: string;
-  include?: Include | Include[];
-  compare?: "previous";
+  /** The fields, in this order; the six of `CoreField` by default. */
+  fields?: F;
+  include?: Include | readonly Include[];
+  /** The span before, or the same dates a year before. */
+  compare?: "previous" | "previous_year";
 }
 
 /** What the numbers of the whole tenant are asked with. */
-export interface MetricsParameters extends ScopeParameters {
-  /** `sequence`, `template`, or another scope that the API counts. */
-  group_by?: string;
+export interface MetricsParameters<F extends Fields | undefined = undefined>
+  extends Omit<ScopeParameters<F>, "include"> {
+  include?: TenantInclude | readonly TenantInclude[];
+  group_by?: Scope;
   /** How many groups at most. */
   limit?: number;
 }
@@ -32,15 +61,22 @@ export interface PageParameters {
   cursor?: string;
 }
 
-/** One number for each kind. */
-export interface Counts {
-  sent: number;
-  delivered: number;
-  opened: number;
-  clicked: number;
-  bounced: number;
-  complained: number;
-}
+/** One number for each field. */
+export type Counts<F extends Field = CoreField> = { [field in F]: number };
+
+/**
+ * The counts that were asked for with `fields`. Of a list whose length only the running program knows, each may
+ * be there or not.
+ */
+export type CountsOf<F extends Fields | undefined> = F extends readonly Field[]
+  ? number extends F["length"]
+    ? Partial<Counts<F[number]>>
+    : Counts<F[number]>
+  : F extends "all"
+    ? Counts<Field>
+    : F extends Field
+      ? Counts<F>
+      : Counts;
 
 /** What follows from the counts; null where the base is 0. */
 export interface Rates {
@@ -49,53 +85,91 @@ export interface Rates {
   click: number | null;
   bounce: number | null;
   complaint: number | null;
+  /** With the field `bounced_hard`. */
+  hard_bounce?: number | null;
+  /** With the field `opened_human`. */
+  human_open?: number | null;
+  /** With the field `clicked_human`. */
+  human_click?: number | null;
 }
 
-/** The counts of one period. */
-export interface Point extends Counts {
+/** The counts of one period. C: the counts. */
+export type Point<C = Counts> = C & {
   /** The period's start, UTC. */
   timestamp: string;
   /** With `include: "rates"`. */
   rates?: Rates;
   /** With `include: "status"`. */
   status?: "partial" | "provisional" | "final";
-}
+};
 
 /** The counts of all mails that are in no group. */
-export interface Others extends Counts {
-  rates?: Rates;
-}
+export type Others<C = Counts> = C & { rates?: Rates };
 
-/** The counts of one sequence or template. */
-export interface Group extends Others {
-  id: string;
-}
+/** The counts of one id of a scope, such as one sequence. */
+export type Group<C = Counts> = Others<C> & { id: string };
 
-/** The span before. */
-export interface Previous {
+/** By which part of what it was each count has grown; null where it was 0. */
+export type Change<C = Counts> = { [field in keyof C]: number | null };
+
+/** The span that is compared with. */
+export interface Previous<C = Counts> {
   from: string;
   to: string;
-  totals: Counts;
+  totals: C;
   rates?: Rates;
 }
 
-/** The numbers of a range. What is optional is there where it was asked for. */
-export interface Metrics {
+/** A rate that providers watch; null where too few were sent to say. */
+export interface HealthRate {
+  rate: number | null;
+  status: "healthy" | "warning" | "critical" | "insufficient_data";
+}
+
+/** How a sender stands. */
+export interface Health {
+  /** bounced_hard / sent */
+  bounce: HealthRate;
+  /** complained / delivered */
+  complaint: HealthRate;
+}
+
+/** The numbers of a range. What is optional is there where it was asked for. C: the counts. */
+export interface Metrics<C = Counts> {
   period: Period;
   from: string;
   to: string;
   /** Every event that arrived before it is in the numbers; null before there is one. */
   complete_through: string | null;
   timezone?: string;
-  totals: Counts;
+  totals: C;
   rates?: Rates;
-  previous?: Previous;
-  /** By which part of what it was each count has grown; null where it was 0. */
-  change?: { [kind in keyof Counts]: number | null };
-  groups?: Group[];
-  others?: Others;
-  timeseries: Point[];
+  /** With `include: "health"`. */
+  health?: Health;
+  previous?: Previous<C>;
+  change?: Change<C>;
+  groups?: Group<C>[];
+  others?: Others<C>;
+  timeseries: Point<C>[];
 }
+
+/** The rates as columns. */
+export type RateColumns = { [name in keyof Rates as `${name}_rate`]?: number | null };
+
+/** A point as a flat row. */
+export type Row<C = Counts> = C & { timestamp: string; status?: Point["status"] } & RateColumns;
+
+/** A group as a flat row; the id of the others is null. */
+export type GroupRow<C = Counts> = C & { id: string | null } & RateColumns;
+
+/** The points as flat rows, all with the same keys. */
+export function rows<C>(metrics: Metrics<C>): Row<C>[];
+
+/**
+ * The groups and the others as flat rows, which add up to the totals.
+ * @throws TypeError where no groups were asked for.
+ */
+export function groupRows<C>(metrics: Metrics<C>): GroupRow<C>[];
 
 /** A page of known ids. */
 export interface KnownIds {
@@ -103,6 +177,31 @@ export interface KnownIds {
   /** The `cursor` of the next page; null on the last. */
   next_cursor: string | null;
   complete_through: string | null;
+}
+
+/** What a field counts. */
+export interface FieldMeaning {
+  name: string;
+  description: string;
+  unit: "recipients" | "messages";
+  family: "core" | "details";
+  /** What comes later than this after the send is not counted. */
+  horizon_days: number;
+  /** The rate of which the field is the numerator. */
+  rate: { name: string; formula: string } | null;
+}
+
+/** From which rate on a sender's health is `warning`, and from which it is `critical`. */
+export interface Thresholds {
+  formula: string;
+  warning: number;
+  critical: number;
+}
+
+/** What this API counts, in its own words, and how it judges `health`. */
+export interface Glossary {
+  fields: FieldMeaning[];
+  health: { sent_at_least: number; bounce: Thresholds; complaint: Thresholds };
 }
 
 export interface Options {
@@ -124,15 +223,35 @@ export interface Options {
 /** The questions. Each rejects with a KraiterError where there is no answer. */
 export interface MetricsMethods {
   /** The numbers of the whole tenant. */
-  get(parameters?: MetricsParameters): Promise<Metrics>;
+  get<const F extends Fields | undefined = undefined>(parameters?: MetricsParameters<F>): Promise<Metrics<CountsOf<F>>>;
   /** The numbers of one sequence. */
-  sequence(id: string, parameters?: ScopeParameters): Promise<Metrics>;
+  sequence<const F extends Fields | undefined = undefined>(
+    id: string,
+    parameters?: ScopeParameters<F>,
+  ): Promise<Metrics<CountsOf<F>>>;
   /** The numbers of one template. */
-  template(id: string, parameters?: ScopeParameters): Promise<Metrics>;
+  template<const F extends Fields | undefined = undefined>(
+    id: string,
+    parameters?: ScopeParameters<F>,
+  ): Promise<Metrics<CountsOf<F>>>;
+  /** The numbers of one id of any scope, such as one campaign. */
+  by<const F extends Fields | undefined = undefined>(
+    scope: Scope,
+    id: string,
+    parameters?: ScopeParameters<F>,
+  ): Promise<Metrics<CountsOf<F>>>;
   /** A page of the known sequences. */
   sequences(parameters?: PageParameters): Promise<KnownIds>;
   /** A page of the known templates. */
   templates(parameters?: PageParameters): Promise<KnownIds>;
+  /** A page of the known ids of any scope. */
+  ids(scope: Scope, parameters?: PageParameters): Promise<KnownIds>;
+  /** All known ids of a scope, page after page. */
+  allIds(scope: Scope): AsyncGenerator<string, void, undefined>;
+  /** The scopes that are counted: `sequence`, `template` and further ones. */
+  scopes(): Promise<KnownIds>;
+  /** What each field counts, the formula of its rate, and how health is judged. */
+  fields(): Promise<Glossary>;
 }
 
 /** A client of one API with one key. */

@@ -3,6 +3,9 @@
 import { Exchange } from "./exchange.js";
 
 export * from "./errors.js";
+export * from "./rows.js";
+
+const PAGE_LARGEST = 1000;
 
 export class Kraiter {
   constructor({
@@ -45,12 +48,37 @@ class MetricsMethods {
     return this.#ask(`/templates/${segment(id)}`, parameters);
   }
 
+  async by(scope, id, parameters) {
+    return this.#ask(`/by/${segment(scope)}/${segment(id)}`, parameters);
+  }
+
   async sequences(parameters) {
     return this.#ask("/sequences", parameters);
   }
 
   async templates(parameters) {
     return this.#ask("/templates", parameters);
+  }
+
+  async ids(scope, parameters) {
+    return this.#ask(`/by/${segment(scope)}`, parameters);
+  }
+
+  async *allIds(scope) {
+    let cursor;
+    do {
+      const page = await this.ids(scope, { limit: PAGE_LARGEST, cursor });
+      for (const { id } of page.items) yield id;
+      cursor = page.next_cursor;
+    } while (cursor !== null);
+  }
+
+  async scopes() {
+    return this.#ask("/by");
+  }
+
+  async fields() {
+    return this.#ask("/fields");
   }
 
   #ask(path, parameters = {}) {
@@ -60,10 +88,10 @@ class MetricsMethods {
   }
 }
 
-/** An id as a part of a path. `fetch` takes dots alone, encoded too, for a way up: another resource would answer. */
+/** An id or a scope as a part of a path. `fetch` takes dots alone, encoded too, for a way up: another resource would answer. */
 function segment(id) {
-  if (typeof id !== "string") throw new TypeError("the id must be a text");
-  if (id === "." || id === "..") throw new TypeError(`the id ${id} cannot be asked for in a URL`);
+  if (typeof id !== "string") throw new TypeError("an id or a scope must be a text");
+  if (id === "." || id === "..") throw new TypeError(`${id} cannot be asked for in a URL`);
   return encodeURIComponent(id);
 }
 
