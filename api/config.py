@@ -19,9 +19,10 @@ def rate_limit_of(text: str) -> RateLimitItem:
 
 
 class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
-    """Where the API listens, how much a key may ask, and the Kafka and Redis that it reads."""
+    """Where the API listens, how much a key may ask, what the page says, and the Kafka and Redis it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         default="1000/second", description="requests of one key to one process"
     )
+    page_notice: str = Field(default="", description="a sentence at the top of the page, for all who look")
