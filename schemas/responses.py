@@ -135,7 +135,7 @@ CompleteThrough = Annotated[
 
 
 class Previous(BaseModel):
-    """The whole periods before the first point, as many as the range has."""
+    """What is compared with: the whole periods before the first point, or the same dates a year before."""
 
     model_config = _CLOSED
 
@@ -163,10 +163,10 @@ class Metrics(BaseModel):
         default=None, description="With `include=health`, of a whole tenant.", json_schema_extra=_absent
     )
     previous: Previous | SkipJsonSchema[None] = Field(
-        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+        default=None, description="With `compare`.", json_schema_extra=_absent
     )
     change: Change | SkipJsonSchema[None] = Field(
-        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+        default=None, description="With `compare`.", json_schema_extra=_absent
     )
     groups: list[Group] | SkipJsonSchema[None] = Field(
         default=None,

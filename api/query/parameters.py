@@ -12,7 +12,7 @@ ALL: Final = "all"
 """Of `fields`: all of them."""
 RATES, STATUS, HEALTH = "rates", "status", "health"
 """Of `include`; the last is for a whole tenant alone, as it is the sender that SES watches."""
-COMPARISONS: Final = ("previous",)
+PREVIOUS, PREVIOUS_YEAR = COMPARISONS = "previous", "previous_year"
 LIMITS: Final = range(1, 1001)
 
 _DATE: Final = (
@@ -78,8 +78,9 @@ PARAMETERS: Final[Parameters] = {
         "example": ["rates", "status"],
     },
     "compare": {
-        "description": "`previous` adds the totals of as many whole periods before the first point, and the "
-        "change since: a part of what it was, null where that was 0.",
+        "description": "Adds the totals of another span, and the change since: a part of what it was, null "
+        "where that was 0. `previous`: as many whole periods before the first point. `previous_year`: the "
+        "same local dates and times a year before (29 February becomes 28), weeks 52 weeks before.",
         "schema": {"type": "string", "enum": list(COMPARISONS)},
         "example": COMPARISONS[0],
     },

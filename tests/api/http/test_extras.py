@@ -5,6 +5,7 @@ Long because each addition is asked for once, beside the others, over one scene.
 
 import csv
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -296,6 +297,44 @@ def test_health_is_told_where_it_is_asked_for(writer: Writer, door: Door) -> Non
     assert body == ask(door, include="rates")
     later = ask(door, include="health", **{"from": model.text(HOUR + timedelta(hours=1))})
     assert later["health"]["bounce"] == {"rate": None, "status": "insufficient_data"}
+
+
+@ONE_REDIS
+@given(
+    st.lists(facts, max_size=40),
+    st.sampled_from(["hour", "day", "week", "month"]),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/St_Johns"]),
+    choices,
+)
+def test_a_year_before_is_what_that_span_answers_itself(  # noqa: PLR0917 - of everything a choice
+    writer: Writer, door: Door, written: list[Counted], period: str, zone: str, fields: tuple[str, ...]
+) -> None:
+    """The same totals and rates as there; a point has a change since; nothing else changes."""
+    back = timedelta(days=364 if period == "week" else 365)
+    anew(writer, [each for fact in written for each in (fact, replace(fact, at=fact.at - back))])
+    more = {"period": period, "timezone": zone, "fields": ",".join(fields), "include": "rates"}
+    more["from"] = model.text(LAST - timedelta(days=9))
+    body = ask(door, compare="previous_year", group_by="sequence", **more)
+    before, change = body.pop("previous"), body.pop("change")
+    itself = ask(door, **{**more, "from": before["from"], "to": before["to"]})
+    assert (before["totals"], before["rates"]) == (itself["totals"], itself["rates"])
+    assert (itself["from"], itself["to"]) == (before["from"], before["to"])
+    for field, now in body["totals"].items():
+        then = before["totals"][field]
+        assert change[field] == ((now - then) / then if then else None)
+    assert body == ask(door, group_by="sequence", **more)
+
+
+def test_an_answer_with_a_year_before_keeps_its_tag(writer: Writer, door: Door) -> None:
+    """Its span ends with the clock's now, as that of the range does: that is no news."""
+    writer.write([Counted(HOUR, "sent", 2), Counted(HOUR - timedelta(days=365), "sent", 3)])
+    tags = set()
+    for second in (10, 11):
+        span = {"from": "2025-09-01", "to": f"2025-09-15T00:00:{second}"}
+        response = door.get(f"/api/metrics?{urlencode({**span, 'compare': 'previous_year'})}")
+        assert response.json()["previous"]["totals"]["sent"] == 3
+        tags.add(response.headers["etag"])
+    assert len(tags) == 1
 
 
 def test_the_span_before_must_exist(writer: Writer, door: Door) -> None:
