@@ -69,7 +69,7 @@ def create_app(settings: ApiSettings, *, keys: KeySource, clock: Callable[[], in
     refuse_as_problems(app)
     app.router.routes += metrics_routes(service)  # before all but the description: each is tried in turn
     docs.add_to(app)
-    page.add_to(app)
+    page.add_to(app, settings.page_notice)
     add_health(app, reader, keys, metrics)
     counted = [route for route in app.routes if isinstance(route, APIRoute | MetricsRoute)]
     metrics.bear(route.path_format for route in counted)

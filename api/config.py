@@ -19,7 +19,7 @@ def rate_limit_of(text: str) -> RateLimitItem:
 
 
 class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
-    """Where the API listens, how much a key may ask, what it tells, and the Kafka and Redis that it reads."""
+    """Where the API listens, how much a key may ask, what it and its page say, and where it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
@@ -37,3 +37,4 @@ class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
                 " whoever reaches API_PORT"
             )
         return self
+    page_notice: str = Field(default="", description="a sentence at the top of the page, for all who look")

@@ -89,8 +89,8 @@ class Addresses:
 class Stack:
     """The running parts. Made by `supervised`, which also ends them."""
 
-    def __init__(self, local: Path, settings: Mapping[str, str], flag: StopFlag) -> None:
-        """Take down where it lives (`local`), the programs' environment, and what says stop.
+    def __init__(self, local: Path, data: Path, settings: Mapping[str, str], flag: StopFlag) -> None:
+        """Take down where it lives (`local`), where it stores (`data`), the environment, and what says stop.
 
         Raises: StackError where a port that the settings name can't be used.
         """
@@ -102,9 +102,9 @@ class Stack:
         }
         refuse_taken_ports(self._ports)
         self._kafka = Kafka(
-            local / "kafka", port=free_port(), controller_port=free_port(), log=self._new_log("kafka")
+            data / "kafka", port=free_port(), controller_port=free_port(), log=self._new_log("kafka")
         )
-        self._valkey = Valkey(local / "valkey", port=free_port(), log=self._new_log("valkey"))
+        self._valkey = Valkey(data / "valkey", port=free_port(), log=self._new_log("valkey"))
         self._children: dict[str, Child] = {}
         self.addresses = Addresses(
             kafka=self._kafka.bootstrap,
@@ -249,17 +249,23 @@ def _lock(lock: IO[str]) -> None:
         ) from error
 
 
-def supervise(serve: Callable[[Stack], None], settings: Mapping[str, str], local: Path = LOCAL) -> int:
+def supervise(
+    serve: Callable[[Stack], None],
+    settings: Mapping[str, str],
+    local: Path = LOCAL,
+    data: Path | None = None,
+) -> int:
     """Start a stack, call `serve` with it, and end the stack, however `serve` ends.
 
-    settings: the programs' environment. local: where data, logs and `stack.json` are.
+    settings: the programs' environment. local: where logs and `stack.json` are. data: where Kafka and Valkey
+    store; none: there too.
     Returns: the exit status: 0 after a stop that was asked for, 1 after an error that was printed.
     """
     flag = StopFlag()
     try:
         with sole_stack(local):
             (local / "stack.json").unlink(missing_ok=True)  # left by a stack that was killed
-            stack = Stack(local, settings, flag)
+            stack = Stack(local, data or local, settings, flag)
             KAFKA.fetch()
             flag.heed_signals()
             try:

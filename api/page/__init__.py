@@ -9,6 +9,7 @@ hold it to that).
 The way through: a file of `static/` -> `assets` -> the browser -> the metrics routes -> the page.
 """
 
+import html
 from importlib.resources import files
 from typing import Final
 
@@ -27,8 +28,14 @@ VENDORED: Final = files("api").joinpath("vendor", "uplot")
 CHART_FILES: Final = ("uPlot.esm.js", "uPlot.min.css")
 
 
-def add_to(app: FastAPI) -> None:
-    """Add the page and its files."""
+NOTICE_PLACE: Final = b"<!-- notice -->"
+"""A line of `index.html`."""
+
+
+def add_to(app: FastAPI, notice: str = "") -> None:
+    """Add the page and its files. notice: plain text at the top of the page; empty: none."""
     own = {file.name: file.read_bytes() for file in STATIC.iterdir()}
+    said = f'<p class="notice">{html.escape(notice)}</p>' if notice else ""
+    own["index.html"] = own["index.html"].replace(NOTICE_PLACE, said.encode())
     chart = {name: VENDORED.joinpath(name).read_bytes() for name in CHART_FILES}
     serve_page(app, "/", "/page", POLICY, own | chart)

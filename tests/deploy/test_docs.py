@@ -10,7 +10,7 @@ import yaml
 from deploy.stack import CHECKOUT
 
 POLICY = CHECKOUT / "deploy" / "sns-delivery-policy.json"
-PAGES = ["README.md", "CONTRIBUTING.md", "deploy/runbook.md", "deploy/security.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "deploy/runbook.md", "deploy/security.md", "deploy/tagging.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 

@@ -1,4 +1,4 @@
-"""`make stack` and `make run` keep their promises, with the true programs on real servers."""
+"""`make stack` keeps its promises, with the true programs on real servers."""
 
 import json
 import os
@@ -17,10 +17,8 @@ import pytest
 
 from deploy.kafka_jars import KAFKA
 from deploy.processes import StackError, free_port
-from deploy.run import TOPIC_ARN, demo_settings
 from deploy.stack import CHECKOUT, PORTS, STOP_LIMITS_S, chosen_port, refuse_taken_ports
-from deploy.traffic import SENDERS
-from tests.deploy.test_processes import alive, wait_for
+from tests.deploy.test_processes import alive
 from tests.services import LIMIT_S
 
 pytestmark = pytest.mark.programs
@@ -30,14 +28,6 @@ import os, sys
 from pathlib import Path
 from deploy.stack import serve_until_stopped, supervise
 sys.exit(supervise(serve_until_stopped, os.environ, Path(sys.argv[1])))
-"""
-RUN = """
-import os, sys
-from pathlib import Path
-from deploy.run import demo_settings, serve
-from deploy.stack import supervise
-local = Path(sys.argv[1])
-sys.exit(supervise(serve, demo_settings(os.environ, local), local))
 """
 
 
@@ -161,32 +151,6 @@ def test_a_dead_part_ends_the_stack(tmp_path: Path) -> None:
         assert not any(map(alive, children.values()))
 
 
-def test_a_run_counts_its_demo_traffic_and_goes_on_from_there(tmp_path: Path) -> None:
-    """Totals of every demo tenant; after a kill, the next run has the same keys and no smaller totals."""
-    local = tmp_path / "local"
-    line = re.compile(rf"^{SENDERS[0].tenant}: sent (\d+) delivered (\d+) opened (\d+)", re.MULTILINE)
-    with started(RUN, local, environment()) as running:
-        running.wait_until_up()
-        wait_for(lambda: any(int(opened) for _, _, opened in line.findall(running.output.read_text())))
-        children = running.children()
-        assert "deploy.demo" in children
-        running.process.kill()
-        running.end()
-        wait_for(lambda: not any(map(alive, children.values())))
-    output = running.output.read_text()
-    sent = int(line.findall(output)[-1][0])
-    key = re.findall(r"Authorization: Bearer (\S+)'", output)[0]
-    running.output.unlink()
-
-    with started(RUN, local, environment()) as running:
-        wait_for(lambda: bool(line.findall(running.output.read_text())) or running.process.poll() is not None)
-        running.process.terminate()
-        assert running.end() == 0, running.output.read_text()
-    output = running.output.read_text()
-    assert f"Bearer {key}'" in output
-    assert int(line.findall(output)[0][0]) >= sent
-
-
 def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as server:
         port = server.getsockname()[1]
@@ -215,10 +179,3 @@ def test_all_parts_together_end_within_30_s() -> None:
     assert sorted(name for names in STOP_LIMITS_S for name in names) == sorted(
         ["demo", *PORTS, "kafka", "valkey"]
     )
-
-
-def test_the_demo_keeps_the_topics_that_are_listed(tmp_path: Path) -> None:
-    mine = "arn:aws:sns:eu-west-1:111111111111:mine"
-    assert demo_settings({"SNS_TOPIC_ARNS": mine}, tmp_path)["SNS_TOPIC_ARNS"] == f"{mine},{TOPIC_ARN}"
-    assert demo_settings({}, tmp_path)["SNS_TOPIC_ARNS"] == TOPIC_ARN
-    assert Path(demo_settings({}, tmp_path)["SNS_CERTIFICATE_DIR"]).is_dir()

@@ -1,6 +1,6 @@
 """Seeded mail of twenty tenants, as unruly as SES, SNS and the law of counting allow.
 
-Pure: the same seed and the same time give the same records. The plain part is `deploy.traffic`; what is
+Pure: the same seed and the same time give the same records. The plain part is `deploy.letters`; what is
 added here are the cases at which counters go wrong: names that mean something to Redis, Lua or a URL, one
 event for several people, the same fact reported twice at different times, clocks that disagree, tags that
 some events of a mail lack, every kind that is counted, and records that must not be counted. Long because
@@ -10,10 +10,12 @@ it is one stream with every oddity in it.
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from itertools import islice
 from random import Random
 from typing import Any
 
-from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, Event, Sender, TagNames, iso, life_of_a_mail
+from deploy.letters import Fate, Letter, life_of_a_mail
+from deploy.traffic import AGENTS, DAY, HOUR, MINUTE, SECOND, Event, iso
 from tests.pipeline import oracle
 from tests.pipeline.log import Outgoing
 
@@ -61,7 +63,20 @@ NEVER_COUNTED = "only-told-too-late"
 LONGEST, STALE = 62 * DAY, 78 * DAY
 SHORT_LONGEST, SHORT_STALE = 3 * DAY, 18 * DAY
 OLDEST_SEND = 14 * DAY
-TAGS = TagNames()
+FATE = Fate(
+    hard=0.02,
+    suppressed=0.02,
+    soft=0.02,
+    undetermined=0.02,
+    delayed=0.03,
+    complaints=0.05,
+    scanned=0.2,
+    opens=0.5,
+    clicks=0.25,
+    leaves=0.02,
+    unfit=0.004,
+)
+"""Of all mail: more goes wrong than in any true installation."""
 
 SCOPE_TAGS = {"campaign": "campaign", "isp": "ses:recipient-isp"}
 """Further scopes that some of the mails are for, each with its tag: some mails are part of a campaign, and
@@ -114,22 +129,21 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
     now_ms: no record is younger. number: how many records. tenants: how many of `TENANTS` send.
     """
     rng = Random(seed)
-    senders = [
-        _sender(rng, name, weight) for name, weight in zip(TENANTS[:tenants], _weights(), strict=False)
-    ]
+    senders = [_letters(rng, name) for name in TENANTS[:tenants]]
+    weights = list(islice(_weights(), len(senders)))
     reported: list[Outgoing] = []
     distinct = number * 4 // 5
     while len(reported) < distinct:
-        sender = rng.choices(senders, [each.weight for each in senders])[0]
+        letter = rng.choice(rng.choices(senders, weights)[0])
         sent_ms = now_ms - rng.randrange(HOUR, OLDEST_SEND)
-        life = _detailed(rng, life_of_a_mail(rng, sender, sent_ms, TAGS))
+        life = _detailed(rng, life_of_a_mail(rng, letter, sent_ms))
         if rng.random() < 0.25:
             life = list(_unruly(rng, life, sent_ms))
         for at_ms, event in life:
             if at_ms <= now_ms:
                 reported.append(_record(event, min(now_ms, at_ms + rng.randrange(20 * SECOND))))
         if rng.random() < 0.01:
-            reported += _uncounted(rng, sender, now_ms)
+            reported += _uncounted(rng, letter, now_ms)
     reported = reported[:distinct]
     reported += rng.choices(reported, k=number - distinct)
     rng.shuffle(reported)
@@ -190,11 +204,13 @@ def _weights() -> Iterator[int]:
         yield 2
 
 
-def _sender(rng: Random, tenant: str, weight: int) -> Sender:
+def _letters(rng: Random, tenant: str) -> list[Letter]:
+    """A tenant's kinds of mail: some without a sequence, a template or both."""
     sequences, templates = rng.sample(NAMES, 3), rng.sample(NAMES, 4)
     pairs = [(rng.choice([*sequences, None]), rng.choice([*templates, ""])) for _ in range(8)]
-    mail = tuple((sequence, template, "About your order") for sequence, template in pairs)
-    return Sender(tenant, "shop.example", weight, mail, bounces=0.08, complaints=0.05, opens=0.5)
+    names = [{"tenant": tenant, "sequence": sequence, "template": template} for sequence, template in pairs]
+    tags = [{name: value for name, value in each.items() if value} for each in names]
+    return [Letter(tenant, "shop.example", "About your order", each, FATE) for each in tags]
 
 
 def _record(event: Event, time_ms: int) -> Outgoing:
@@ -273,10 +289,10 @@ def _written(rng: Random, ms: int) -> str:
     )
 
 
-def _uncounted(rng: Random, sender: Sender, now_ms: int) -> Iterator[Outgoing]:
+def _uncounted(rng: Random, letter: Letter, now_ms: int) -> Iterator[Outgoing]:
     """Each of the reasons not to count, and beside each bound the last time that does count."""
     sent_ms = now_ms - OLDEST_SEND
-    send = next(event for _, event in life_of_a_mail(rng, sender, sent_ms, TAGS))
+    send = next(event for _, event in life_of_a_mail(rng, letter, sent_ms))
     mail = send["mail"]
 
     def opened(when_ms: int, record_ms: int, sent: int = sent_ms, **more: object) -> Outgoing:

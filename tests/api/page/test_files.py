@@ -1,10 +1,13 @@
 """The files of the page: all are here, all are shipped, and each tells the browser how strict to be."""
 
+import asyncio
 import re
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
-from api.page import CHART_FILES, POLICY, STATIC, VENDORED
+from api.page import CHART_FILES, POLICY, STATIC, VENDORED, add_to
 from tests.api.conftest import Door
 from tests.api.page.test_docs import Sources
 
@@ -74,3 +77,21 @@ def test_the_chart_library_is_the_one_that_is_reported() -> None:
     assert version is not None
     assert f"(v{version[1]})" in VENDORED.joinpath("uPlot.esm.js").read_text()[:1000]
     assert "Permission is hereby granted" in VENDORED.joinpath("LICENSE").read_text()
+
+
+def test_a_notice_is_text_at_the_top_of_the_page() -> None:
+    """As the setting says it and no markup; without the setting there is none."""
+
+    def page(notice: str) -> str:
+        app = FastAPI()
+        add_to(app, notice)
+        return asyncio.run(get(app))
+
+    async def get(app: FastAPI) -> str:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return (await client.get("/")).text
+
+    shown = page('Sunday: <b>no</b> numbers & "none"')
+    notice = '<p class="notice">Sunday: &lt;b&gt;no&lt;/b&gt; numbers &amp; &quot;none&quot;</p>'
+    assert notice in shown
+    assert shown.replace(notice, "") == page("")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.demo import RefusedError, Sns
+from deploy.demo.sns import RefusedError, Sns
 from deploy.disorder import Message
 from deploy.run import TOPIC_ARN
 from deploy.signing import Signer
