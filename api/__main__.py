@@ -41,9 +41,17 @@ def main(context: typer.Context) -> None:
     gc.collect()
     gc.freeze()
     try:
-        serve(app, port=settings.api_port, grace_s=settings.shutdown_grace_s, stop=stop)
+        serve(
+            app,
+            port=settings.api_port,
+            metrics_port=settings.metrics_port,
+            grace_s=settings.shutdown_grace_s,
+            stop=stop,
+        )
     except PortTakenError as error:
-        log.error("cannot listen, stop the other program or set API_PORT", reason=error.strerror)  # noqa: TRY400
+        log.error(  # noqa: TRY400  # one clear line
+            "cannot listen, stop the other program or set API_PORT or METRICS_PORT", reason=error.strerror
+        )
         raise typer.Exit(1) from error
     if keys.failed:
         raise typer.Exit(1)

@@ -32,6 +32,10 @@ from deploy.valkey import Valkey
 CHECKOUT = Path(__file__).parents[1]
 LOCAL = CHECKOUT / ".local"
 
+NOT_PASSED_ON = ("KAFKA_", "REDIS_", "METRICS_PORT")
+"""What the shell says of another Kafka or Redis (a login, a cluster) is not about these, and one port is not
+for several programs."""
+
 PORTS = {"ingest": ("INGEST_PORT", 8081), "aggregator": ("AGGREGATOR_PORT", 8082), "api": ("API_PORT", 8080)}
 """The variable and the default of each program's port, in the order in which they start and stop."""
 
@@ -108,9 +112,8 @@ class Stack:
             ingest=f"http://127.0.0.1:{self._ports['ingest']}",
             api=f"http://127.0.0.1:{self._ports['api']}",
         )
-        # whatever the shell says of another Kafka or Redis (a login, a cluster) is not about these
         self.environment = {
-            **{key: value for key, value in settings.items() if not key.startswith(("KAFKA_", "REDIS_"))},
+            **{key: value for key, value in settings.items() if not key.startswith(NOT_PASSED_ON)},
             **{variable: str(self._ports[name]) for name, (variable, _) in PORTS.items()},
             "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka,
             "REDIS_URL": self.addresses.redis,

@@ -39,11 +39,17 @@ def main() -> None:
         settings = IngestSettings()
         stop = Stop()
         app = create_app(settings, stop=stop)
-        serve(app, port=settings.ingest_port, grace_s=settings.shutdown_grace_s, stop=stop)
+        serve(
+            app,
+            port=settings.ingest_port,
+            metrics_port=settings.metrics_port,
+            grace_s=settings.shutdown_grace_s,
+            stop=stop,
+        )
     except FaultError as error:
         sys.exit(f"ingest: {error}")
     except PortTakenError as error:
-        sys.exit(f"ingest: {error.strerror}; stop it, or set INGEST_PORT")
+        sys.exit(f"ingest: {error.strerror}; stop it, or set INGEST_PORT or METRICS_PORT")
 
 
 def run() -> None:

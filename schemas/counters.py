@@ -59,9 +59,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         return self.families == tuple(FAMILIES.items())
 
     def scope_number(self, name: str) -> int | None:
-        """The number of a scope in Redis, 0 for `tenant`; none where it is not counted."""
-        names = (TENANT, *self.scopes)
-        return names.index(name) if name in names else None
+        """The number of a scope beside the tenant in Redis, from 1 on; none where it is not counted."""
+        return self.scopes.index(name) + 1 if name in self.scopes else None
 
 
 class State(StrEnum):

@@ -1,7 +1,7 @@
 """The bodies of the API's answers.
 
-The page's fields are an outside contract; the counts follow the table of kinds. What is optional here
-is there when it was asked for, and only then; it is never null.
+The page's fields are an outside contract; the counts follow the table of kinds: those of the page, or those
+that `fields` names. What is optional here is there when it was asked for, and only then; it is never null.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -9,23 +9,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from schemas.kinds import CORE_FIELDS
+from schemas.fields import MEANINGS, RATES, formula_of
+from schemas.kinds import CORE_FIELDS, FIELDS
 
-_DESCRIPTIONS: Final = {
-    "sent": "Mails handed to SES, by recipient.",
-    "delivered": "Mails that the recipient's mail server took, by recipient.",
-    "opened": "Unique opens, by message.",
-    "clicked": "Unique clicks, by message.",
-    "bounced": "Hard and soft bounces, by recipient.",
-    "complained": "Spam complaints, by recipient.",
-}
-_COUNTS: Final[dict[str, Any]] = {
-    name: (int, Field(ge=0, description=_DESCRIPTIONS[name])) for name in CORE_FIELDS
-}
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time", "examples": ["2025-09-01T00:00:00.000Z"]}
 _CLOSED: Final = ConfigDict(extra="forbid")
-
-Counts = create_model("Counts", __doc__="One number for each kind.", __config__=_CLOSED, **_COUNTS)
 
 
 def _absent(schema: dict[str, Any]) -> None:
@@ -33,18 +21,37 @@ def _absent(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
-class Rates(BaseModel):
-    """What follows from the counts. A rate is null where its base is 0."""
+Count = Annotated[int, Field(ge=0)]
+MaybeCount = Annotated[Count | SkipJsonSchema[None], Field(json_schema_extra=_absent)]
+_COUNTS: Final[dict[str, Any]] = {
+    name: (MaybeCount, Field(default=None, description=MEANINGS[name].description)) for name in FIELDS
+}
+_EACH: Final[dict[str, Any]] = {
+    name: (
+        float | None,
+        Field(description=formula_of(name))
+        if part in CORE_FIELDS
+        else Field(
+            default=None,
+            description=f"{formula_of(name)}; where `{part}` is among the fields.",
+            json_schema_extra=_absent,
+        ),
+    )
+    for name, (part, _) in RATES.items()
+}
 
-    model_config = _CLOSED
-
-    delivery: float | None = Field(description="delivered / sent")
-    open: float | None = Field(description="opened / delivered")
-    click: float | None = Field(description="clicked / delivered")
-    bounce: float | None = Field(description="bounced / sent")
-    complaint: float | None = Field(description="complained / delivered")
-
-
+Counts = create_model(
+    "Counts",
+    __doc__="One number for each of the `fields`, in their order; without them for the first six.",
+    __config__=_CLOSED,
+    **_COUNTS,
+)
+Rates = create_model(
+    "Rates",
+    __doc__="What follows from the counts. A rate is null where its base is 0.",
+    __config__=_CLOSED,
+    **_EACH,
+)
 MaybeRates = Annotated[
     Rates | SkipJsonSchema[None],
     Field(description="With `include=rates`.", json_schema_extra=_absent),
@@ -61,7 +68,8 @@ MaybeStatus = Annotated[
 _RATES: Final[dict[str, Any]] = {"rates": (MaybeRates, None)}
 _STATUS: Final[dict[str, Any]] = {"status": (MaybeStatus, None)}
 _CHANGES: Final[dict[str, Any]] = {
-    name: (float | None, Field(description=f"Of `{name}`.")) for name in CORE_FIELDS
+    name: (float | None, Field(default=None, description=f"Of `{name}`.", json_schema_extra=_absent))
+    for name in FIELDS
 }
 
 Point = create_model(
@@ -137,7 +145,9 @@ class Metrics(BaseModel):
         default=None, description="With `compare=previous`.", json_schema_extra=_absent
     )
     groups: list[Group] | SkipJsonSchema[None] = Field(
-        default=None, description="With `group_by`: those that sent most.", json_schema_extra=_absent
+        default=None,
+        description="With `group_by`: the biggest, by the sum of the first six fields.",
+        json_schema_extra=_absent,
     )
     others: Others | SkipJsonSchema[None] = Field(
         default=None,
@@ -163,3 +173,54 @@ class KnownIds(BaseModel):
     items: list[KnownId]
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
     complete_through: CompleteThrough
+
+
+class GlossaryRate(BaseModel):
+    """A rate that a field is the part of."""
+
+    model_config = _CLOSED
+
+    name: str = Field(description="As it is called in `rates`.")
+    formula: str = Field(description="Part and base, as names of fields: `opened / delivered`.")
+
+
+class GlossaryField(BaseModel):
+    """What one field means."""
+
+    model_config = _CLOSED
+
+    name: str
+    description: str
+    unit: Literal["recipients", "messages"] = Field(description="What it counts.")
+    family: str = Field(description="`core`: the six that come by default.")
+    horizon_days: int = Field(description="Days after the send, after which nothing more is counted in it.")
+    rate: GlossaryRate | None
+
+
+class Watch(BaseModel):
+    """How a rate of `include=health` is judged."""
+
+    model_config = _CLOSED
+
+    formula: str
+    warning: float = Field(description="The rate from which on the status is `warning`.")
+    critical: float = Field(description="The rate from which on it is `critical`.")
+
+
+class HealthRule(BaseModel):
+    """How `include=health` judges."""
+
+    model_config = _CLOSED
+
+    sent_at_least: int = Field(description="With fewer sent the status is `insufficient_data`.")
+    bounce: Watch
+    complaint: Watch
+
+
+class Glossary(BaseModel):
+    """What the numbers mean: each field, in the order of `fields=all`, and the rule of health."""
+
+    model_config = _CLOSED
+
+    fields_: list[GlossaryField] = Field(alias="fields")
+    health: HealthRule

@@ -13,14 +13,14 @@ Arguments
   ARGV[1] the generation that the caller holds to be live, ARGV[2] TENANT (made safe)
   ARGV[3] SCOPE id, whose counters are wanted, or nothing
   ARGV[4], ARGV[5] the first and the last day
-  ARGV[6] the place of the family of kinds
+  ARGV[6] the places of the families of kinds that are wanted, a byte each
   ARGV[7] 1 where quarters of an hour are wanted, or nothing
   ARGV[8] SCOPE whose ids are wanted too, each with its counters, or nothing
   ARGV[9] the most counters that may be read for them
 Answers: nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
   right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
   {retired or nil, whether there is a successor (0 or 1), whether the id is known (0 or 1),
-   {f<partition> or c<partition>, number, ...}, {day, packed counter, ...},
+   {f<partition> or c<partition>, number, ...}, {{day, packed counter, ...} of each family, in the order asked},
    {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many}
 
 All keys are looked at together, as in `aggregator/counters/apply.lua`: while a cluster moves the slot key by
@@ -34,7 +34,7 @@ local SLICE = 3000            -- arguments of one command: Lua's stack takes few
 local LOOKED_THROUGH = 8      -- times as many fields as may be read: blocks hold other days, scopes and families
 
 local lane, tenant, scope = KEYS[1], ARGV[2], ARGV[3]
-local first, last, family = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local first, last, families = tonumber(ARGV[4]), tonumber(ARGV[5]), {byte(ARGV[6], 1, -1)}
 local by_quarter, group, most = ARGV[7] ~= '', ARGV[8], tonumber(ARGV[9])
 
 local head = call('HMGET', lane, 'generation', 'retired', 'successor')
@@ -76,18 +76,21 @@ if first <= last then
 end
 touch(keys)
 
--- The first bytes of the fields of those days of a block that are asked for, each before a text. Most blocks are
--- asked for as a whole, and those have the same.
+-- The first bytes of the fields of those days of a block that are asked for, family by family, each before a
+-- text; the first such day, and how many they are. Most blocks are asked for as a whole, and those have the same.
 local made = {}
 local function days(block, text)
   local midnight = block * BLOCK_DAYS
   local from, upto = math.max(first - midnight, 0), math.min(last - midnight, BLOCK_DAYS - 1)
   local of = from * BLOCK_DAYS + upto
   if not made[of] then
-    made[of] = {}
-    for day = from, upto do made[of][day - from + 1] = char(day + BLOCK_DAYS * family) .. text end
+    local names = {}
+    for _, family in ipairs(families) do
+      for day = from, upto do names[#names + 1] = char(day + BLOCK_DAYS * family) .. text end
+    end
+    made[of] = names
   end
-  return made[of], midnight + from
+  return made[of], midnight + from, upto - from + 1
 end
 
 -- A packed counter without its quarters, where they are not wanted.
@@ -131,20 +134,25 @@ local function complete(of_blocks)
   end
 end
 
-local of_blocks, packed_counters = {}, {}
+local of_blocks, by_family = {}, {}
 for at, block in ipairs(blocks) do
-  local names, day = days(block, scope)
-  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names)), day}
+  local names, day, number = days(block, scope)
+  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names)), day, number}
 end
 complete(of_blocks)
-for at = 1, #blocks do
-  local names, held, day = unpack(of_blocks[at])
-  for i = 1, #names do
-    if held[i] then
-      packed_counters[#packed_counters + 1] = day + i - 1
-      packed_counters[#packed_counters + 1] = held[i]
+for place = 1, #families do
+  local packed_counters = {}
+  for at = 1, #blocks do
+    local _, held, day, number = unpack(of_blocks[at])
+    local before = (place - 1) * number
+    for i = 1, number do
+      if held[before + i] then
+        packed_counters[#packed_counters + 1] = day + i - 1
+        packed_counters[#packed_counters + 1] = held[before + i]
+      end
     end
   end
+  by_family[place] = packed_counters
 end
 
 local function groups()
@@ -179,4 +187,4 @@ local function groups()
 end
 
 return {
-  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, packed_counters, group == '' and {} or groups()}
+  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, by_family, group == '' and {} or groups()}

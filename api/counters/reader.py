@@ -29,9 +29,10 @@ from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
-from schemas.counters import TENANT, Generation, Record
-from schemas.kinds import CORE, FAMILIES
-from schemas.redis_keys import lane_key, lane_of, member_of_id, safe_id
+from api.query.query import Needs
+from schemas.counters import Generation, Record
+from schemas.kinds import FAMILIES
+from schemas.redis_keys import TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,8 @@ class Script:
 READ: Final = Script("read.lua")
 IDS: Final = Script("ids.lua")
 
-FAMILY: Final = list(FAMILIES).index(CORE)
-"""The place of the family of kinds that the API answers; no other one is read."""
+PLACES: Final = {family: place for place, family in enumerate(FAMILIES)}
+"""Of the families of kinds, in Redis."""
 
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
@@ -57,13 +58,13 @@ ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose numbers are asked for. name: of the scope, which need not be one; id: raw."""
+    """Whose numbers are asked for. name: of the scope, which need not be one; none: the tenant. id: raw."""
 
-    name: str
+    name: str | None
     id: str = ""
 
 
-WHOLE_TENANT: Final = Scope(TENANT)
+WHOLE_TENANT: Final = Scope(None)
 """All mails of the tenant. Always known."""
 
 
@@ -71,9 +72,9 @@ def _nothing() -> None:
     """Nothing is to be checked then."""
 
 
-def _scope_bytes(live: Generation, name: str) -> bytes:
+def _scope_bytes(live: Generation, name: str | None) -> bytes:
     """A scope as the scripts are told it; nothing where the generation does not count it."""
-    number = live.scope_number(name)
+    number = TENANT_SCOPE if name is None else live.scope_number(name)
     return b"" if number is None else member_of_id(number, "")
 
 
@@ -103,31 +104,34 @@ class CounterReader:
         self,
         tenant: str,
         scope: Scope,
-        days: range,
-        group_by: str | None = None,
+        needs: Needs,
         on_live: Callable[[], None] = _nothing,
-        *,
-        by_quarter: bool = False,
     ) -> Counters:
-        """The counters of a scope on some days, from the tenant's lane of the live generation.
+        """The counters of a scope, from the tenant's lane of the live generation.
 
-        group_by: a scope for the counters of each of its ids too. by_quarter: not by hour.
-        Raises: ApiError INVALID_PARAMETER where that is none, RANGE_TOO_LARGE where those are too many.
+        A generation that has not our kinds in our families is not read at all: a field that it does not count
+        would be answered as zero, and one that it numbers otherwise as another.
+
+        Raises: ApiError INVALID_PARAMETER where groups are wanted of what is no scope, RANGE_TOO_LARGE where
+        those are too many.
         """
+        group_by = needs.group_by
 
         def scoped(live: Generation) -> Command:
             group = b"" if group_by is None else _scope_bytes(live, group_by)
             named = _scope_bytes(live, scope.name)
             wanted = named and named + scope.id.encode()
-            quarters = "1" if by_quarter else ""
-            return (wanted, days.start, days.stop - 1, FAMILY, quarters, group, MAX_GROUP_FIELDS)
+            places = bytes(PLACES[family] for family in needs.families)
+            quarters = "1" if needs.by_quarter else ""
+            days = needs.days.start, needs.days.stop - 1
+            return (wanted, *days, places, quarters, group, MAX_GROUP_FIELDS)
 
         live, reply = await self._read(READ, tenant, scoped, on_live)
         if group_by is not None and group_by not in live.scopes:
             raise ApiError(
                 INVALID_PARAMETER, f"`group_by` must be one of {', '.join(live.scopes)}.", "group_by"
             )
-        unpack = partial(counters_of, reply, by_quarter=by_quarter)
+        unpack = partial(counters_of, reply, needs.families, by_quarter=needs.by_quarter)
         try:
             # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
             counters = await to_thread.run_sync(unpack) if group_by is not None else unpack()
@@ -139,19 +143,22 @@ class CounterReader:
     async def known_ids(
         self,
         tenant: str,
-        scope: str,
+        scope: str | None,
         after: str | None,
         number: int,
         on_live: Callable[[], None] = _nothing,
     ) -> StoredIds:
-        """Known ids of a tenant's scope. after: the id after which they begin. number: how many at most."""
+        """Known ids of a tenant's scope, and which scopes there are.
+
+        scope: none: the scopes alone. after: the id after which they begin. number: how many at most.
+        """
 
         def scoped(live: Generation) -> Command:
-            return (_scope_bytes(live, scope), after or "", number)
+            return (b"" if scope is None else _scope_bytes(live, scope), after or "", number)
 
         live, (fields, ids) = await self._read(IDS, tenant, scoped, on_live)
         try:
-            known = StoredIds(scope in live.scopes, [raw.decode() for raw in ids], partitions_of(fields))
+            known = StoredIds(live.scopes, [raw.decode() for raw in ids], partitions_of(fields))
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()

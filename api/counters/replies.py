@@ -1,40 +1,46 @@
 """What the two scripts say, taken apart. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.errors import RANGE_TOO_LARGE, ApiError
 from api.query.day_counts import DayCounts, day_by_hour, day_by_quarter
+from api.query.rollup import Counted
+from schemas.kinds import FAMILIES
 from schemas.redis_keys import read_counter_field
 
 MAX_GROUP_FIELDS: Final = 50_000
 """Days of ids that one answer may read for its groups: more would hold up Redis and us."""
 
 
+_FAMILIES: Final = tuple((name, len(fields)) for name, fields in FAMILIES.items())
+"""By their places in Redis: of each its name, and how many kinds it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """One read of a lane.
 
-    known: whether a fact was ever counted for the scope; days: for each day since 1970 that has any,
-    its counts; partitions: for each known partition the time (ms) up to which it is counted, None
-    where it has none yet; groups: for each id of the groups that were wanted, its days.
+    known: whether a fact was ever counted for the scope; counted: its days, of each family that was wanted;
+    partitions: for each known partition the time (ms) up to which it is counted, None where it has none yet;
+    groups: for each id of the groups that were wanted, its days likewise.
     """
 
     known: bool
-    days: dict[int, DayCounts]
+    counted: Counted
     partitions: dict[int, int | None]
-    groups: dict[str, dict[int, DayCounts]] = field(default_factory=dict)
+    groups: dict[str, Counted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIds:
     """A page of the ids for which a fact was ever counted, in the order of their bytes.
 
-    is_scope: whether there is such a scope; partitions: as in `Counters`.
+    scopes: those that are counted, beside the tenant; partitions: as in `Counters`.
     """
 
-    is_scope: bool
+    scopes: tuple[str, ...]
     ids: list[str]
     partitions: dict[int, int | None]
 
@@ -49,27 +55,31 @@ def partitions_of(fields: list[bytes]) -> dict[int, int | None]:
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
 
 
-def counters_of(reply: list[Any], *, by_quarter: bool) -> Counters:
-    """Decode the numbers of the reply of `read.lua`. by_quarter: whether it has quarters of an hour.
+def counters_of(reply: list[Any], families: Sequence[str], *, by_quarter: bool) -> Counters:
+    """Decode the numbers of the reply of `read.lua`.
 
+    families: that were asked for, in that order; by_quarter: whether it has quarters of an hour.
     Raises: ValueError where a counter is damaged; ApiError where the groups are too many.
     """
-    unpack: Callable[[bytes], DayCounts] = day_by_quarter if by_quarter else day_by_hour
-    known, fields, packed_counters, by_block = reply
+    unpack: Callable[[bytes, int], DayCounts] = day_by_quarter if by_quarter else day_by_hour
+    known, fields, by_family, by_block = reply
     if by_block is None:
         raise ApiError(
             RANGE_TOO_LARGE,
             f"The range has more than {MAX_GROUP_FIELDS:,} days of groups. Ask for a shorter one.",
             "from",
         )
-    groups: dict[str, dict[int, DayCounts]] = {}
-    for block, (names, counted) in _pairs(by_block):
-        for field_name, packed_counter in zip(names, counted, strict=True):
+    counted: dict[str, dict[int, DayCounts]] = {}
+    for family, packed_counters in zip(families, by_family, strict=True):
+        kinds = len(FAMILIES[family])
+        counted[family] = {
+            day: unpack(packed_counter, kinds) for day, packed_counter in _pairs(packed_counters)
+        }
+    groups: dict[str, dict[str, dict[int, DayCounts]]] = {}
+    for block, (names, packed_counters) in _pairs(by_block):
+        for field_name, packed_counter in zip(names, packed_counters, strict=True):
             of = read_counter_field(block, field_name)
-            groups.setdefault(of.id.decode(), {})[of.day] = unpack(packed_counter)
-    return Counters(
-        known == 1,
-        {day: unpack(packed_counter) for day, packed_counter in _pairs(packed_counters)},
-        partitions_of(fields),
-        groups,
-    )
+            family, kinds = _FAMILIES[of.family]
+            group = groups.setdefault(of.id.decode(), {family: {} for family in families})
+            group[family][of.day] = unpack(packed_counter, kinds)
+    return Counters(known == 1, counted, partitions_of(fields), dict(groups))

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 
 from api.errors import INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 from api.http import request_ids
-from schemas.shared.server import problem
+from schemas.shared.problems import problem
 
 
 def refuse_as_problems(app: FastAPI) -> None:

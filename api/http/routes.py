@@ -20,10 +20,11 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from api.counters.reader import WHOLE_TENANT, Scope
-from api.http.openapi import IDS_EXAMPLE, METRICS_EXAMPLE, Operation
+from api.http import glossary
+from api.http.openapi import IDS_EXAMPLE, METRICS_EXAMPLE, SCOPES_EXAMPLE, Operation, PathParameter
 from api.http.service import Service
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from schemas.responses import KnownIds, Metrics
+from schemas.responses import Glossary, KnownIds, Metrics
 
 
 class WholeRest(Convertor[str]):
@@ -78,6 +79,14 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
+def _scope(request: Request) -> str:
+    return str(request.path_params["scope"])
+
+
+SCOPE_IN_PATH: Final = PathParameter(
+    "scope", "The scope, one of those that `GET /api/metrics/by` lists.", "sequence", format="scope"
+)
+
 ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
     (
         "/api/metrics",
@@ -127,7 +136,7 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
             body=Metrics,
             example=METRICS_EXAMPLE,
             query=SCOPE_PARAMETERS,
-            path_id=("The sequence ID.", "onboarding"),
+            path=(PathParameter("id", "The sequence ID.", "onboarding"),),
         ),
     ),
     (
@@ -140,7 +149,61 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
             body=Metrics,
             example=METRICS_EXAMPLE,
             query=SCOPE_PARAMETERS,
-            path_id=("The template ID.", "welcome-email"),
+            path=(PathParameter("id", "The template ID.", "welcome-email"),),
+        ),
+    ),
+    (
+        "/api/metrics/by",
+        lambda service, request: service.scopes(request),
+        Operation(
+            id="scopes",
+            summary="Get Scopes",
+            description="The scopes that mails are counted by here, beside the tenant: `sequence`, "
+            "`template` and those that the installation adds (`SCOPE_TAGS`).",
+            body=KnownIds,
+            example=SCOPES_EXAMPLE,
+            query=(),
+        ),
+    ),
+    (
+        "/api/metrics/by/{scope}",
+        lambda service, request: service.ids(request, _scope(request)),
+        Operation(
+            id="ids",
+            summary="Get Ids Of A Scope",
+            description="The known ids of any scope, such as the campaigns, "
+            "in the order of their bytes. A scope that is not counted here is not found.",
+            body=KnownIds,
+            example=IDS_EXAMPLE,
+            query=PAGE_PARAMETERS,
+            path=(SCOPE_IN_PATH,),
+        ),
+    ),
+    (
+        "/api/metrics/by/{scope}/{id:whole}",
+        lambda service, request: service.metrics(request, Scope(_scope(request), _id(request))),
+        Operation(
+            id="by",
+            summary="Get Metrics By Scope",
+            description="The numbers of one id of any scope, such as one campaign.",
+            body=Metrics,
+            example=METRICS_EXAMPLE,
+            query=SCOPE_PARAMETERS,
+            path=(SCOPE_IN_PATH, PathParameter("id", "The id in that scope.", "onboarding")),
+        ),
+    ),
+    (
+        "/api/metrics/fields",
+        lambda _service, request: glossary.fields(request),
+        Operation(
+            id="fields",
+            summary="Get Fields",
+            description="What each field means, counts and is a rate of, and how `include=health` judges. "
+            "It takes no key, and changes with the version of the API alone.",
+            body=Glossary,
+            example=glossary.GLOSSARY,
+            query=(),
+            is_public=True,
         ),
     ),
 )

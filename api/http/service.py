@@ -5,7 +5,7 @@ how often (429), is it valid (400), is there such a thing (404). A query that is
 reads its lane: that the counters are gone is reported before a wrong parameter is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -23,8 +23,8 @@ from api.metrics import ApiMetrics
 from api.query import freshness, tables
 from api.query.answers import group_totals, metrics_body
 from api.query.instants import format_instant
-from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from api.query.query import PageQuery, Query, page_of, read_page, read_query
+from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS, read_parameters
+from api.query.query import Needs, PageQuery, Query, page_of, read_page, read_query
 from schemas.keys import ApiKeyRecord
 
 Valid = TypeVar("Valid")
@@ -62,22 +62,18 @@ class Service:
         caller = await self._caller(request)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == WHOLE_TENANT else SCOPE_PARAMETERS
-        asked = _validated(lambda: read_query(_query(request), known, now_ms))
-        days, group_by, by_quarter = range(0), None, False
-        if isinstance(asked, Query):
-            days, group_by, by_quarter = asked.days, asked.group_by, asked.by_quarter
+        asked = _validated(lambda: read_query(query_of(request), known, now_ms))
+        needs = asked.needs if isinstance(asked, Query) else Needs()
         on_live = partial(self._count, request, caller)
         with self._metrics.redis_seconds.time():
-            counters = await self._reader.counters(
-                caller.tenant, scope, days, group_by, on_live, by_quarter=by_quarter
-            )
+            counters = await self._reader.counters(caller.tenant, scope, needs, on_live)
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
             raise ApiError(NOT_FOUND, "Nothing was counted for this id yet, or it is not yours.")
         through_ms = freshness.complete_through(counters.partitions)
         groups = None if asked.group_by is None else group_totals(asked, counters.groups)
-        body = metrics_body(asked, counters.days, groups, through_ms)
+        body = metrics_body(asked, counters.counted, groups, through_ms)
         keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
         return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
 
@@ -89,17 +85,42 @@ class Service:
         INVALID_PARAMETER, NOT_FOUND where the scope is not counted.
         """
         caller = await self._caller(request)
-        asked = _validated(lambda: read_page(_query(request), PAGE_PARAMETERS))
+        asked = _validated(lambda: read_page(query_of(request), PAGE_PARAMETERS))
         after, number = (asked.after, asked.limit + 1) if isinstance(asked, PageQuery) else (None, 0)
         on_live = partial(self._count, request, caller)
         with self._metrics.redis_seconds.time():
             known = await self._reader.known_ids(caller.tenant, scope, after, number, on_live)
         if isinstance(asked, ApiError):
             raise asked
-        if not known.is_scope:
+        if scope not in known.scopes:
             raise ApiError(NOT_FOUND, "Nothing is counted by this.")
         ids, next_cursor = page_of(known.ids, asked.limit)
-        through_ms = freshness.complete_through(known.partitions)
+        return self._listing(request, ids, next_cursor, known.partitions)
+
+    async def scopes(self, request: Request) -> Response:
+        """The scopes that are counted here, listed as ids are.
+
+        request, and what is returned: as in `metrics`.
+        Raises: ApiError, in the order of this module: UNAVAILABLE, UNAUTHORIZED, RATE_LIMITED,
+        INVALID_PARAMETER.
+        """
+        caller = await self._caller(request)
+        asked = _validated(lambda: read_parameters(query_of(request), ()))
+        on_live = partial(self._count, request, caller)
+        with self._metrics.redis_seconds.time():
+            known = await self._reader.known_ids(caller.tenant, None, None, 0, on_live)
+        if isinstance(asked, ApiError):
+            raise asked
+        return self._listing(request, known.scopes, None, known.partitions)
+
+    def _listing(
+        self,
+        request: Request,
+        ids: Sequence[str],
+        next_cursor: str | None,
+        partitions: Mapping[int, int | None],
+    ) -> Response:
+        through_ms = freshness.complete_through(partitions)
         body = {
             "items": [{"id": each} for each in ids],
             "next_cursor": next_cursor,
@@ -144,7 +165,7 @@ def _key_of(request: Request) -> str | None:
     return key if key and scheme.lower() == "bearer" else None
 
 
-def _query(request: Request) -> list[tuple[str, str]]:
+def query_of(request: Request) -> list[tuple[str, str]]:
     """Names and values in the order of the query string."""
     return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 

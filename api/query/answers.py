@@ -1,59 +1,66 @@
 """From added-up numbers to the body of an answer. Pure.
 
-The page's fields are always there and always the same. What was asked for beyond them is added; nothing is
-taken away. `groups` and `others` add up to `totals`.
+Without `fields` the page's six are there and always the same; what was asked for beside them is added.
+`groups` and `others` add up to `totals`. An answer may follow from more counts than it shows: those that it
+shows stand first in the rows here (`Query.counted`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from api.query.day_counts import COUNTERS_KEPT, NOTHING, Counts, DayCounts
+from api.query.day_counts import COUNTERS_KEPT, Counts, DayCounts, day_of
 from api.query.freshness import status_of
 from api.query.instants import format_instant
 from api.query.periods import DAY, HOUR
 from api.query.query import Query
 from api.query.ranges import Range
 from api.query.rates import change_of, rates_of
-from api.query.rollup import Days, Series, add_up, in_steps, total_of
+from api.query.rollup import FIELDS_KEPT, Counted, Days, Fields, Series, add_up, in_steps, total_of
 from api.query.zones import UTC
-from schemas import responses
 from schemas.instants import DAY_MS, HOUR_MS, HOURS
-from schemas.kinds import CORE_FIELDS
+from schemas.kinds import CORE, CORE_FIELDS
 
-_Point: Final = msgspec.defstruct(
-    "Point",
-    [
-        (name, Any) if field.is_required() else (name, Any, msgspec.UNSET)
-        for name, field in responses.Point.model_fields.items()
-    ],
-    gc=False,
-)
-"""`responses.Point`, as there may be thousands to write. What may be absent is, until it is set."""
+
+@lru_cache(maxsize=FIELDS_KEPT)
+def _point_of(fields: Fields) -> Any:
+    """A class of `responses.Point`s with those fields, as there may be thousands to write.
+
+    What may be absent is, until it is set.
+    """
+    maybe = [(name, Any, msgspec.UNSET) for name in ("rates", "status")]
+    return msgspec.defstruct(
+        "Point", [("timestamp", str), *((name, int) for name in fields), *maybe], gc=False
+    )
+
+
+_PagePoint: Final = _point_of(CORE_FIELDS)
+_NOTHING: Final = day_of([0] * HOURS * len(CORE_FIELDS), len(CORE_FIELDS))
 
 DAYS_KEPT: Final = 8_192
 """Days of scopes whose hours are kept in writing, 3 KB each: 90 days of 90 scopes."""
 
-GroupTotals = Mapping[str, Sequence[int]]
-"""For each id its totals in the order of CORE_FIELDS."""
+GroupTotals = Mapping[str, Counts]
+"""For each id its totals, by the fields that the query counts."""
 
 
 def metrics_body(
-    query: Query, days: Days, groups: GroupTotals | None, through_ms: int | None
+    query: Query, counted: Counted, groups: GroupTotals | None, through_ms: int | None
 ) -> dict[str, Any]:
     """The answer of a metrics route.
 
-    days: the counters of its scope; groups: the totals of each group where they were asked for;
-    through_ms: up to when everything is counted.
+    counted: the counters of its scope, of all families that the query needs; groups: the totals of each group
+    where they were asked for; through_ms: up to when everything is counted.
     """
+    fields = query.counted
     if _are_kept(query):
-        totals, points = total_of(query.asked, days), _kept_points(query.asked, in_steps(query.asked, days))
+        totals = total_of(query.asked, counted, fields)
+        points = _kept_points(query.asked, in_steps(query.asked, counted[CORE]))
     else:
-        series = add_up(query.asked, days)
+        series = add_up(query.asked, counted, fields)
         totals, points = series.totals, _points(query, series, through_ms)
-    with_rates = "rates" in query.include
     body: dict[str, Any] = {
         "period": query.asked.period.name,
         "from": format_instant(query.asked.from_ms),
@@ -62,42 +69,47 @@ def metrics_body(
     }
     if query.timezone is not None:
         body["timezone"] = query.timezone
-    body["totals"] = _counts(totals)
-    if with_rates:
-        body["rates"] = rates_of(totals)
+    body["totals"] = _shown(query, totals)
+    body |= _rates(query, totals)
     if query.previous is not None:
-        before = total_of(query.previous, days)
+        before = total_of(query.previous, counted, fields)
         body["previous"] = {
             "from": format_instant(query.previous.from_ms),
             "to": format_instant(query.previous.to_ms),
-            "totals": _counts(before),
-            **_rates(before, wanted=with_rates),
+            "totals": _shown(query, before),
+            **_rates(query, before),
         }
-        body["change"] = change_of(totals, before)
+        body["change"] = change_of(body["totals"], body["previous"]["totals"])
     if groups is not None:
-        body |= _groups(groups, totals, query.groups, with_rates=with_rates)
+        body |= _groups(query, groups, totals)
     body["timeseries"] = points
     return body
 
 
-def group_totals(query: Query, groups: Mapping[str, Days]) -> dict[str, Counts]:
+def group_totals(query: Query, groups: Mapping[str, Counted]) -> dict[str, Counts]:
     """The totals of each group in the range of the query."""
-    return {group: total_of(query.asked, days) for group, days in groups.items()}
+    fields = query.counted
+    return {group: total_of(query.asked, counted, fields) for group, counted in groups.items()}
 
 
-def _counts(counts: Sequence[int]) -> dict[str, int]:
-    return dict(zip(CORE_FIELDS, counts, strict=True))
+def _shown(query: Query, counts: Counts) -> dict[str, int]:
+    return dict(zip(query.fields, counts, strict=False))
 
 
-def _rates(counts: Sequence[int], *, wanted: bool) -> dict[str, Any]:
-    return {"rates": rates_of(counts)} if wanted else {}
+def _rates(query: Query, counts: Counts) -> dict[str, Any]:
+    """The member `rates`, where it is wanted."""
+    if "rates" not in query.include:
+        return {}
+    return {"rates": rates_of(dict(zip(query.counted, counts, strict=True)), query.fields)}
 
 
 def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw:
-    points: list[Any] = [_Point(format_instant(start), *counts) for start, counts in series.points]
+    new, shown = _point_of(query.fields), len(query.fields)
+    points: list[Any] = [new(format_instant(start), *counts[:shown]) for start, counts in series.points]
     if "rates" in query.include:
+        counted = query.counted
         for point, (_, counts) in zip(points, series.points, strict=True):
-            point.rates = rates_of(counts)
+            point.rates = rates_of(dict(zip(counted, counts, strict=True)), query.fields)
     if "status" in query.include:
         ends = [*(start for start, _ in series.points[1:]), query.asked.end_ms]
         for point, end in zip(points, ends, strict=True):
@@ -106,9 +118,9 @@ def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw
 
 
 def _are_kept(query: Query) -> bool:
-    """Whether each point is of one day of UTC, by hour, and says nothing but its counts."""
+    """Whether each point is of one day of UTC, by hour, and says nothing but the page's counts."""
     asked = query.asked
-    if query.include or asked.step_ms != HOUR_MS:
+    if query.include or query.fields != CORE_FIELDS or asked.step_ms != HOUR_MS:
         return False
     return asked.period is HOUR or (asked.period is DAY and asked.zone is UTC)
 
@@ -119,11 +131,11 @@ def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
     write = _day if asked.period is DAY else _hours_of_day
     parts = []
     if asked.period is HOUR and first_hour < hours.start:  # the point of an hour that does not count
-        parts.append(write(first_hour // HOURS, NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
+        parts.append(write(first_hour // HOURS, _NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
     for day in range(first_hour // HOURS, asked.starts[-1] // DAY_MS + 1):
         midnight = day * HOURS
         first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
-        parts.append(write(day, days.get(day, NOTHING), first, stop))
+        parts.append(write(day, days.get(day, _NOTHING), first, stop))
     return msgspec.Raw(b"[%b]" % b",".join(filter(None, parts)))
 
 
@@ -131,27 +143,32 @@ def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
 def _hours_of_day(day: int, counts: DayCounts, first: int, stop: int) -> bytes:
     """The points of the hours from `first` up to `stop` (0 to 24) of a day, with commas between."""
     by_hour = enumerate(counts.by_step(first, stop), day * HOURS + first)
-    points = [_Point(format_instant(hour * HOUR_MS), *row) for hour, row in by_hour]
+    points = [_PagePoint(format_instant(hour * HOUR_MS), *row) for hour, row in by_hour]
     return msgspec.json.encode(points)[1:-1]
 
 
 @lru_cache(maxsize=COUNTERS_KEPT)
 def _day(day: int, counts: DayCounts, first: int, stop: int) -> bytes:
     """The point of a day of which the hours from `first` up to `stop` (0 to 24) count."""
-    return msgspec.json.encode(_Point(format_instant(day * HOURS * HOUR_MS), *counts.sum(first, stop)))
+    return msgspec.json.encode(_PagePoint(format_instant(day * HOURS * HOUR_MS), *counts.sum(first, stop)))
 
 
-def _groups(groups: GroupTotals, totals: Sequence[int], limit: int, *, with_rates: bool) -> dict[str, Any]:
-    """The groups that sent most (then that have most of all else, then by their bytes), and what is left."""
-    seen = [(group, counts) for group, counts in groups.items() if any(counts)]
-    seen.sort(key=lambda row: ([-count for count in row[1]], row[0].encode()))
-    top = seen[:limit]
-    others = [
+def _groups(query: Query, groups: GroupTotals, totals: Counts) -> dict[str, Any]:
+    """The biggest groups, and what is left.
+
+    Big is by the sum of the page's six fields, whatever is shown: so another choice of fields has the same
+    groups, in the same order. Those of one size go by the bytes of their ids. One with none of the six and
+    nothing to show is no group of the range.
+    """
+    shown, core = len(query.fields), [query.counted.index(field) for field in CORE_FIELDS]
+    sizes = {group: sum(counts[place] for place in core) for group, counts in groups.items()}
+    seen = [(group, counts) for group, counts in groups.items() if sizes[group] or any(counts[:shown])]
+    seen.sort(key=lambda row: (-sizes[row[0]], row[0].encode()))
+    top = seen[: query.groups]
+    others = tuple(
         total - sum(column) for total, *column in zip(totals, *(counts for _, counts in top), strict=True)
-    ]
+    )
     return {
-        "groups": [
-            {"id": group, **_counts(counts), **_rates(counts, wanted=with_rates)} for group, counts in top
-        ],
-        "others": {**_counts(others), **_rates(others, wanted=with_rates)},
+        "groups": [{"id": group, **_shown(query, counts), **_rates(query, counts)} for group, counts in top],
+        "others": {**_shown(query, others), **_rates(query, others)},
     }

@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from api.errors import INVALID_PARAMETER, ApiError
 from api.query.periods import DEFAULT_PERIOD, PERIODS
+from schemas.kinds import FIELDS
 
+ALL: Final = "all"
+"""Of `fields`: all of them."""
 INCLUDES: Final = ("rates", "status")
 COMPARISONS: Final = ("previous",)
 LIMITS: Final = range(1, 1001)
@@ -19,61 +22,87 @@ _OFFSET: Final = r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 _TIME: Final = {
     "type": "string",
     "pattern": f"^{_DATE}(?:{_TIME_OF_DAY}{_OFFSET})?$",
-    "examples": ["2025-09-01T00:00:00.000Z", "2025-09-01"],
 }
 
 PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "period": {
         "description": "The length of a point.",
         "schema": {"type": "string", "enum": list(PERIODS), "default": DEFAULT_PERIOD},
+        "example": "week",
     },
     "from": {
         "description": "Start, ISO 8601. Default: so that 24 hours, 30 days, 12 weeks or 12 months come.",
         "schema": _TIME,
+        "example": "2025-09-01T00:00:00.000Z",
     },
-    "to": {"description": "End, included, ISO 8601. Default: now.", "schema": _TIME},
+    "to": {
+        "description": "End, included, ISO 8601. Default: now.",
+        "schema": _TIME,
+        "example": "2025-09-15T23:59:59.999Z",
+    },
     "timezone": {
         "description": "An IANA zone whose days, weeks and months are meant, and in which a date alone or a "
         "time without an offset is read. Where it lies off the hour in the range, quarters of an hour count "
         "instead of hours, and an hour begins at each full hour of its clocks and where they change. "
         "Default: UTC.",
-        "schema": {"type": "string", "format": "iana-timezone", "examples": ["Europe/Berlin"]},
+        "schema": {"type": "string", "format": "iana-timezone"},
+        "example": "Europe/Berlin",
+    },
+    "fields": {
+        "description": "Which counts stand in the totals, the points and wherever else there are counts, in "
+        "this order, with commas between. `all` alone is all of them. Default: the first six.",
+        "schema": {
+            "type": "array",
+            "items": {"type": "string", "enum": [*FIELDS, ALL]},
+            "minItems": 1,
+            "uniqueItems": True,
+            "anyOf": [{"items": {"enum": list(FIELDS)}}, {"maxItems": 1}],
+        },
+        "style": "form",
+        "explode": False,
+        "example": ["sent", "opened_human"],
     },
     "include": {
-        "description": "What to add, with commas between: `rates` beside all counts, `status` to each point "
+        "description": "What to add, with commas between: `rates` beside all counts (`hard_bounce`, "
+        "`human_open` and `human_click` where their field is among `fields`), `status` to each point "
         "(`partial`: runs past `complete_through`; `provisional`: events may still be counted in it, "
         "until 92 days after its end; `final`).",
         "schema": {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}, "minItems": 1},
         "style": "form",
         "explode": False,
+        "example": ["rates", "status"],
     },
     "compare": {
         "description": "`previous` adds the totals of as many whole periods before the first point, and the "
         "change since: a part of what it was, null where that was 0.",
         "schema": {"type": "string", "enum": list(COMPARISONS)},
+        "example": COMPARISONS[0],
     },
     "group_by": {
-        "description": "Adds the `groups` that sent most, and all else as `others` (mails without one too), "
-        "so that they add up to the totals. `sequence`, `template`, or another scope that is counted here.",
+        "description": "Adds the biggest `groups` (by the sum of the first six fields), and all else as "
+        "`others` (mails without one too), so that they add up to the totals. `sequence`, `template`, or "
+        "another scope that is counted here.",
         "schema": {
             "type": "string",
             "format": "scope",
             "pattern": "^[a-z][a-z0-9_]{0,31}$",
-            "examples": ["sequence", "template"],
         },
+        "example": "sequence",
     },
     "limit": {
         "description": "How many at most: groups (10 by default, only with `group_by`) or ids (100).",
         "schema": {"type": "integer", "minimum": LIMITS[0], "maximum": LIMITS[-1]},
+        "example": 20,
     },
     "cursor": {
         "description": "The `next_cursor` of the page before.",
         "schema": {"type": "string", "format": "cursor"},
+        "example": "b25ib2FyZGluZw",
     },
 }
-"""Name to its OpenAPI description."""
+"""Name to its OpenAPI description, with an example of each."""
 
-SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "include", "compare")
+SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "fields", "include", "compare")
 TENANT_PARAMETERS: Final = (*SCOPE_PARAMETERS, "group_by", "limit")
 PAGE_PARAMETERS: Final = ("limit", "cursor")
 """What each route knows. Any other parameter is refused by name."""
@@ -88,9 +117,8 @@ def read_parameters(items: Iterable[tuple[str, str]], known: tuple[str, ...]) ->
     given: dict[str, str] = {}
     for name, value in items:
         if name not in known:
-            raise ApiError(
-                INVALID_PARAMETER, f"There is no parameter `{name}` here. Known are {', '.join(known)}.", name
-            )
+            others = f"Known are {', '.join(known)}." if known else "None is known."
+            raise ApiError(INVALID_PARAMETER, f"There is no parameter `{name}` here. {others}", name)
         if name in given:
             raise ApiError(INVALID_PARAMETER, f"`{name}` is given more than once.", name)
         if not value:

@@ -7,25 +7,42 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.errors import INVALID_PARAMETER, INVALID_TIMEZONE, ApiError
-from api.query.parameters import COMPARISONS, INCLUDES, LIMITS, read_parameters
+from api.query.parameters import ALL, COMPARISONS, INCLUDES, LIMITS, read_parameters
 from api.query.ranges import Range, parse_range, range_before
+from api.query.rollup import Fields, families_of
 from api.query.zones import UTC, zone_of
 from schemas.instants import HOUR_MS
+from schemas.kinds import CORE, CORE_FIELDS, FIELDS
 
 DEFAULT_GROUPS: Final = 10
 DEFAULT_PAGE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What must be read of a scope for an answer.
+
+    days: of UTC, since 1970; families: of kinds, by their names; by_quarter: not by hour; group_by: the scope
+    whose ids are wanted too, where that is so.
+    """
+
+    days: range = range(0)
+    families: tuple[str, ...] = (CORE,)
+    by_quarter: bool = False
+    group_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What a metrics route is asked.
 
-    asked: the range; include: what is wanted beside the page's fields; previous: the span before where it is
-    compared with; group_by: the scope (not known to be one yet) where groups are wanted, and how many;
-    timezone: as it was given.
+    asked: the range; fields: which counts are shown, in order; include: what is wanted beside them; previous:
+    the span before where it is compared with; group_by: the scope (not known to be one yet) where groups are
+    wanted, and how many; timezone: as it was given.
     """
 
     asked: Range
+    fields: Fields
     include: frozenset[str]
     previous: Range | None
     group_by: str | None
@@ -33,16 +50,19 @@ class Query:
     timezone: str | None
 
     @property
-    def days(self) -> range:
-        """The days of counters that the answer needs."""
-        first = self.asked if self.previous is None else self.previous
-        return range(first.days.start, max(self.asked.days.stop, first.days.stop))
+    def counted(self) -> Fields:
+        """The fields that are shown, and after them those that rates and the order of groups follow from."""
+        if self.group_by is None and "rates" not in self.include:
+            return self.fields
+        return tuple(dict.fromkeys((*self.fields, *CORE_FIELDS)))
 
     @property
-    def by_quarter(self) -> bool:
-        """Whether it needs them by quarter of an hour."""
-        ranges = (self.asked, self.previous)
-        return any(each is not None and each.step_ms < HOUR_MS for each in ranges)
+    def needs(self) -> Needs:
+        """What must be read for the answer."""
+        ranges = [each for each in (self.previous, self.asked) if each is not None]
+        days = range(ranges[0].days.start, max(each.days.stop for each in ranges))
+        by_quarter = any(each.step_ms < HOUR_MS for each in ranges)
+        return Needs(days, families_of(self.counted), by_quarter, self.group_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms:
     Raises: ApiError, one of those with status 400.
     """
     given = read_parameters(items, known)
+    fields = _fields(given.get("fields"))
     include = given.get("include")
     wanted = frozenset() if include is None else frozenset(include.split(","))
     if not wanted <= set(INCLUDES):
@@ -80,13 +101,28 @@ def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms:
         ) from None
     asked = parse_range(given.get("period"), given.get("from"), given.get("to"), now_ms, zone)
     previous = None if compare is None else range_before(asked)
-    return Query(asked, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
+    return Query(asked, fields, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
 
 
 def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuery:
     """Understand a query for known ids. Raises: ApiError INVALID_PARAMETER."""
     given = read_parameters(items, known)
     return PageQuery(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))
+
+
+def _fields(text: str | None) -> Fields:
+    if text is None:
+        return CORE_FIELDS
+    if text == ALL:
+        return FIELDS
+    fields = tuple(text.split(","))
+    if ALL in fields:
+        raise ApiError(INVALID_PARAMETER, f"`fields` is `{ALL}` alone, or names of fields.", "fields")
+    if not set(fields) <= set(FIELDS):
+        raise _not_one_of("fields", (*FIELDS, ALL), "or several fields with commas between")
+    if len(set(fields)) < len(fields):
+        raise ApiError(INVALID_PARAMETER, "`fields` names a field more than once.", "fields")
+    return fields
 
 
 def _limit(given: dict[str, str], default: int) -> int:

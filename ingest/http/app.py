@@ -23,7 +23,8 @@ from ingest.log.publish import KafkaPublisher, Publisher
 from ingest.metrics import DISCONNECTED, IngestMetrics
 from ingest.sns import outbound
 from ingest.sns.certificates import Certificates
-from schemas.shared.server import Stop, problem
+from schemas.shared.problems import problem
+from schemas.shared.server import Stop
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,4 @@
-"""What the HTTP side of every program promises: how an error looks, and how a server starts and ends.
-
-Errors are problem details (RFC 9457) with a `code` that programs can compare; they are never cached.
+"""What the HTTP side of a program promises: how its server starts and ends, and what is on which port.
 
 A server owns its port alone. Granian binds with SO_REUSEPORT, so that a second program on the same port
 would start in silence and take half of the requests; hence the socket is bound and listening here, without
@@ -18,7 +16,8 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -28,14 +27,13 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
-from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = structlog.get_logger(__name__)
+from schemas.shared.metrics_port import ForEverybody, ForOperators
+from schemas.shared.problems import problem
 
-PROBLEM_JSON: Final = "application/problem+json"
+log = structlog.get_logger(__name__)
 
 HEADER_TIMEOUT_MS: Final = 4_000
 """How long a client may take to send a request's line and headers."""
@@ -60,56 +58,8 @@ GRANIAN_LOGS: Final[dict[str, Any]] = {
 """Granian's own lines go to the root logger, so to stderr in the shape of `schemas.shared.logs`."""
 
 
-class Problem(BaseModel):
-    """The body of every error (RFC 9457)."""
-
-    type: str = Field(default="about:blank", description="The code says all; there is no page to read.")
-    title: str = Field(description="The words of the HTTP status.")
-    status: int = Field(description="The HTTP status.")
-    code: str = Field(description="What went wrong, as a word that does not change.")
-    detail: str = Field(description="What went wrong here, and what to do about it.")
-    parameter: str | None = Field(default=None, description="The parameter to blame, where it is one.")
-    request_id: str | None = Field(default=None, description="Name it when you ask about this answer.")
-
-
-class ProblemResponse(JSONResponse):
-    """A JSON response of the media type that marks a problem."""
-
-    media_type = PROBLEM_JSON
-
-
 class PortTakenError(OSError):
     """Another program listens on the port: stop it, or choose another port."""
-
-
-def problem(
-    code: str,
-    status: int,
-    detail: str,
-    headers: Mapping[str, str] | None = None,
-    *,
-    parameter: str | None = None,
-    request_id: str | None = None,
-) -> ProblemResponse:
-    """The response that reports an error to a client.
-
-    code: the stable word for it; status: the HTTP status; detail: a sentence for a person;
-    headers: further response headers (`Retry-After`, `WWW-Authenticate`); parameter, request_id: as in
-    `Problem`, absent where not given.
-    """
-    body = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        code=code,
-        detail=detail,
-        parameter=parameter,
-        request_id=request_id,
-    )
-    return ProblemResponse(
-        body.model_dump(exclude_none=True),
-        status_code=status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
 
 
 def listen(port: int, host: str = "0.0.0.0") -> socket.socket:  # noqa: S104 - a service is there to be reached
@@ -163,18 +113,23 @@ def serve(
     port: int,
     grace_s: float,
     host: str = "0.0.0.0",  # noqa: S104 - as above
+    metrics_port: int | None = None,
     stop: Stop | None = None,
 ) -> None:
     """Serve an ASGI application until SIGTERM or SIGINT, then let its lifespan end and return.
 
     app: the application; port, host: as `listen` takes them; grace_s: seconds for which it still listens
-    after the signal; stop: another way to end it, without that grace where it is a fault.
+    after the signal; metrics_port: where what is for operators is, and its metrics alone are
+    (`schemas.shared.metrics_port`), none: all is on the one port; stop: another way to end it, without that
+    grace where it is a fault.
     Raises: PortTakenError, OSError as `listen`; FaultError where `stop` got a fault; granian's
     FatalError where the lifespan fails to start.
     """
     stop = stop or Stop()
-    with listen(port, host) as listening:
-        asyncio.run(_serve(app, listening, grace_s, stop))
+    with ExitStack() as ports:
+        public = ports.enter_context(listen(port, host))
+        operators = None if metrics_port is None else ports.enter_context(listen(metrics_port, host))
+        asyncio.run(_serve(app, public, operators, grace_s, stop))
     if stop.fault is not None:
         raise FaultError(stop.fault)
 
@@ -215,13 +170,13 @@ class _Leaving:
 class _OwnSocketServer(Server):
     """Granian's embedded server on a socket that we bound (it binds one of its own, to be shared)."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, interface: Interfaces) -> None:
         host, port = listening.getsockname()
         super().__init__(
             app,
             address=host,
             port=port,
-            interface=Interfaces.ASGI,
+            interface=interface,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=BUFFER_BYTES),
             websockets=False,
@@ -238,14 +193,22 @@ class _OwnSocketServer(Server):
         self._shd = holder  # type: ignore[assignment]
 
 
-async def _serve(app: ASGIApp, listening: socket.socket, grace_s: float, stop: Stop) -> None:
+async def _serve(
+    app: ASGIApp, public: socket.socket, operators: socket.socket | None, grace_s: float, stop: Stop
+) -> None:
     loop = asyncio.get_running_loop()
-    port = listening.getsockname()[1]
+    port = public.getsockname()[1]
     leaving = _Leaving(app)
-    server = _OwnSocketServer(leaving, listening)
+    shown = leaving if operators is None else ForEverybody(leaving)
+    servers = [_OwnSocketServer(shown, public, Interfaces.ASGI)]
+    if operators is not None:
+        log.info("serving metrics", port=operators.getsockname()[1])
+        # Of the two, one alone runs the application's lifespan.
+        servers.append(_OwnSocketServer(ForOperators(leaving), operators, Interfaces.ASGINL))
 
     def close() -> None:
-        server.stop()  # type: ignore[no-untyped-call]
+        for server in servers:
+            server.stop()  # type: ignore[no-untyped-call]
 
     def leave() -> None:
         if stop.fault is not None:
@@ -264,5 +227,5 @@ async def _serve(app: ASGIApp, listening: socket.socket, grace_s: float, stop: S
         signal.signal(number, lambda _signal, _frame: stop.ask())
     log.info("serving http", port=port)
     stop.listen(hear)
-    await server.serve()
+    await asyncio.gather(*(server.serve() for server in servers))
     log.info("stopped serving http", port=port)

@@ -47,7 +47,14 @@ def complaint(error: ValidationError) -> str:
 
 
 class ServerSettings(Settings):
-    """How a program that serves HTTP ends."""
+    """Where a program that serves HTTP tells of itself, and how it ends."""
+
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="where /metrics is, and nowhere else then, with /livez and /readyz; 0: any free one",
+    )
 
     shutdown_grace_s: float = Field(
         default=5.0,

@@ -8,6 +8,20 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 FIELDS = ("sent", "delivered", "opened", "clicked", "bounced", "complained")
+DETAILS = (
+    "bounced_hard",
+    "suppressed",
+    "bounced_soft",
+    "bounced_undetermined",
+    "delayed",
+    "rejected",
+    "rendering_failed",
+    "unsubscribed",
+    "opened_human",
+    "clicked_human",
+)
+FAMILIES = {"core": FIELDS, "details": DETAILS}
+ALL = FIELDS + DETAILS
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)
 SECOND = timedelta(seconds=1)
@@ -39,15 +53,21 @@ def start_of(period: str, moment: datetime) -> datetime:
 
 
 def answer(
-    period: str, first: datetime, last: datetime, counted: Counted, zone: ZoneInfo | None = None
+    period: str,
+    first: datetime,
+    last: datetime,
+    counted: Counted,
+    zone: ZoneInfo | None = None,
+    *,
+    fields: tuple[str, ...] = FIELDS,
 ) -> list[dict[str, object]]:
-    """The points. zone: none is UTC."""
+    """The points. zone: none is UTC. fields: of them, in order."""
     starts = list(periods(period, first, last) if zone is None else zone_periods(period, first, last, zone))
     quarters = zone is not None and not is_whole(zone, first, last)
-    points = {start: dict.fromkeys(FIELDS, 0) for start in starts}
+    points = {start: dict.fromkeys(fields, 0) for start in starts}
     for (quarter, field), count in counted.items():
         step = quarter if quarters else start_of("hour", quarter)
-        if first <= step <= last:
+        if field in fields and first <= step <= last:
             points[max(start for start in starts if start <= step)][field] += count
     return [{"timestamp": text(start), **counts} for start, counts in points.items()]
 

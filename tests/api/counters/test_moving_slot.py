@@ -6,6 +6,7 @@ that one alone: counts would be missing, and a known id unknown, with status 200
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +16,8 @@ from api.config import ApiSettings
 from api.counters.connection import connect
 from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.errors import UNAVAILABLE, ApiError
+from api.query.query import Needs
+from schemas.kinds import FAMILIES
 from tests.api.writer import EPOCH, QUARTER, Counted, Writer
 from tests.valkey_cluster import ValkeyCluster, valkey_cluster
 
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.programs
 
 DAY = 20_334
 DAYS = range(DAY - 20, DAY + 20)
+ALL = tuple(FAMILIES)
 
 
 def midnight(day: int) -> datetime:
@@ -29,9 +33,9 @@ def midnight(day: int) -> datetime:
 
 
 READS: Final[tuple[Callable[[CounterReader], Awaitable[object]], ...]] = (
-    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, "sequence"),
-    lambda reader: reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True),
-    lambda reader: reader.counters("acme", Scope("sequence", "a"), DAYS),
+    lambda reader: reader.counters("acme", WHOLE_TENANT, Needs(DAYS, ALL, group_by="sequence")),
+    lambda reader: reader.counters("acme", WHOLE_TENANT, Needs(DAYS, ALL, by_quarter=True)),
+    lambda reader: reader.counters("acme", Scope("sequence", "a"), Needs(DAYS)),
     lambda reader: reader.known_ids("acme", "sequence", None, 10),
 )
 """All that the API reads of a tenant."""
@@ -64,11 +68,13 @@ async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[st
 
 
 def test_all_is_read_or_nothing() -> None:
-    """Counters of several blocks of days, wide ones and others, and known ids."""
+    """Counters of several blocks of days and two families, wide ones and others, and known ids."""
     with valkey_cluster() as cluster, cluster.client() as client:
         writer = Writer(client, lanes=1)
         writer.go_live()
         wide = [Counted(midnight(DAY) + at * QUARTER, "sent", 2, sequence="a") for at in range(96)]
-        writer.write([*wide, *(Counted(midnight(DAY - days), "opened", sequence="b") for days in (1, 9))])
+        other = [Counted(midnight(DAY - days), "opened_human", sequence="b") for days in (1, 9)]
+        wide += [replace(each, field="delayed", at=each.at - timedelta(days=15)) for each in wide]
+        writer.write([*wide, *other, Counted(midnight(DAY - 5), "opened", sequence="b")])
         wrong = asyncio.run(read_while_it_moves(cluster, writer))
         assert not wrong, "; ".join(wrong[:3])

@@ -19,11 +19,13 @@ from api.counters.connection import connect
 from api.counters.reader import READ, WHOLE_TENANT, CounterReader, Scope
 from api.counters.replies import Counters
 from api.errors import UNAVAILABLE, ApiError
+from api.query.query import Needs
+from api.query.rollup import Counted as CountedDays
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey, server_binary
 from schemas import counters, redis_keys
 from schemas.counters import Member, State, closed_for
-from schemas.kinds import CORE_FIELDS, FAMILIES
+from schemas.kinds import CORE, CORE_FIELDS, DETAILS, FAMILIES
 from tests.api.conftest import Door, OpenDoor
 from tests.api.writer import EPOCH, QUARTER, Counted, Writer
 from tests.metrics_text import by_partition
@@ -35,6 +37,7 @@ DAY = 20_334
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
 CELL = 7 * len(CORE_FIELDS)
 DAYS = range(DAY - 5, DAY + 5)
+ONE_DAY = timedelta(days=1)
 FIELD = redis_keys.counter_field(DAY, 0, redis_keys.TENANT_SCOPE)
 
 
@@ -59,11 +62,11 @@ Run = Callable[[Callable[[CounterReader], Awaitable[Counters]]], Counters]
 
 
 async def tenant_counters(reader: CounterReader) -> Counters:
-    return await reader.counters("acme", WHOLE_TENANT, DAYS)
+    return await reader.counters("acme", WHOLE_TENANT, Needs(DAYS))
 
 
 async def quarters(reader: CounterReader) -> Counters:
-    return await reader.counters("acme", WHOLE_TENANT, DAYS, by_quarter=True)
+    return await reader.counters("acme", WHOLE_TENANT, Needs(DAYS, by_quarter=True))
 
 
 def refuses(run: Run, job: Callable[[CounterReader], Awaitable[Counters]] = tenant_counters) -> str:
@@ -81,19 +84,19 @@ def test_one_read_gives_days_checkpoints_of_time_and_whether_the_id_is_known(
     writer.write([Counted(day, "sent", 300, sequence="a") for day in days])
     writer.client.hset(writer.lane(), mapping={"f0": 5, "c0": 1_700_000_000_000, "f12": 9, "c12": 1, "cx": 1})
     found = read(tenant_counters)
-    assert {day: counts.counts[CELL] for day, counts in found.days.items()} == {
+    assert {day: counts.counts[CELL] for day, counts in found.counted[CORE].items()} == {
         DAY - 2: 300,
         DAY: 300,
         DAY + 2: 300,
     }
-    assert all(sum(day.counts) == sum(day.total) == 300 for day in found.days.values())
+    assert all(sum(day.counts) == sum(day.total) == 300 for day in found.counted[CORE].values())
     assert found.partitions == {0: 1_700_000_000_000, 12: 1}
     assert found.known
 
     async def unknown(reader: CounterReader) -> Counters:
-        return await reader.counters("acme", Scope("template", "a"), DAYS)
+        return await reader.counters("acme", Scope("template", "a"), Needs(DAYS))
 
-    assert read(unknown) == Counters(known=False, days={}, partitions=found.partitions)
+    assert read(unknown) == Counters(known=False, counted={CORE: {}}, partitions=found.partitions)
 
 
 def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> None:
@@ -111,22 +114,79 @@ def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> Non
     sums[6] += 1
 
     async def grouped(reader: CounterReader) -> Counters:
-        return await reader.counters("acme", WHOLE_TENANT, DAYS, "sequence")
+        return await reader.counters("acme", WHOLE_TENANT, Needs(DAYS, group_by="sequence"))
 
     found = read(grouped)
-    assert list(found.days[DAY].counts) == sums
-    assert list(found.groups["a"][DAY].counts) == [10] * 144
-    assert found.groups["b"][DAY].total == (1, 0, 0, 0, 0, 0)
-    by_quarter = read(quarters).days[DAY]
+    assert list(found.counted[CORE][DAY].counts) == sums
+    assert list(found.groups["a"][CORE][DAY].counts) == [10] * 144
+    assert found.groups["b"][CORE][DAY].total == (1, 0, 0, 0, 0, 0)
+    by_quarter = read(quarters).counted[CORE][DAY]
     assert [count - (at == 30) for at, count in enumerate(by_quarter.counts)] == [
         1 + (at + place) % 4 for at in range(96) for place in range(6)
     ]
-    lane, arguments = writer.lane(), ("g1", "acme", b"\0", DAY, DAY, 0)
+    lane, arguments = writer.lane(), ("g1", "acme", b"\0", DAY, DAY, b"\0")
     for wanted, has_quarters in (("", False), ("1", True)):
         reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", 9)
-        packed_counter = reply[4][1]
+        packed_counter = reply[4][0][1]
         assert packed_counter[0] == 255
         assert (int.from_bytes(packed_counter[3:5], "little") > 0) == has_quarters
+
+
+def test_families_are_read_that_are_asked_for(writer: Writer, read: Run) -> None:
+    """Each family's days by its name, of the scope and of each group: those asked for and no others.
+
+    In any order, by hour and by quarter, wide packed counters and others.
+    """
+    midnight = datetime(2025, 9, 3, tzinfo=UTC)
+    details = FAMILIES[DETAILS]
+    writer.write([Counted(midnight, "sent", 7, sequence="a"), Counted(midnight - 9 * ONE_DAY, "opened")])
+    writer.write([Counted(midnight, "clicked_human", 2, sequence="b"), Counted(midnight, "unsubscribed", 3)])
+    writer.write(
+        Counted(midnight + ONE_DAY + at * QUARTER, field, 1 + (at + place) % 4, sequence="a")
+        for at in range(96)
+        for place, field in enumerate(details)
+    )
+    stored = writer.client.hgetall(writer.block_key(DAY + 1))
+    assert redis_keys.IS_WIDE in stored.values()
+    sent, clicked, wide = {"sent": 7}, {"clicked_human": 2, "unsubscribed": 3}, dict.fromkeys(details, 240)
+    whole = {
+        CORE: {DAY: sent, DAY - 9: {"opened": 1}},
+        DETAILS: {DAY: clicked, DAY + 1: wide},
+    }
+    of_groups = {
+        "a": {CORE: {DAY: sent}, DETAILS: {DAY + 1: wide}},
+        "b": {CORE: {}, DETAILS: {DAY: {"clicked_human": 2}}},
+    }
+
+    def totals(counted: CountedDays) -> dict[str, dict[int, dict[str, int]]]:
+        return {
+            family: {
+                day: {
+                    field: count for field, count in zip(FAMILIES[family], each.total, strict=True) if count
+                }
+                for day, each in days.items()
+            }
+            for family, days in counted.items()
+        }
+
+    for families in ((CORE,), (DETAILS,), (CORE, DETAILS), (DETAILS, CORE)):
+        for by_quarter in (False, True):
+            needs = Needs(range(DAY - 20, DAY + 5), families, by_quarter=by_quarter, group_by="sequence")
+
+            async def some(reader: CounterReader, needs: Needs = needs) -> Counters:
+                return await reader.counters("acme", WHOLE_TENANT, needs)
+
+            found = read(some)
+            assert totals(found.counted) == {family: whole[family] for family in families}
+            there = {raw: {family: days[family] for family in families} for raw, days in of_groups.items()}
+            shown = {raw: days for raw, days in there.items() if any(days.values())}
+            assert {raw: totals(days) for raw, days in found.groups.items()} == shown
+            step = 1 if by_quarter else 4
+            for family in families:
+                for each in found.counted[family].values():
+                    assert len(each.counts) == len(FAMILIES[family]) * 96 // step
+            if DETAILS in families:
+                assert found.counted[DETAILS][DAY + 1].by_step(0, 1)[0][1] == (2 if by_quarter else 10)
 
 
 def test_a_range_of_centuries_reads_the_days_that_there_are(writer: Writer, read: Run) -> None:
@@ -136,9 +196,9 @@ def test_a_range_of_centuries_reads_the_days_that_there_are(writer: Writer, read
     for first, last in ((days[0], days[-1]), (-8, 3), (-9, -4), (4, 7), (5, 6), (-4, 4)):
 
         async def some(reader: CounterReader, first: int = first, last: int = last) -> Counters:
-            return await reader.counters("acme", WHOLE_TENANT, range(first, last + 1))
+            return await reader.counters("acme", WHOLE_TENANT, Needs(range(first, last + 1)))
 
-        found = {day: counts.total[0] for day, counts in read(some).days.items()}
+        found = {day: counts.total[0] for day, counts in read(some).counted[CORE].items()}
         assert found == {day: at for at, day in enumerate(days, start=1) if first <= day <= last}
 
 
@@ -147,14 +207,14 @@ def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Ru
     writer.write([Counted(HOUR, "sent")])
     for _ in range(2):
         writer.client.script_flush()
-        assert read(tenant_counters).days[DAY].counts[CELL] == 1
+        assert read(tenant_counters).counted[CORE][DAY].counts[CELL] == 1
 
 
 def test_numbers_of_another_lane_state_are_never_used(writer: Writer, read: Run) -> None:
     """A lane that is gone, unnamed or of another name: unavailable, though counters are there."""
     writer.write([Counted(HOUR, "sent")])
     lane = writer.lane()
-    assert read(tenant_counters).days
+    assert read(tenant_counters).counted[CORE]
     writer.client.hset(lane, "generation", "g0")
     assert "live generation" in refuses(read)
     writer.client.hdel(lane, "generation")
@@ -224,13 +284,13 @@ def test_a_generation_that_goes_live_in_between_is_read_instead(
     later.write([Counted(HOUR, "sent", 2)])
 
     async def across_the_switch(reader: CounterReader) -> Counters:
-        assert (await tenant_counters(reader)).days[DAY].counts[CELL] == 1
+        assert (await tenant_counters(reader)).counted[CORE][DAY].counts[CELL] == 1
         if gone:
             writer.client.delete(writer.lane())
         later.go_live()
         return await tenant_counters(reader)
 
-    assert read(across_the_switch).days[DAY].counts[CELL] == 2
+    assert read(across_the_switch).counted[CORE][DAY].counts[CELL] == 2
 
 
 def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -> None:
@@ -244,17 +304,17 @@ def test_many_who_ask_at_once_get_their_own_answers(writer: Writer, read: Run) -
 
     async def at_once(reader: CounterReader) -> Counters:
         await reader.live()
-        asked = [reader.counters(name, WHOLE_TENANT, DAYS) for name in (*tenants, "damaged", "broken")]
+        asked = [reader.counters(name, WHOLE_TENANT, Needs(DAYS)) for name in (*tenants, "damaged", "broken")]
         live = asyncio.create_task(reader.live())
         *found, damaged, broken = await asyncio.gather(*asked, return_exceptions=True)
-        assert [each.days[DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
+        assert [each.counted[CORE][DAY].counts[CELL] for each in found if isinstance(each, Counters)] == list(
             range(1, 21)
         )
         assert [each.code for each in (damaged, broken) if isinstance(each, ApiError)] == [UNAVAILABLE] * 2
         assert await live == writer.generation
         return await tenant_counters(reader)
 
-    assert read(at_once).days == {}
+    assert read(at_once).counted == {CORE: {}}
 
 
 def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> None:
@@ -266,11 +326,11 @@ def test_who_asked_and_is_gone_takes_nobody_along(writer: Writer, read: Run) -> 
         first, second = (asyncio.create_task(tenant_counters(reader)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
-        assert (await second).days[DAY].counts[CELL] == 7
+        assert (await second).counted[CORE][DAY].counts[CELL] == 7
         assert first.cancelled()
         return await tenant_counters(reader)
 
-    assert read(one_gives_up).days[DAY].counts[CELL] == 7
+    assert read(one_gives_up).counted[CORE][DAY].counts[CELL] == 7
 
 
 def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read: Run) -> None:

@@ -20,6 +20,7 @@ from schemas.responses import KnownIds, Metrics
 from tests.api import model
 from tests.api.conftest import Door
 from tests.api.http.test_routes import FIRST, HOUR, LAST, ONE_REDIS, facts, refused
+from tests.api.query.test_rollup import choices
 from tests.api.writer import Counted, Writer
 
 SPAN = {"from": model.text(FIRST), "to": model.text(LAST)}
@@ -105,7 +106,7 @@ def test_previous_is_what_that_span_answers_itself(
 def test_groups_and_others_add_up(
     writer: Writer, door: Door, written: list[Counted], by: str, sizes: tuple[int, int]
 ) -> None:
-    """The groups that sent most, each as its own route says; with the others they are the totals."""
+    """The biggest groups, each as its own route says; with the others they are the totals."""
     limit, days = sizes
     own = anew(writer, written)
     body = ask(
@@ -116,20 +117,20 @@ def test_groups_and_others_add_up(
         assert sum(group[field] for group in groups) + others[field] == body["totals"][field]
     assert others.pop("rates") == rates(others)
     known = {getattr(fact, by) for fact in own} - {None}
-    sent = {}
+    size_of = {}
     for raw in known:
         path = (
             f"/api/metrics/{by}s/{quote(raw, safe='')}?{urlencode({'from': body['from'], 'to': body['to']})}"
         )
         totals = door.get(path).json()["totals"]
         if any(totals.values()):
-            sent[raw] = totals["sent"]
+            size_of[raw] = sum(totals.values())
         for group in groups:
             if group["id"] == raw:
                 assert {field: group[field] for field in model.FIELDS} == totals
                 assert group["rates"] == rates(totals)
-    assert len(groups) == min(limit, len(sent))
-    assert [group["sent"] for group in groups] == sorted(sent.values(), reverse=True)[:limit]
+    order = sorted(size_of, key=lambda raw: (-size_of[raw], raw.encode()))
+    assert [group["id"] for group in groups] == order[:limit]
 
 
 def test_mails_without_a_group_are_among_the_others(writer: Writer, door: Door) -> None:
@@ -193,20 +194,63 @@ def test_a_scope_that_is_not_counted_is_not_found(writer: Writer, door: Door) ->
     assert door.get("/api/metrics/sequences").json()["items"] == [{"id": "a"}]
 
 
-def test_other_families_of_kinds_are_not_in_the_answer(writer: Writer, door: Door) -> None:
-    """An id is known by any kind; the page's numbers and groups are the page's kinds alone."""
+def test_details_are_in_the_answer_where_they_are_asked_for(writer: Writer, door: Door) -> None:
+    """An id is known by any kind; without `fields` numbers and groups are the page's kinds alone."""
     writer.write([Counted(HOUR, "bounced_hard", 7, sequence="d"), Counted(HOUR, "sent", 2, sequence="a")])
     body = ask(door, group_by="sequence")
     assert body["totals"] == dict.fromkeys(model.FIELDS, 0) | {"sent": 2}
     assert [group["id"] for group in body["groups"]] == ["a"]
     assert door.get("/api/metrics/sequences/d").json()["totals"] == dict.fromkeys(model.FIELDS, 0)
     assert door.get("/api/metrics/sequences").json()["items"] == [{"id": "a"}, {"id": "d"}]
+    body = ask(door, group_by="sequence", fields="bounced_hard")
+    assert body["totals"] == {"bounced_hard": 7}
+    assert body["groups"] == [{"id": "a", "bounced_hard": 0}, {"id": "d", "bounced_hard": 7}]
+    assert [group["id"] for group in ask(door, group_by="sequence", fields="delayed")["groups"]] == ["a"]
+
+
+@ONE_REDIS
+@given(st.lists(facts, max_size=40), choices, st.sampled_from(["sequence", "template"]))
+def test_fields_shape_every_part_of_an_answer(
+    writer: Writer, door: Door, written: list[Counted], fields: tuple[str, ...], by: str
+) -> None:
+    """Totals, points, previous, change, groups and others are those of `all`, cut to the fields, in order."""
+    anew(writer, written)
+    more = {
+        "compare": "previous",
+        "group_by": by,
+        "limit": 1000,
+        "from": model.text(LAST - timedelta(days=9)),
+    }
+    whole, some = (ask(door, fields=each, **more) for each in ("all", ",".join(fields)))
+    there = {*model.FIELDS, *fields}
+    whole["groups"] = [group for group in whole["groups"] if any(group[field] for field in there)]
+
+    def counts(body: dict[str, Any]) -> list[dict[str, Any]]:
+        parts = [body["totals"], body["previous"]["totals"], body["change"], body["others"]]
+        return [*parts, *body["timeseries"], *body["groups"]]
+
+    for part, every in zip(counts(some), counts(whole), strict=True):
+        beside = [name for name in every if name not in model.ALL]
+        assert list(every) == [*beside, *model.ALL]
+        assert list(part.items()) == [(name, every[name]) for name in (*beside, *fields)]
 
 
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
         ("include=rate", "include"),
+        ("fields=", "fields"),
+        ("fields=sent&fields=sent", "fields"),
+        ("fields=sent,sent", "fields"),
+        ("fields=sent,", "fields"),
+        ("fields=Sent", "fields"),
+        ("fields=sent,%20opened", "fields"),
+        ("fields=opens", "fields"),
+        ("fields=rates", "fields"),
+        ("fields=all,sent", "fields"),
+        ("fields=sent,all", "fields"),
+        ("fields=all,all", "fields"),
+        ("fields=core", "fields"),
         ("include=rates,", "include"),
         ("include=rates&include=status", "include"),
         ("compare=next", "compare"),
@@ -349,5 +393,11 @@ def test_csv_has_the_rows_of_the_body(writer: Writer, door: Door) -> None:
         ("group", name, "4"),
         ("others", "", "1"),
     ]
+    for fields in (["suppressed"], ["opened_human", "sent"]):
+        query = urlencode({**SPAN, "fields": ",".join(fields), "include": "rates"})
+        rate = {"opened_human": ["human_open_rate"]}.get(fields[0], [])
+        columns = [*fields, *(f"{name}_rate" for name in FORMULAS), *rate]
+        assert list(rows(door, f"/api/metrics?{query}")[0]) == ["timestamp", *columns]
+        assert list(rows(door, f"/api/metrics?{query}&group_by=sequence")[0]) == ["row", "id", *columns]
     assert rows(door, "/api/metrics/sequences") == [{"id": name}]
     assert rows(door, "/api/metrics/templates") == []

@@ -19,6 +19,7 @@ from schemas import counters, redis_keys
 from schemas.responses import Counts, Metrics
 from tests.api import model
 from tests.api.conftest import NOW_MS, Door
+from tests.api.query.test_rollup import choices
 from tests.api.writer import Counted, Writer
 
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
@@ -86,7 +87,7 @@ def test_the_page_s_other_queries(writer: Writer, door: Door, path: str, points:
 
 
 def test_the_models_have_the_fields_of_the_table() -> None:
-    assert tuple(Counts.model_fields) == model.FIELDS
+    assert tuple(Counts.model_fields) == model.ALL
     assert set(Metrics.model_json_schema(by_alias=True)["required"]) == {
         "period",
         "from",
@@ -97,6 +98,7 @@ def test_the_models_have_the_fields_of_the_table() -> None:
     }
 
 
+ZONES = ["Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Asia/Tokyo"]
 quarters = st.integers(-120, 96 * 45).map(
     lambda offset: datetime(2025, 8, 25, tzinfo=UTC) + offset * model.QUARTER
 )
@@ -104,7 +106,7 @@ ids = st.none() | st.sampled_from(["a", "b", "a/b", "{a}:t", "é\n😀", "%2F"])
 facts = st.builds(
     Counted,
     quarters,
-    st.sampled_from(model.FIELDS),
+    st.sampled_from(model.ALL),
     st.integers(1, 3) | st.sampled_from([255, 256, 300]),
     st.sampled_from(["acme", "{b}:c", "é"]),
     ids,
@@ -116,18 +118,25 @@ facts = st.builds(
 @given(
     st.lists(facts, max_size=40),
     st.sampled_from(["hour", "day", "week", "month"]),
-    st.none() | st.sampled_from(["Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Asia/Tokyo"]),
+    st.tuples(st.none() | st.sampled_from(ZONES), st.none() | choices),
 )
 def test_every_scope_equals_a_naive_count(
-    writer: Writer, door: Door, written: list[Counted], period: str, zone: str | None
+    writer: Writer,
+    door: Door,
+    written: list[Counted],
+    period: str,
+    more: tuple[str | None, tuple[str, ...] | None],
 ) -> None:
-    """Tenant, sequences and templates each answer with just their facts, at every period, in any zone."""
+    """Tenant, sequences and templates each answer with just their facts: every field, period and zone."""
+    zone, fields = more
     writer.client.flushdb()
     fresh = Writer(writer.client)
     fresh.go_live()
     fresh.write(written)
     span = {"period": period, "from": model.text(FIRST), "to": model.text(LAST)}
     span |= {} if zone is None else {"timezone": zone}
+    span |= {} if fields is None else {"fields": "all" if fields == model.ALL else ",".join(fields)}
+    shown = fields or model.FIELDS
     rules = None if zone is None else model.rules(zone)
     for tenant in {fact.tenant for fact in written} | {"acme"}:
         key = door.keys.texts.get(tenant) or door.keys.add(tenant)
@@ -143,9 +152,9 @@ def test_every_scope_equals_a_naive_count(
             for fact in counted:
                 sums[fact.at, fact.field] = sums.get((fact.at, fact.field), 0) + fact.count
             body = ask(door, path, key, **span).json()
-            assert body["timeseries"] == model.answer(period, FIRST, LAST, sums, rules)
-            for field in model.FIELDS:
-                assert body["totals"][field] == sum(point[field] for point in body["timeseries"])
+            assert body["timeseries"] == model.answer(period, FIRST, LAST, sums, rules, fields=shown)
+            totals = [(field, sum(point[field] for point in body["timeseries"])) for field in shown]
+            assert list(body["totals"].items()) == totals
 
 
 @pytest.mark.parametrize(
@@ -404,14 +413,19 @@ def test_openapi_names_the_scheme_the_errors_and_the_parameters(door: Door) -> N
         "template": ("/api/metrics/templates/{id}", ("id", *SCOPE_PARAMETERS)),
         "sequences": ("/api/metrics/sequences", PAGE_PARAMETERS),
         "templates": ("/api/metrics/templates", PAGE_PARAMETERS),
+        "scopes": ("/api/metrics/by", ()),
+        "ids": ("/api/metrics/by/{scope}", ("scope", *PAGE_PARAMETERS)),
+        "by": ("/api/metrics/by/{scope}/{id}", ("scope", "id", *SCOPE_PARAMETERS)),
     }
-    assert set(paths["paths"]) == {path for path, _ in routes.values()}
+    assert set(paths["paths"]) == {"/api/metrics/fields", *(path for path, _ in routes.values())}
     for name, (path, parameters) in routes.items():
         operation = paths["paths"][path]["get"]
         assert operation["operationId"] == name
         assert tuple(parameter["name"] for parameter in operation["parameters"]) == parameters
         statuses = {"200", "304", "400", "401", "429", "500", "503", "default"}
-        assert set(operation["responses"]) == statuses | ({"404"} if "id" in parameters else set())
+        assert set(operation["responses"]) == statuses | (
+            {"404"} if {"id", "scope"} & set(parameters) else set()
+        )
         codes = operation["responses"]["400"]["content"]["application/problem+json"]["schema"]["properties"][
             "code"
         ]

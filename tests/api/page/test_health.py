@@ -1,8 +1,8 @@
 """A sender's health: a word and a sign, never a colour alone, and the thresholds that the API judges by."""
 
-from api.sender_health import BOUNCE, COMPLAINT, SENT_LEAST
 from playwright.sync_api import expect
 
+from api.sender_health import BOUNCE, COMPLAINT, SENT_LEAST
 from tests.api.page.conftest import TENANT, Running, enter, settled
 from tests.api.writer import Counted
 from tests.browser import Tab, Tabs

@@ -1,5 +1,7 @@
 """What a packed counter holds is its hours or quarters and their sum, however often it is asked for."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_a_packed_counter_is_its_counts_the_second_time_too(day: dict[tuple[int,
     """What was kept of a packed counter is what the packed counter says, by hour and by quarter."""
     text = packed(day)
     for unpack, length in ((day_by_hour, 4), (day_by_quarter, 1)):
-        first, again = unpack(text), unpack(bytes(bytearray(text)))
+        first, again = unpack(text, KINDS), unpack(bytes(bytearray(text)), KINDS)
         assert first.counts == again.counts == tuple(sum(walked(day, length), ()))
         assert first.total == again.total
         assert first.step_ms == length * 900_000
@@ -42,8 +44,8 @@ def test_a_packed_counter_is_its_counts_the_second_time_too(day: dict[tuple[int,
 def test_steps_and_sums_are_those_of_a_walk(day: dict[tuple[int, int], int], one: int, other: int) -> None:
     """Any hours or quarters of a day, each for itself and all together."""
     text = packed(day)
-    by_quarter: DayCounts = day_by_quarter(text)
-    for counted, length in ((by_quarter, 1), (day_by_hour(text), 4), (in_hours(by_quarter), 4)):
+    by_quarter: DayCounts = day_by_quarter(text, KINDS)
+    for counted, length in ((by_quarter, 1), (day_by_hour(text, KINDS), 4), (in_hours(by_quarter), 4)):
         first, stop = min(one, other) // length, max(one, other) // length
         rows = walked(day, length)
         assert counted.by_step(first, stop) == rows[first:stop]
@@ -53,10 +55,15 @@ def test_steps_and_sums_are_those_of_a_walk(day: dict[tuple[int, int], int], one
         assert counted.total == counted.sum(0, QUARTERS // length)
 
 
-def test_kinds_beyond_the_page_s_are_left_out() -> None:
-    """A family has room for more kinds; a row has the page's."""
+@pytest.mark.parametrize("unpack", [day_by_hour, day_by_quarter])
+def test_a_day_has_as_many_kinds_as_its_family(unpack: Callable[[bytes, int], DayCounts]) -> None:
+    """A family has room for more: those are left out. The same bytes in another family are another day."""
     text = pack_counts(cell_bytes(5, KINDS - 1) + cell_bytes(5, KINDS_MAX - 1))
-    assert sum(day_by_hour(text).counts) == sum(day_by_quarter(text).counts) == 1
+    for kinds, total in ((KINDS, 1), (KINDS_MAX, 2), (KINDS - 1, 0), (KINDS, 1)):
+        day = unpack(text, kinds)
+        assert sum(day.counts) == sum(day.total) == total
+        assert len(day.total) == kinds
+        assert in_hours(day).step_ms == 3_600_000
 
 
 def test_a_damaged_packed_counter_is_damaged_each_time() -> None:
@@ -64,4 +71,4 @@ def test_a_damaged_packed_counter_is_damaged_each_time() -> None:
     for unpack in (day_by_hour, day_by_quarter):
         for _ in range(2):
             with pytest.raises(ValueError, match="below zero"):
-                unpack(bytes([7, 96]))
+                unpack(bytes([7, 96]), KINDS)

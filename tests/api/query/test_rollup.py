@@ -9,14 +9,15 @@ from api.query.day_counts import DayCounts, day_of
 from api.query.instants import format_instant, parse_instant
 from api.query.periods import PERIODS
 from api.query.ranges import MAX_POINTS, Range, parse_range
-from api.query.rollup import Series, add_up
+from api.query.rollup import Counted, Series, add_up
 from tests.api import model
-from tests.api.model import FIELDS
+from tests.api.model import ALL, DETAILS, FIELDS
 from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2025, 9, 17, 13, 45, 12, 345_000, tzinfo=UTC)
 NOW_MS = model.ms(NOW)
+NOTHING: Counted = {"core": {}, "details": {}}
 
 moments = st.datetimes(
     min_value=datetime(1965, 1, 1),  # noqa: DTZ001 - Hypothesis wants the bounds without a zone
@@ -24,6 +25,10 @@ moments = st.datetimes(
     timezones=st.just(UTC),
 ).map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
 spans = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=70))
+choices = st.lists(st.sampled_from(ALL), min_size=1, unique=True).map(tuple) | st.sampled_from(
+    [FIELDS, DETAILS, ALL]
+)
+"""Of fields."""
 period_names = st.sampled_from(["hour", "day", "week", "month"])
 
 
@@ -36,42 +41,55 @@ def queries(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[dateti
         lambda offset: model.start_of("hour", first) + offset * model.QUARTER
     )
     counted = draw(
-        st.dictionaries(st.tuples(quarters, st.sampled_from(FIELDS)), st.integers(1, 10**6), max_size=30)
+        st.dictionaries(st.tuples(quarters, st.sampled_from(ALL)), st.integers(1, 10**6), max_size=30)
     )
     return draw(period_names), first, last, counted
 
 
-def by_day(counted: model.Counted, step: timedelta = model.HOUR) -> dict[int, DayCounts]:
-    """Days as the reader gives them."""
-    days: dict[int, list[int]] = {}
-    for (quarter, field), count in counted.items():
-        day, within = divmod(quarter - EPOCH, model.DAY)
-        cells = days.setdefault(day, [0] * (model.DAY // step) * len(FIELDS))
-        cells[within // step * len(FIELDS) + FIELDS.index(field)] += count
-    return {day: day_of(cells) for day, cells in days.items()}
+def by_day(counted: model.Counted, wanted: range, step: timedelta = model.HOUR) -> Counted:
+    """Days of each family as the reader gives them. wanted: days."""
+    found: dict[str, dict[int, DayCounts]] = {}
+    for family, fields in model.FAMILIES.items():
+        days: dict[int, list[int]] = {}
+        for (quarter, field), count in counted.items():
+            day, within = divmod(quarter - EPOCH, model.DAY)
+            if field in fields and day in wanted:
+                cells = days.setdefault(day, [0] * (model.DAY // step) * len(fields))
+                cells[within // step * len(fields) + fields.index(field)] += count
+        found[family] = {day: day_of(cells, len(fields)) for day, cells in days.items()}
+    return found
 
 
-def shown(series: Series) -> list[dict[str, object]]:
+def shown(series: Series, fields: tuple[str, ...] = FIELDS) -> list[dict[str, object]]:
     return [
-        {"timestamp": format_instant(start), **dict(zip(FIELDS, counts, strict=True))}
+        {"timestamp": format_instant(start), **dict(zip(fields, counts, strict=True))}
         for start, counts in series.points
     ]
 
 
-def ask(period: str, first: datetime, last: datetime, counted: model.Counted) -> Series:
+def ask(
+    period: str,
+    first: datetime,
+    last: datetime,
+    counted: model.Counted,
+    fields: tuple[str, ...] = FIELDS,
+) -> Series:
     asked = parse_range(period, model.text(first), model.text(last), NOW_MS)
-    days = {day: counts for day, counts in by_day(counted).items() if day in asked.days}
-    return add_up(asked, days)
+    return add_up(asked, by_day(counted, asked.days), fields)
 
 
 @settings(deadline=None)
-@given(queries())
+@given(queries(), choices)
 def test_points_equal_a_naive_count(
-    query: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]],
+    query: tuple[str, datetime, datetime, dict[tuple[datetime, str], int]], fields: tuple[str, ...]
 ) -> None:
-    """Every point, in its order, with its timestamp, is what a walk over the hours gives."""
+    """Every point, in its order, with its start and fields, is what a walk over the hours gives."""
     period, first, last, counted = query
-    assert shown(ask(period, first, last, counted)) == model.answer(period, first, last, counted)
+    series = ask(period, first, last, counted, fields)
+    expected = model.answer(period, first, last, counted, fields=fields)
+    assert [[*each.items()] for each in shown(series, fields)] == [[*each.items()] for each in expected]
+    columns = zip(*(counts for _, counts in series.points), strict=True)
+    assert series.totals == tuple(map(sum, columns))
 
 
 @settings(deadline=None)
@@ -107,7 +125,7 @@ def test_hours_add_up_to_every_longer_period(
 @settings(deadline=None)
 def test_default_from_gives_a_fixed_number_of_points(moment: datetime, period: str) -> None:
     """Without `from`, exactly 24 hours, 30 days, 12 weeks or 12 months come, whenever it is."""
-    series = add_up(parse_range(period, None, None, model.ms(moment)), {})
+    series = add_up(parse_range(period, None, None, model.ms(moment)), NOTHING, FIELDS)
     assert len(series.points) == {"hour": 24, "day": 30, "week": 12, "month": 12}[period]
     assert format_instant(series.points[-1][0]) == model.text(model.start_of(period, moment))
 
@@ -121,7 +139,7 @@ def test_the_default_period_is_the_day_and_to_is_now() -> None:
 
 def test_the_example_of_the_page_has_15_points() -> None:
     asked = parse_range("day", "2025-09-01T00:00:00.000Z", "2025-09-15T23:59:59.999Z", NOW_MS)
-    starts = [format_instant(start) for start, _ in add_up(asked, {}).points]
+    starts = [format_instant(start) for start, _ in add_up(asked, NOTHING, FIELDS).points]
     assert len(starts) == 15
     assert starts[0] == "2025-09-01T00:00:00.000Z"
     assert starts[-1] == "2025-09-15T00:00:00.000Z"
@@ -221,7 +239,7 @@ def test_every_query_has_an_answer_or_a_refusal(period: str, from_: str | None, 
     if isinstance(asked, ApiError):
         assert asked.code in (INVALID_RANGE, RANGE_TOO_LARGE)
         return
-    series = add_up(asked, {})
+    series = add_up(asked, NOTHING, FIELDS)
     assert 1 <= len(series.points) <= MAX_POINTS
     assert all(format_instant(start) for start, _ in series.points)
     assert asked.from_ms <= asked.to_ms
@@ -258,6 +276,6 @@ def test_ten_thousand_points_are_the_most() -> None:
 def test_months_reach_over_centuries() -> None:
     """833 years of months are 10,000 points or fewer, and each is the first of a month."""
     asked = parse_range("month", "1600-01-01", "2432-12-31", NOW_MS)
-    starts = [format_instant(start) for start, _ in add_up(asked, {}).points]
+    starts = [format_instant(start) for start, _ in add_up(asked, NOTHING, FIELDS).points]
     assert len(starts) == 833 * 12
     assert all(start.endswith("-01T00:00:00.000Z") for start in starts)

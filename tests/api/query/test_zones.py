@@ -21,8 +21,8 @@ from api.query.rollup import Series, add_up
 from api.query.zones import zone_names, zone_of
 from tests.api import model
 from tests.api.conftest import NOW_MS, Door
-from tests.api.model import FIELDS
-from tests.api.query.test_rollup import by_day, shown
+from tests.api.model import ALL, FIELDS
+from tests.api.query.test_rollup import NOTHING, by_day, choices, shown
 from tests.api.writer import Writer
 from tests.examples import examples
 
@@ -81,12 +81,11 @@ class Case:
     last: datetime
     counted: dict[tuple[datetime, str], int]
 
-    def ask(self, period: str) -> tuple[Range, Series]:
+    def ask(self, period: str, fields: tuple[str, ...] = FIELDS) -> tuple[Range, Series]:
         """The API's answer, from days as it would read them."""
         asked = parse_range(period, model.text(self.first), model.text(self.last), NOW_MS, zone_of(self.name))
         step = timedelta(milliseconds=asked.step_ms)
-        days = {day: counts for day, counts in by_day(self.counted, step).items() if day in asked.days}
-        return asked, add_up(asked, days)
+        return asked, add_up(asked, by_day(self.counted, asked.days, step), fields)
 
 
 @st.composite
@@ -100,18 +99,20 @@ def cases(draw: st.DrawFn, near: st.SearchStrategy[tuple[str, datetime]]) -> Cas
     first, last = (each.replace(microsecond=each.microsecond // 1000 * 1000) for each in (first, last))
     quarters = (last - first) // model.QUARTER
     times = st.integers(-8, quarters + 8) | st.integers(-8, 8)
-    rows = st.dictionaries(st.tuples(times, st.sampled_from(FIELDS)), st.integers(1, 9), max_size=20)
+    rows = st.dictionaries(st.tuples(times, st.sampled_from(ALL)), st.integers(1, 9), max_size=20)
     base = model.start_of("hour", first)
     counted = {(base + at * model.QUARTER, field): count for (at, field), count in draw(rows).items()}
     return Case(name, first, last, counted)
 
 
 @settings(deadline=None, max_examples=examples(150))
-@given(cases(anywhere | changes), st.sampled_from(PERIODS))
-def test_points_equal_a_walk_by_the_clocks(case: Case, period: str) -> None:
+@given(cases(anywhere | changes), st.sampled_from(PERIODS), choices)
+def test_points_equal_a_walk_by_the_clocks(case: Case, period: str, fields: tuple[str, ...]) -> None:
     """Every point, its start and its counts, in every zone, whatever the clocks did in the range."""
-    _, series = case.ask(period)
-    assert shown(series) == model.answer(period, case.first, case.last, case.counted, model.rules(case.name))
+    _, series = case.ask(period, fields)
+    rules = model.rules(case.name)
+    expected = model.answer(period, case.first, case.last, case.counted, rules, fields=fields)
+    assert shown(series, fields) == expected
 
 
 @settings(deadline=None, max_examples=examples(100))
@@ -173,7 +174,7 @@ def test_days_have_as_many_hours_as_the_clocks_give_them(zone: str, day: str, ho
 def test_a_day_that_a_zone_skips_is_no_point() -> None:
     """Samoa went from the 29th to the 31st of December 2011."""
     asked = parse_range("day", "2011-12-28", "2012-01-01", NOW_MS, zone_of("Pacific/Apia"))
-    starts = [format_instant(start) for start, _ in add_up(asked, {}).points]
+    starts = [format_instant(start) for start, _ in add_up(asked, NOTHING, FIELDS).points]
     assert starts == [
         "2011-12-28T10:00:00.000Z",
         "2011-12-29T10:00:00.000Z",
@@ -254,11 +255,12 @@ def test_the_span_before_counts_as_finely_as_the_range() -> None:
     }
     asked = read_query(query.items(), TENANT_PARAMETERS, NOW_MS)
     assert asked.previous is not None
-    assert (asked.asked.step_ms, asked.previous.step_ms, asked.by_quarter) == (3_600_000, 900_000, True)
+    assert (asked.asked.step_ms, asked.previous.step_ms, asked.needs.by_quarter) == (3_600_000, 900_000, True)
     end = datetime(2025, 10, 5, 13, tzinfo=UTC)
     assert asked.previous.to_ms == model.ms(end) - 1
     counted = {(end + at * model.QUARTER, "sent"): 10**at for at in range(-4, 8) if at in (-1, 0, 1, 5)}
-    days = by_day({key: int(count * 10) for key, count in counted.items()}, model.QUARTER)
+    tenfold = {key: int(count * 10) for key, count in counted.items()}
+    days = by_day(tenfold, asked.needs.days, model.QUARTER)
     body = metrics_body(asked, days, None, None)
     assert body["totals"]["sent"] == 10 + 100 + 10**6
     assert body["previous"]["totals"]["sent"] == 1
@@ -312,7 +314,7 @@ def test_every_zone_has_an_answer_or_a_refusal(
     if refusals:
         assert refusals[0].code in (INVALID_RANGE, RANGE_TOO_LARGE)
         return
-    series = add_up(asked, {})
+    series = add_up(asked, NOTHING, FIELDS)
     assert len(series.points) == len(asked.starts) >= 1
     assert all(format_instant(start) for start, _ in series.points)
     assert asked.end_ms > asked.from_ms
