@@ -14,14 +14,30 @@ SENT_LEAST: Final = 1_000
 
 
 class Thresholds(NamedTuple):
-    """The rates from which on (themselves included) a sender is in `warning`, and `critical`."""
+    """The rates, of 1,000, from which on (themselves included) a sender is in `warning`, and `critical`.
 
-    warning: float
-    critical: float
+    They are whole numbers, so that counts are held against them without a rate that was rounded.
+    """
+
+    warning_of_1000: int
+    critical_of_1000: int
+
+    @property
+    def warning(self) -> float:
+        """The first as a rate."""
+        return self.warning_of_1000 / 1_000
+
+    @property
+    def critical(self) -> float:
+        """The second as a rate."""
+        return self.critical_of_1000 / 1_000
 
 
-BOUNCE: Final = Thresholds(0.05, 0.10)
-COMPLAINT: Final = Thresholds(0.001, 0.005)
+BOUNCE: Final = Thresholds(50, 100)
+COMPLAINT: Final = Thresholds(1, 5)
+
+COUNTED: Final = ("sent", "delivered", "bounced_hard", "complained")
+"""The fields that health follows from, as `health_of` takes them."""
 
 
 class Watched(TypedDict):
@@ -51,6 +67,7 @@ def _watched(part: int, base: int, thresholds: Thresholds) -> Watched:
     if not base:
         return {"rate": None, "status": "insufficient_data"}
     rate = part / base
-    if rate >= thresholds.critical:
+    if part * 1_000 >= base * thresholds.critical_of_1000:
         return {"rate": rate, "status": "critical"}
-    return {"rate": rate, "status": "warning" if rate >= thresholds.warning else "healthy"}
+    is_near = part * 1_000 >= base * thresholds.warning_of_1000
+    return {"rate": rate, "status": "warning" if is_near else "healthy"}

@@ -103,6 +103,27 @@ Change = create_model(
     **_CHANGES,
 )
 
+HealthStatus = Literal["healthy", "warning", "critical", "insufficient_data"]
+
+
+class WatchedRate(BaseModel):
+    """A rate that SES watches."""
+
+    model_config = _CLOSED
+
+    rate: float | None = Field(description="Null where nothing can be said.")
+    status: HealthStatus
+
+
+class SenderHealth(BaseModel):
+    """Whether SES would worry about the sender, over the range."""
+
+    model_config = _CLOSED
+
+    bounce: WatchedRate = Field(description="bounced_hard / sent")
+    complaint: WatchedRate = Field(description="complained / delivered")
+
+
 CompleteThrough = Annotated[
     str | None,
     Field(
@@ -114,7 +135,7 @@ CompleteThrough = Annotated[
 
 
 class Previous(BaseModel):
-    """The whole periods before the first point, as many as the range has."""
+    """What is compared with: the whole periods before the first point, or the same dates a year before."""
 
     model_config = _CLOSED
 
@@ -138,11 +159,14 @@ class Metrics(BaseModel):
     )
     totals: Counts
     rates: MaybeRates = None
+    health: SenderHealth | SkipJsonSchema[None] = Field(
+        default=None, description="With `include=health`, of a whole tenant.", json_schema_extra=_absent
+    )
     previous: Previous | SkipJsonSchema[None] = Field(
-        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+        default=None, description="With `compare`.", json_schema_extra=_absent
     )
     change: Change | SkipJsonSchema[None] = Field(
-        default=None, description="With `compare=previous`.", json_schema_extra=_absent
+        default=None, description="With `compare`.", json_schema_extra=_absent
     )
     groups: list[Group] | SkipJsonSchema[None] = Field(
         default=None,

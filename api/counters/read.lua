@@ -12,10 +12,11 @@ Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stand
 Arguments
   ARGV[1] the generation that the caller holds to be live, ARGV[2] TENANT (made safe)
   ARGV[3] SCOPE id, whose counters are wanted, or nothing
-  ARGV[4], ARGV[5] the first and the last day
-  ARGV[6] the places of the families of kinds that are wanted, a byte each
-  ARGV[7] 1 where quarters of an hour are wanted, or nothing
-  ARGV[8] SCOPE whose ids are wanted too, each with its counters, or nothing
+  ARGV[4] the days: of one range after the other the first day and the last; no block is in two of them
+  ARGV[5] the places of the families of kinds that are wanted, a byte each
+  ARGV[6] 1 where quarters of an hour are wanted, or nothing
+  ARGV[7] SCOPE whose ids are wanted too, each with its counters, or nothing
+  ARGV[8] their days, among the others: one range, or nothing
   ARGV[9] the most counters that may be read for them
 Answers: nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
   right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
@@ -34,8 +35,8 @@ local SLICE = 3000            -- arguments of one command: Lua's stack takes few
 local LOOKED_THROUGH = 8      -- times as many fields as may be read: blocks hold other days, scopes and families
 
 local lane, tenant, scope = KEYS[1], ARGV[2], ARGV[3]
-local first, last, families = tonumber(ARGV[4]), tonumber(ARGV[5]), {byte(ARGV[6], 1, -1)}
-local by_quarter, group, most = ARGV[7] ~= '', ARGV[8], tonumber(ARGV[9])
+local families = {byte(ARGV[5], 1, -1)}
+local by_quarter, group, most = ARGV[6] ~= '', ARGV[7], tonumber(ARGV[9])
 
 local head = call('HMGET', lane, 'generation', 'retired', 'successor')
 if head[1] ~= ARGV[1] then return false end
@@ -65,13 +66,21 @@ local function member(block)
   local n = block - FIRST_BLOCK
   return char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
 end
-local blocks, keys = {}, {}
-if first <= last then
+local function ranges(text)
+  local numbers = {}
+  for number in string.gmatch(text, '%S+') do numbers[#numbers + 1] = tonumber(number) end
+  return numbers
+end
+local blocks, keys, firsts, lasts = {}, {}, {}, {}
+local wanted_days = ranges(ARGV[4])
+for i = 1, #wanted_days, 2 do
+  local first, last = wanted_days[i], wanted_days[i + 1]
   local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
-  for at, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto))) do
-    local a, b, c, d = byte(each, 2, 5)
+  for _, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto))) do
+    local at, a, b, c, d = #blocks + 1, byte(each, 2, 5)
     blocks[at] = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
     keys[at] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])
+    firsts[at], lasts[at] = first, last
   end
 end
 touch(keys)
@@ -79,7 +88,7 @@ touch(keys)
 -- The first bytes of the fields of those days of a block that are asked for, family by family, each before a
 -- text; the first such day, and how many they are. Most blocks are asked for as a whole, and those have the same.
 local made = {}
-local function days(block, text)
+local function days(block, first, last, text)
   local midnight = block * BLOCK_DAYS
   local from, upto = math.max(first - midnight, 0), math.min(last - midnight, BLOCK_DAYS - 1)
   local of = from * BLOCK_DAYS + upto
@@ -136,7 +145,7 @@ end
 
 local of_blocks, by_family = {}, {}
 for at, block in ipairs(blocks) do
-  local names, day, number = days(block, scope)
+  local names, day, number = days(block, firsts[at], lasts[at], scope)
   of_blocks[at] = {names, call('HMGET', keys[at], unpack(names)), day, number}
 end
 complete(of_blocks)
@@ -158,22 +167,27 @@ end
 local function groups()
   made = {}
   local sizes, size, number, found = {}, 0, 0, {}
-  for at = 1, #blocks do
-    sizes[at] = call('HLEN', keys[at])
+  local first, last = unpack(ranges(ARGV[8]))
+  local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
+  for at, block in ipairs(blocks) do
+    sizes[at] = block >= from and block <= upto and call('HLEN', keys[at]) or 0
     size = size + sizes[at]
   end
   if size > LOOKED_THROUGH * most then return false end
   for at, block in ipairs(blocks) do
-    local pattern = '[\\' .. table.concat((days(block, '')), '\\') .. ']\\' .. group .. '*'
-    local cursor, names, held = '0', {}, {}
-    repeat
-      local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', math.max(sizes[at], 1))
-      cursor = answer[1]
-      for i = 1, #answer[2], 2 do
-        names[#names + 1] = answer[2][i]
-        held[#names] = answer[2][i + 1]
-      end
-    until cursor == '0'
+    local names, held = {}, {}
+    if sizes[at] > 0 then
+      local pattern = '[\\' .. table.concat((days(block, first, last, '')), '\\') .. ']\\' .. group .. '*'
+      local cursor = '0'
+      repeat
+        local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', sizes[at])
+        cursor = answer[1]
+        for i = 1, #answer[2], 2 do
+          names[#names + 1] = answer[2][i]
+          held[#names] = answer[2][i + 1]
+        end
+      until cursor == '0'
+    end
     number = number + #names
     if number > most then return false end
     found[at] = {names, held}
@@ -187,4 +201,5 @@ local function groups()
 end
 
 return {
-  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, by_family, group == '' and {} or groups()}
+  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, by_family,
+  (group == '' or ARGV[8] == '') and {} or groups()}

@@ -12,7 +12,7 @@ once: what was live before the lane was read and is live at the time of the requ
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -32,7 +32,7 @@ from api.query.freshness import complete_through
 from api.query.query import Needs
 from schemas.counters import Generation, Record
 from schemas.kinds import FAMILIES
-from schemas.redis_keys import TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
+from schemas.redis_keys import BLOCK_DAYS, TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
@@ -78,6 +78,21 @@ def _scope_bytes(live: Generation, name: str | None) -> bytes:
     return b"" if number is None else member_of_id(number, "")
 
 
+def _spans(days: Sequence[range]) -> str:
+    """Ranges of days as the script takes them: as one where no block is between them, and none that is empty.
+
+    days: in the order of their starts.
+    """
+    together: list[range] = []
+    for each in filter(None, days):
+        if together and each.start // BLOCK_DAYS <= together[-1].stop // BLOCK_DAYS:
+            before = together.pop()
+            together.append(range(before.start, max(before.stop, each.stop)))
+        else:
+            together.append(each)
+    return " ".join(f"{each.start} {each.stop - 1}" for each in together)
+
+
 class CounterReader:
     """Reads on behalf of the routes.
 
@@ -115,26 +130,27 @@ class CounterReader:
         Raises: ApiError INVALID_PARAMETER where groups are wanted of what is no scope, RANGE_TOO_LARGE where
         those are too many.
         """
-        group_by = needs.group_by
+        groups = needs.groups
+        spans = _spans(needs.days)
+        places = bytes(PLACES[family] for family in needs.families)
+        quarters = "1" if needs.by_quarter else ""
+        group_days = "" if groups is None else _spans([groups.days])
 
         def scoped(live: Generation) -> Command:
-            group = b"" if group_by is None else _scope_bytes(live, group_by)
+            group = b"" if groups is None else _scope_bytes(live, groups.scope)
             named = _scope_bytes(live, scope.name)
             wanted = named and named + scope.id.encode()
-            places = bytes(PLACES[family] for family in needs.families)
-            quarters = "1" if needs.by_quarter else ""
-            days = needs.days.start, needs.days.stop - 1
-            return (wanted, *days, places, quarters, group, MAX_GROUP_FIELDS)
+            return (wanted, spans, places, quarters, group, group_days, MAX_GROUP_FIELDS)
 
         live, reply = await self._read(READ, tenant, scoped, on_live)
-        if group_by is not None and group_by not in live.scopes:
+        if groups is not None and groups.scope not in live.scopes:
             raise ApiError(
                 INVALID_PARAMETER, f"`group_by` must be one of {', '.join(live.scopes)}.", "group_by"
             )
         unpack = partial(counters_of, reply, needs.families, by_quarter=needs.by_quarter)
         try:
             # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
-            counters = await to_thread.run_sync(unpack) if group_by is not None else unpack()
+            counters = await to_thread.run_sync(unpack) if groups is not None else unpack()
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()

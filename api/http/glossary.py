@@ -36,7 +36,7 @@ def _field(kind: Kind) -> GlossaryField:
 
 
 def _watch(rate: str, thresholds: sender_health.Thresholds) -> Watch:
-    return Watch(formula=formula_of(rate), **thresholds._asdict())
+    return Watch(formula=formula_of(rate), warning=thresholds.warning, critical=thresholds.critical)
 
 
 GLOSSARY: Final = Glossary(

@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from api.errors import ERRORS, INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NOT_FOUND, ErrorCode
 from api.http.request_ids import HEADER as REQUEST_ID
 from api.query.freshness import HEADER as COMPLETE_THROUGH
-from api.query.parameters import PARAMETERS
+from api.query.parameters import Parameters
 from api.query.tables import ids_csv, metrics_csv
 from schemas.shared.problems import PROBLEM_JSON, Problem
 
@@ -139,7 +139,7 @@ class Operation:
     """What the description says of the GET of one path.
 
     id: the method of the clients; summary, description: for people; body: the model of its answer; example:
-    one such answer; query: the names of the parameters that it knows; path: those in its path; is_public:
+    one such answer; query: the parameters that it knows; path: those in its path; is_public:
     whether it takes no key, and so has nothing of a tenant in its answer.
     """
 
@@ -148,7 +148,7 @@ class Operation:
     description: str
     body: type[BaseModel]
     example: Mapping[str, Any]
-    query: Sequence[str]
+    query: Parameters
     path: Sequence[PathParameter] = ()
     is_public: bool = False
 
@@ -170,7 +170,7 @@ def document(operations: Mapping[str, Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    query = [{"name": name, "in": "query", **PARAMETERS[name]} for name in operation.query]
+    query = [{"name": name, "in": "query", **described} for name, described in operation.query.items()]
     headers = _CACHED if operation.is_public else _NUMBERS
     return {
         "tags": [TAG["name"]],

@@ -1,8 +1,8 @@
 """What makes polling cheap: a tag over the numbers, and how long an answer keeps. Pure.
 
 The tag is weak and covers what a client would see change: numbers, points, statuses. It leaves out the
-echoed range (its end is the clock's now) and `complete_through` (it moves each second), so an answer
-without news is a 304, which carries `X-Complete-Through` all the same.
+echoed range and the one before (both may end with the clock's now) and `complete_through` (it moves each
+second), so an answer without news is a 304, which carries `X-Complete-Through` all the same.
 """
 
 import hashlib
@@ -20,9 +20,15 @@ _MOVING: Final = ("from", "to", "complete_through")
 
 def etag(body: Mapping[str, Any], form: str) -> str:
     """The weak entity tag of a body. form: `json` or `csv`, which have tags of their own."""
-    numbers = {name: value for name, value in body.items() if name not in _MOVING}
+    numbers = _standing(body)
+    if "previous" in numbers:
+        numbers["previous"] = _standing(numbers["previous"])
     packed = msgspec.json.encode((form, numbers))
     return f'W/"{hashlib.sha256(packed).hexdigest()[:24]}"'  # processors have instructions for SHA-256
+
+
+def _standing(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in _MOVING}
 
 
 def is_known(if_none_match: str | None, tag: str) -> bool:

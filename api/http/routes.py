@@ -162,7 +162,7 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
             "`template` and those that the installation adds (`SCOPE_TAGS`).",
             body=KnownIds,
             example=SCOPES_EXAMPLE,
-            query=(),
+            query={},
         ),
     ),
     (
@@ -202,7 +202,7 @@ ROUTES: Final[Sequence[tuple[str, Answer, Operation]]] = (
             "It takes no key, and changes with the version of the API alone.",
             body=Glossary,
             example=glossary.GLOSSARY,
-            query=(),
+            query={},
             is_public=True,
         ),
     ),

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from api import sender_health
 from api.query.day_counts import COUNTERS_KEPT, Counts, DayCounts, day_of
 from api.query.freshness import status_of
 from api.query.instants import format_instant
+from api.query.parameters import HEALTH, RATES, STATUS
 from api.query.periods import DAY, HOUR
 from api.query.query import Query
 from api.query.ranges import Range
@@ -71,6 +73,9 @@ def metrics_body(
         body["timezone"] = query.timezone
     body["totals"] = _shown(query, totals)
     body |= _rates(query, totals)
+    if HEALTH in query.include:
+        counts = dict(zip(fields, totals, strict=True))
+        body["health"] = sender_health.health_of(*(counts[field] for field in sender_health.COUNTED))
     if query.previous is not None:
         before = total_of(query.previous, counted, fields)
         body["previous"] = {
@@ -98,7 +103,7 @@ def _shown(query: Query, counts: Counts) -> dict[str, int]:
 
 def _rates(query: Query, counts: Counts) -> dict[str, Any]:
     """The member `rates`, where it is wanted."""
-    if "rates" not in query.include:
+    if RATES not in query.include:
         return {}
     return {"rates": rates_of(dict(zip(query.counted, counts, strict=True)), query.fields)}
 
@@ -106,11 +111,11 @@ def _rates(query: Query, counts: Counts) -> dict[str, Any]:
 def _points(query: Query, series: Series, through_ms: int | None) -> msgspec.Raw:
     new, shown = _point_of(query.fields), len(query.fields)
     points: list[Any] = [new(format_instant(start), *counts[:shown]) for start, counts in series.points]
-    if "rates" in query.include:
+    if RATES in query.include:
         counted = query.counted
         for point, (_, counts) in zip(points, series.points, strict=True):
             point.rates = rates_of(dict(zip(counted, counts, strict=True)), query.fields)
-    if "status" in query.include:
+    if STATUS in query.include:
         ends = [*(start for start, _ in series.points[1:]), query.asked.end_ms]
         for point, end in zip(points, ends, strict=True):
             point.status = status_of(end, through_ms)

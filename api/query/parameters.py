@@ -1,16 +1,18 @@
 """The query parameters of all routes, as one table: what is accepted and what OpenAPI says. Pure."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from api.errors import INVALID_PARAMETER, ApiError
 from api.query.periods import DEFAULT_PERIOD, PERIODS
+from api.sender_health import SENT_LEAST
 from schemas.kinds import FIELDS
 
 ALL: Final = "all"
 """Of `fields`: all of them."""
-INCLUDES: Final = ("rates", "status")
-COMPARISONS: Final = ("previous",)
+RATES, STATUS, HEALTH = "rates", "status", "health"
+"""Of `include`; the last is for a whole tenant alone, as it is the sender that SES watches."""
+PREVIOUS, PREVIOUS_YEAR = COMPARISONS = "previous", "previous_year"
 LIMITS: Final = range(1, 1001)
 
 _DATE: Final = (
@@ -24,7 +26,10 @@ _TIME: Final = {
     "pattern": f"^{_DATE}(?:{_TIME_OF_DAY}{_OFFSET})?$",
 }
 
-PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
+Parameters: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Name to its OpenAPI description."""
+
+PARAMETERS: Final[Parameters] = {
     "period": {
         "description": "The length of a point.",
         "schema": {"type": "string", "enum": list(PERIODS), "default": DEFAULT_PERIOD},
@@ -67,14 +72,15 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
         "`human_open` and `human_click` where their field is among `fields`), `status` to each point "
         "(`partial`: runs past `complete_through`; `provisional`: events may still be counted in it, "
         "until 92 days after its end; `final`).",
-        "schema": {"type": "array", "items": {"type": "string", "enum": list(INCLUDES)}, "minItems": 1},
+        "schema": {"type": "array", "items": {"type": "string", "enum": [RATES, STATUS]}, "minItems": 1},
         "style": "form",
         "explode": False,
         "example": ["rates", "status"],
     },
     "compare": {
-        "description": "`previous` adds the totals of as many whole periods before the first point, and the "
-        "change since: a part of what it was, null where that was 0.",
+        "description": "Adds the totals of another span, and the change since: a part of what it was, null "
+        "where that was 0. `previous`: as many whole periods before the first point. `previous_year`: the "
+        "same local dates and times a year before (29 February becomes 28), weeks 52 weeks before.",
         "schema": {"type": "string", "enum": list(COMPARISONS)},
         "example": COMPARISONS[0],
     },
@@ -100,15 +106,36 @@ PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
         "example": "b25ib2FyZGluZw",
     },
 }
-"""Name to its OpenAPI description, with an example of each."""
-
-SCOPE_PARAMETERS: Final = ("period", "from", "to", "timezone", "fields", "include", "compare")
-TENANT_PARAMETERS: Final = (*SCOPE_PARAMETERS, "group_by", "limit")
-PAGE_PARAMETERS: Final = ("limit", "cursor")
-"""What each route knows. Any other parameter is refused by name."""
+"""All that there are, with an example of each."""
 
 
-def read_parameters(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
+def _of(*names: str) -> Parameters:
+    return {name: PARAMETERS[name] for name in names}
+
+
+def _with_health(include: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameter `include` of the tenant's route."""
+    schema = include["schema"]
+    words = (
+        " `health` adds whether SES would worry about the sender over the range: its `bounce` "
+        "(bounced_hard / sent) and `complaint` rates, each `healthy`, `warning`, `critical`, or "
+        f"`insufficient_data` where fewer than {SENT_LEAST:,} were sent or nothing was delivered."
+    )
+    items = {**schema["items"], "enum": [*schema["items"]["enum"], HEALTH]}
+    return {**include, "description": include["description"] + words, "schema": {**schema, "items": items}}
+
+
+SCOPE_PARAMETERS: Final = _of("period", "from", "to", "timezone", "fields", "include", "compare")
+TENANT_PARAMETERS: Final = {
+    **SCOPE_PARAMETERS,
+    "include": _with_health(PARAMETERS["include"]),
+    **_of("group_by", "limit"),
+}
+PAGE_PARAMETERS: Final = _of("limit", "cursor")
+"""What each route knows, as it is described there. Any other parameter is refused by name."""
+
+
+def read_parameters(items: Iterable[tuple[str, str]], known: Collection[str]) -> dict[str, str]:
     """The parameters of a request, each at most once and none empty.
 
     items: names and values in the order of the query string; known: the parameters of the route.

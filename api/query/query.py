@@ -4,11 +4,21 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from api import sender_health
 from api.errors import INVALID_PARAMETER, INVALID_TIMEZONE, ApiError
-from api.query.parameters import ALL, COMPARISONS, INCLUDES, LIMITS, read_parameters
-from api.query.ranges import Range, parse_range, range_before
+from api.query.parameters import (
+    ALL,
+    COMPARISONS,
+    HEALTH,
+    LIMITS,
+    PREVIOUS,
+    RATES,
+    Parameters,
+    read_parameters,
+)
+from api.query.ranges import Range, Span, parse_range, range_before, year_before
 from api.query.rollup import Fields, families_of
 from api.query.zones import UTC, zone_of
 from schemas.instants import HOUR_MS
@@ -18,18 +28,25 @@ DEFAULT_GROUPS: Final = 10
 DEFAULT_PAGE: Final = 100
 
 
+class Groups(NamedTuple):
+    """Of all ids of a scope the counts of some days. scope: its name, not known to be one yet."""
+
+    scope: str
+    days: range
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What must be read of a scope for an answer.
 
-    days: of UTC, since 1970; families: of kinds, by their names; by_quarter: not by hour; group_by: the scope
-    whose ids are wanted too, where that is so.
+    days: of UTC, since 1970, in the order of their starts; families: of kinds, by their names; by_quarter:
+    not by hour; groups: the ids that are wanted too, where that is so.
     """
 
-    days: range = range(0)
+    days: Sequence[range] = ()
     families: tuple[str, ...] = (CORE,)
     by_quarter: bool = False
-    group_by: str | None = None
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +61,27 @@ class Query:
     asked: Range
     fields: Fields
     include: frozenset[str]
-    previous: Range | None
+    previous: Span | None
     group_by: str | None
     groups: int
     timezone: str | None
 
     @property
     def counted(self) -> Fields:
-        """The fields that are shown, and after them those that rates and the order of groups follow from."""
-        if self.group_by is None and "rates" not in self.include:
-            return self.fields
-        return tuple(dict.fromkeys((*self.fields, *CORE_FIELDS)))
+        """The fields that are shown, and after them others that something in the answer follows from."""
+        of_page = CORE_FIELDS if self.group_by is not None or RATES in self.include else ()
+        of_health = sender_health.COUNTED if HEALTH in self.include else ()
+        more = (*of_page, *of_health)
+        return tuple(dict.fromkeys((*self.fields, *more))) if more else self.fields
 
     @property
     def needs(self) -> Needs:
         """What must be read for the answer."""
-        ranges = [each for each in (self.previous, self.asked) if each is not None]
-        days = range(ranges[0].days.start, max(each.days.stop for each in ranges))
-        by_quarter = any(each.step_ms < HOUR_MS for each in ranges)
-        return Needs(days, families_of(self.counted), by_quarter, self.group_by)
+        spans = [each for each in (self.previous, self.asked) if each is not None]
+        days = [each.days for each in spans]
+        by_quarter = any(each.step_ms < HOUR_MS for each in spans)
+        groups = None if self.group_by is None else Groups(self.group_by, self.asked.days)
+        return Needs(days, families_of(self.counted), by_quarter, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +92,20 @@ class PageQuery:
     after: str | None
 
 
-def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms: int) -> Query:
+def read_query(items: Iterable[tuple[str, str]], known: Parameters, now_ms: int) -> Query:
     """Understand a query about numbers.
 
-    items: names and values in the order of the query string; known: the parameters of the route.
+    items: names and values in the order of the query string; known: the parameters of the route, of which
+    `include` says what may be included there.
     Raises: ApiError, one of those with status 400.
     """
     given = read_parameters(items, known)
     fields = _fields(given.get("fields"))
     include = given.get("include")
     wanted = frozenset() if include is None else frozenset(include.split(","))
-    if not wanted <= set(INCLUDES):
-        raise _not_one_of("include", INCLUDES, "or several of them with commas between")
+    includes = known["include"]["schema"]["items"]["enum"]
+    if not wanted <= set(includes):
+        raise _not_one_of("include", includes, "or several of them with commas between")
     compare, group_by = given.get("compare"), given.get("group_by")
     if compare is not None and compare not in COMPARISONS:
         raise _not_one_of("compare", COMPARISONS)
@@ -100,11 +121,13 @@ def read_query(items: Iterable[tuple[str, str]], known: tuple[str, ...], now_ms:
             "timezone",
         ) from None
     asked = parse_range(given.get("period"), given.get("from"), given.get("to"), now_ms, zone)
-    previous = None if compare is None else range_before(asked)
+    previous: Span | None = None
+    if compare is not None:
+        previous = range_before(asked) if compare == PREVIOUS else year_before(asked)
     return Query(asked, fields, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
 
 
-def read_page(items: Iterable[tuple[str, str]], known: tuple[str, ...]) -> PageQuery:
+def read_page(items: Iterable[tuple[str, str]], known: Parameters) -> PageQuery:
     """Understand a query for known ids. Raises: ApiError INVALID_PARAMETER."""
     given = read_parameters(items, known)
     return PageQuery(_limit(given, DEFAULT_PAGE), read_cursor(given.get("cursor")))

@@ -12,6 +12,7 @@ those of UTC; in quarters they begin at each full hour of the zone's clocks, and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -20,7 +21,7 @@ from api.errors import INVALID_PERIOD, INVALID_RANGE, RANGE_TOO_LARGE, ApiError
 from api.query.instants import FIRST_MS, LAST_MS, parse_instant
 from api.query.periods import DEFAULT_PERIOD, HOUR, PERIODS, Period
 from api.query.zones import UTC, Zone
-from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
+from schemas.instants import DAY_MS, EPOCH_DAY, HOUR_MS, QUARTER_MS
 
 MAX_POINTS: Final = 10_000
 
@@ -29,22 +30,15 @@ STARTS_KEPT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """A query that was understood. All times are milliseconds since 1970.
+class Span:
+    """What counts, without its points. All times are milliseconds since 1970.
 
-    from_ms and to_ms are both included; starts: of its points, in order (a day that a zone leaves out is
-    none); end_ms: of the last point, the start of the one that would follow; periods: how many it has, with
-    those left out; step_ms: how long a step is.
+    from_ms and to_ms are both included; step_ms: how long a step is.
     """
 
-    period: Period
     from_ms: int
     to_ms: int
-    starts: Sequence[int]
-    end_ms: int
-    periods: int
-    step_ms: int = HOUR_MS
-    zone: Zone = UTC
+    step_ms: int
 
     @property
     def steps(self) -> range:
@@ -56,6 +50,21 @@ class Range:
         """The days of UTC, since 1970, that hold the steps that count."""
         steps, in_a_day = self.steps, DAY_MS // self.step_ms
         return range(steps.start // in_a_day, (steps.stop - 1) // in_a_day + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Span):
+    """A query that was understood.
+
+    starts: of its points, in order (a day that a zone leaves out is none); end_ms: of the last point, the
+    start of the one that would follow; periods: how many it has, with those left out.
+    """
+
+    period: Period
+    starts: Sequence[int]
+    end_ms: int
+    periods: int
+    zone: Zone
 
 
 @lru_cache(maxsize=STARTS_KEPT)
@@ -119,7 +128,7 @@ def _range_of_hours(from_ms: int, to_ms: int, zone: Zone) -> Range:
     # By the clocks of a zone it may be one point less; far more need not be looked at.
     if len(starts) > MAX_POINTS + 1 or _step_ms(zone, from_ms, to_ms) == HOUR_MS:
         _check_number(len(starts))
-        return Range(HOUR, from_ms, to_ms, starts, starts[-1] + HOUR_MS, len(starts), HOUR_MS, zone)
+        return Range(from_ms, to_ms, HOUR_MS, HOUR, starts, starts[-1] + HOUR_MS, len(starts), zone)
     before = _last_hours(zone, from_ms, 1)
     starts = (*before, *_hours(zone, from_ms + 1, to_ms + 1))
     _check_number(len(starts))
@@ -127,7 +136,7 @@ def _range_of_hours(from_ms: int, to_ms: int, zone: Zone) -> Range:
         end_ms = _hours(zone, to_ms + 1, to_ms + 1 + HOUR_MS)[0]
     except OverflowError:
         end_ms = LAST_MS + 1
-    return Range(HOUR, from_ms, to_ms, starts, end_ms, len(starts), QUARTER_MS, zone)
+    return Range(from_ms, to_ms, QUARTER_MS, HOUR, starts, end_ms, len(starts), zone)
 
 
 def _range_of_periods(period: Period, from_ms: int, to_ms: int, zone: Zone) -> Range:
@@ -137,7 +146,7 @@ def _range_of_periods(period: Period, from_ms: int, to_ms: int, zone: Zone) -> R
     starts = _starts(period, indices, zone)
     step_ms = _step_ms(zone, from_ms, to_ms)
     end_ms = _end_of(period, indices[-1], zone)
-    return Range(period, from_ms, to_ms, starts, end_ms, len(indices), step_ms, zone)
+    return Range(from_ms, to_ms, step_ms, period, starts, end_ms, len(indices), zone)
 
 
 def _step_ms(zone: Zone, first_ms: int, last_ms: int) -> int:
@@ -239,7 +248,7 @@ def range_before(asked: Range) -> Range:
         starts, step_ms = (FIRST_MS - 1,), HOUR_MS
     if starts[0] < FIRST_MS:
         raise ApiError(INVALID_RANGE, "The span before this range begins before the year 1.", "from")
-    return Range(asked.period, starts[0], end_ms - 1, starts, end_ms, asked.periods, step_ms, zone)
+    return Range(starts[0], end_ms - 1, step_ms, asked.period, starts, end_ms, asked.periods, zone)
 
 
 def _starts_before(asked: Range) -> Sequence[int]:
@@ -251,3 +260,40 @@ def _starts_before(asked: Range) -> Sequence[int]:
     first_ms = end_ms - asked.periods * HOUR_MS
     is_by_hour = asked.step_ms == HOUR_MS and _step_ms(zone, first_ms, end_ms - 1) == HOUR_MS
     return range(first_ms, end_ms, HOUR_MS) if is_by_hour else _last_hours(zone, end_ms - 1, asked.periods)
+
+
+def year_before(asked: Range) -> Span:
+    """The same local dates a year before; 29 February becomes 28. Weeks are moved by 52 weeks.
+
+    `from` and `to` keep their time of day, so a range that ends now is compared with one that ended so then.
+    It may be a day longer or shorter, with a 29 February in one of the two, or an hour, where clocks changed.
+    If it would end before it begins (from the 28th to the 29th of February; while clocks show an hour twice)
+    it is as long as the range. It counts in the steps that it has if it is asked for itself.
+    Raises: ApiError INVALID_RANGE where it begins before the year 1.
+    """
+    zone, back = asked.zone, _weeks_back if asked.period.name == "week" else _year_back
+    try:
+        from_ms = zone.to_utc(back(zone.to_local(asked.from_ms)))
+        # By what follows: a day may end with an hour that is shown twice, and ends once.
+        to_ms = zone.to_utc(back(zone.to_local(asked.to_ms)) + 1) - 1
+        if to_ms < from_ms:
+            to_ms = from_ms + asked.to_ms - asked.from_ms
+        step_ms = _step_ms(zone, from_ms, to_ms)
+    except (ValueError, OverflowError):
+        from_ms, to_ms, step_ms = FIRST_MS - 1, FIRST_MS, HOUR_MS
+    if from_ms < FIRST_MS:
+        raise ApiError(INVALID_RANGE, "The year before this range begins before the year 1.", "from")
+    return Span(from_ms, to_ms, step_ms)
+
+
+def _weeks_back(local_ms: int) -> int:
+    return local_ms - 52 * 7 * DAY_MS
+
+
+def _year_back(local_ms: int) -> int:
+    """Raises: ValueError before the year 1."""
+    day, time_of_day_ms = divmod(local_ms, DAY_MS)
+    date_ = date.fromordinal(day + EPOCH_DAY)
+    is_leap_day = (date_.month, date_.day) == (2, 29)
+    before = date_.replace(year=date_.year - 1, day=28 if is_leap_day else date_.day)
+    return (before.toordinal() - EPOCH_DAY) * DAY_MS + time_of_day_ms

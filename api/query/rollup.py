@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from api.query.day_counts import Counts, DayCounts, in_hours
 from api.query.periods import HOUR
-from api.query.ranges import Range
+from api.query.ranges import Range, Span
 from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FAMILIES
 
@@ -98,19 +98,19 @@ def _sums(asked: Range, days: Days, kinds: int) -> list[Counts]:
     return sums
 
 
-def total_of(asked: Range, counted: Counted, fields: Fields) -> Counts:
-    """The totals of a range alone. counted: as in `add_up`."""
+def total_of(asked: Span, counted: Counted, fields: Fields) -> Counts:
+    """The totals of a span alone. counted: as in `add_up`."""
     by_family = [[_total(asked, counted[name], len(FAMILIES[name]))] for name in families_of(fields)]
     return _chosen(by_family, fields)[0]
 
 
-def _total(asked: Range, days: Days, kinds: int) -> Counts:
+def _total(asked: Span, days: Days, kinds: int) -> Counts:
     counting = _counting(asked, days)
     sums = (counted.sum(first - start, stop - start) for start, counted, first, stop in counting)
     return _add(((0,) * kinds, *sums))
 
 
-def _counting(asked: Range, days: Days) -> Iterator[tuple[int, DayCounts, int, int]]:
+def _counting(asked: Span, days: Days) -> Iterator[tuple[int, DayCounts, int, int]]:
     """The days with steps that count: the step at which the day starts, its counts, first such step, end."""
     first, end, in_a_day = asked.steps.start, asked.steps.stop, DAY_MS // asked.step_ms
     for day, counted in in_steps(asked, days).items():
@@ -122,8 +122,8 @@ def _counting(asked: Range, days: Days) -> Iterator[tuple[int, DayCounts, int, i
             yield midnight, counted, max(first, midnight), min(end, following)
 
 
-def in_steps(asked: Range, days: Days) -> Days:
-    """The days by the steps of a range."""
+def in_steps(asked: Span, days: Days) -> Days:
+    """The days by the steps of a span."""
     some = next(iter(days.values()), None)
     if some is None or some.step_ms >= asked.step_ms:
         return days

@@ -198,7 +198,7 @@ def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
                 yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
 
 
-def _spanned(path: str, queries: Iterable[dict[str, str]], known: Sequence[str]) -> list[str]:
+def _spanned(path: str, queries: Iterable[dict[str, str]], known: Iterable[str]) -> list[str]:
     """A path with each query, over the days that have counts, in the parameters that its route knows."""
     fits = []
     for query in queries:

@@ -137,6 +137,24 @@ def calendar_periods(period: str, first: datetime, last: datetime, zone: ZoneInf
         moment += QUARTER
 
 
+def year_before(period: str, first: datetime, last: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The first and the last moment of the same local dates a year before."""
+    millisecond = timedelta(milliseconds=1)
+
+    def moved(local: datetime) -> datetime:
+        if period == "week":
+            return local - 52 * 7 * DAY
+        day = 28 if (local.month, local.day) == (2, 29) else local.day
+        return local.replace(year=local.year - 1, day=day)
+
+    def there(local: datetime) -> datetime:
+        return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+    start = there(moved(clock(first, zone)))
+    end = there(moved(clock(last, zone)) + millisecond) - millisecond
+    return start, end if end >= start else start + (last - first)
+
+
 def clock_hours(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     """The instants at which the clocks show a full hour or change their offset, second by second."""
     moment = start_of("hour", first)

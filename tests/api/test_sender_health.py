@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.sender_health import health_of
+from api.sender_health import BOUNCE, COMPLAINT, Thresholds, health_of
 
 FEW = {"rate": None, "status": "insufficient_data"}
 
@@ -19,6 +19,8 @@ FEW = {"rate": None, "status": "insufficient_data"}
         (1_000, 1_000, "critical"),
         (3_000_000_000, 300_000_000, "critical"),
         (3_000_000_000, 299_999_999, "warning"),
+        (20 * 10**17, 10**17, "warning"),
+        (20 * 10**17, 10**17 - 1, "healthy"),
     ],
 )
 def test_bounces_by_what_was_sent(sent: int, bounced_hard: int, status: str) -> None:
@@ -41,6 +43,14 @@ def test_bounces_by_what_was_sent(sent: int, bounced_hard: int, status: str) -> 
 def test_complaints_by_what_was_delivered(delivered: int, complained: int, status: str) -> None:
     said = health_of(1_000, delivered, 0, complained)["complaint"]
     assert said == {"rate": complained / delivered, "status": status}
+
+
+def test_the_thresholds_are_known_as_rates() -> None:
+    assert (*thresholds(BOUNCE), *thresholds(COMPLAINT)) == (0.05, 0.1, 0.001, 0.005)
+
+
+def thresholds(rates: Thresholds) -> tuple[float, float]:
+    return rates.warning, rates.critical
 
 
 def test_of_few_mails_nothing_is_said() -> None:

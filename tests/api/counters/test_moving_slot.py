@@ -16,7 +16,7 @@ from api.config import ApiSettings
 from api.counters.connection import connect
 from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.errors import UNAVAILABLE, ApiError
-from api.query.query import Needs
+from api.query.query import Groups, Needs
 from schemas.kinds import FAMILIES
 from tests.api.writer import EPOCH, QUARTER, Counted, Writer
 from tests.valkey_cluster import ValkeyCluster, valkey_cluster
@@ -24,7 +24,8 @@ from tests.valkey_cluster import ValkeyCluster, valkey_cluster
 pytestmark = pytest.mark.programs
 
 DAY = 20_334
-DAYS = range(DAY - 20, DAY + 20)
+DAYS = (range(DAY - 20, DAY - 12), range(DAY - 9, DAY + 20))
+GROUPS = Groups("sequence", DAYS[1])
 ALL = tuple(FAMILIES)
 
 
@@ -33,7 +34,7 @@ def midnight(day: int) -> datetime:
 
 
 READS: Final[tuple[Callable[[CounterReader], Awaitable[object]], ...]] = (
-    lambda reader: reader.counters("acme", WHOLE_TENANT, Needs(DAYS, ALL, group_by="sequence")),
+    lambda reader: reader.counters("acme", WHOLE_TENANT, Needs(DAYS, ALL, groups=GROUPS)),
     lambda reader: reader.counters("acme", WHOLE_TENANT, Needs(DAYS, ALL, by_quarter=True)),
     lambda reader: reader.counters("acme", Scope("sequence", "a"), Needs(DAYS)),
     lambda reader: reader.known_ids("acme", "sequence", None, 10),

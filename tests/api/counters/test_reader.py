@@ -19,7 +19,7 @@ from api.counters.connection import connect
 from api.counters.reader import READ, WHOLE_TENANT, CounterReader, Scope
 from api.counters.replies import Counters
 from api.errors import UNAVAILABLE, ApiError
-from api.query.query import Needs
+from api.query.query import Groups, Needs
 from api.query.rollup import Counted as CountedDays
 from deploy.processes import Child, Waiting, free_port
 from deploy.valkey import Valkey, server_binary
@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 DAY = 20_334
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
 CELL = 7 * len(CORE_FIELDS)
-DAYS = range(DAY - 5, DAY + 5)
+DAYS = (range(DAY - 5, DAY + 5),)
 ONE_DAY = timedelta(days=1)
 FIELD = redis_keys.counter_field(DAY, 0, redis_keys.TENANT_SCOPE)
 
@@ -114,7 +114,7 @@ def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> Non
     sums[6] += 1
 
     async def grouped(reader: CounterReader) -> Counters:
-        return await reader.counters("acme", WHOLE_TENANT, Needs(DAYS, group_by="sequence"))
+        return await reader.counters("acme", WHOLE_TENANT, Needs(DAYS, groups=Groups("sequence", DAYS[0])))
 
     found = read(grouped)
     assert list(found.counted[CORE][DAY].counts) == sums
@@ -124,9 +124,9 @@ def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> Non
     assert [count - (at == 30) for at, count in enumerate(by_quarter.counts)] == [
         1 + (at + place) % 4 for at in range(96) for place in range(6)
     ]
-    lane, arguments = writer.lane(), ("g1", "acme", b"\0", DAY, DAY, b"\0")
+    lane, arguments = writer.lane(), ("g1", "acme", b"\0", f"{DAY} {DAY}", b"\0")
     for wanted, has_quarters in (("", False), ("1", True)):
-        reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", 9)
+        reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", "", 9)
         packed_counter = reply[4][0][1]
         assert packed_counter[0] == 255
         assert (int.from_bytes(packed_counter[3:5], "little") > 0) == has_quarters
@@ -171,7 +171,8 @@ def test_families_are_read_that_are_asked_for(writer: Writer, read: Run) -> None
 
     for families in ((CORE,), (DETAILS,), (CORE, DETAILS), (DETAILS, CORE)):
         for by_quarter in (False, True):
-            needs = Needs(range(DAY - 20, DAY + 5), families, by_quarter=by_quarter, group_by="sequence")
+            days = range(DAY - 20, DAY + 5)
+            needs = Needs([days], families, by_quarter=by_quarter, groups=Groups("sequence", days))
 
             async def some(reader: CounterReader, needs: Needs = needs) -> Counters:
                 return await reader.counters("acme", WHOLE_TENANT, needs)
@@ -196,10 +197,40 @@ def test_a_range_of_centuries_reads_the_days_that_there_are(writer: Writer, read
     for first, last in ((days[0], days[-1]), (-8, 3), (-9, -4), (4, 7), (5, 6), (-4, 4)):
 
         async def some(reader: CounterReader, first: int = first, last: int = last) -> Counters:
-            return await reader.counters("acme", WHOLE_TENANT, Needs(range(first, last + 1)))
+            return await reader.counters("acme", WHOLE_TENANT, Needs([range(first, last + 1)]))
 
         found = {day: counts.total[0] for day, counts in read(some).counted[CORE].items()}
         assert found == {day: at for at, day in enumerate(days, start=1) if first <= day <= last}
+
+
+def test_days_of_two_ranges_are_read_and_groups_of_one(writer: Writer, read: Run) -> None:
+    """Wherever they lie to each other: apart, in one block, one in the other, one of them empty."""
+    written = range(DAY - 30, DAY + 10)
+    writer.write(
+        Counted(EPOCH + timedelta(days=day), "sent", 1 + day - written.start, sequence="a") for day in written
+    )
+    for before, asked in (
+        (range(DAY - 20, DAY - 18), range(DAY, DAY + 2)),
+        (range(DAY - 20, DAY - 5), range(DAY - 5, DAY + 2)),
+        (range(DAY - 6, DAY - 5), range(DAY - 4, DAY - 3)),
+        (range(DAY - 6, DAY + 4), range(DAY - 4, DAY + 1)),
+        (range(DAY - 6, DAY - 6), range(DAY - 4, DAY + 1)),
+        (range(DAY - 6, DAY - 4), range(DAY + 4, DAY + 4)),
+    ):
+
+        async def some(reader: CounterReader, before: range = before, asked: range = asked) -> Counters:
+            needs = Needs([before, asked], groups=Groups("sequence", asked))
+            return await reader.counters("acme", WHOLE_TENANT, needs)
+
+        found = read(some)
+        sent = {day: counts.total[0] for day, counts in found.counted[CORE].items()}
+        assert {*before, *asked} <= set(sent)
+        assert all(sent[day] == 1 + day - written.start for day in sent)
+        assert len(sent) <= len({*before, *asked}) + redis_keys.BLOCK_DAYS
+        groups = {
+            raw: {day: each.total[0] for day, each in of[CORE].items()} for raw, of in found.groups.items()
+        }
+        assert groups == ({"a": {day: sent[day] for day in asked}} if asked else {})
 
 
 def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:

@@ -5,6 +5,7 @@ Long because each addition is asked for once, beside the others, over one scene.
 
 import csv
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -273,11 +274,67 @@ def test_the_parameter_to_blame_is_named(writer: Writer, door: Door, query: str,
     assert f"`{parameter}`" in response.json()["detail"]
 
 
-def test_groups_are_for_the_tenant_s_route_alone(writer: Writer, door: Door) -> None:
-    writer.write([Counted(HOUR, "sent", sequence="a")])
-    response = door.get("/api/metrics/sequences/a?group_by=template")
-    assert refused(response, "INVALID_PARAMETER")
-    assert response.json()["parameter"] == "group_by"
+@pytest.mark.parametrize("query", ["group_by=template", "include=health", "include=rates,health"])
+def test_groups_and_health_are_for_the_tenant_s_route_alone(writer: Writer, door: Door, query: str) -> None:
+    writer.write([Counted(HOUR, "sent", sequence="a", template="a")])
+    assert door.get(f"/api/metrics?{query}").status_code == 200
+    for kind in ("sequences", "templates"):
+        response = door.get(f"/api/metrics/{kind}/a?{query}")
+        assert refused(response, "INVALID_PARAMETER")
+        assert response.json()["parameter"] == query.partition("=")[0]
+
+
+def test_health_is_told_where_it_is_asked_for(writer: Writer, door: Door) -> None:
+    """Of the hard bounces that were counted in the range; beside it nothing changes."""
+    writer.write([Counted(HOUR, "sent", 1_000), Counted(HOUR, "delivered", 900)])
+    writer.write([Counted(HOUR, "bounced", 100), Counted(HOUR, "bounced_hard", 60)])
+    body = ask(door, include="health,rates")
+    assert list(body)[4:7] == ["totals", "rates", "health"]
+    assert body.pop("health") == {
+        "bounce": {"rate": 0.06, "status": "warning"},
+        "complaint": {"rate": 0.0, "status": "healthy"},
+    }
+    assert body == ask(door, include="rates")
+    later = ask(door, include="health", **{"from": model.text(HOUR + timedelta(hours=1))})
+    assert later["health"]["bounce"] == {"rate": None, "status": "insufficient_data"}
+
+
+@ONE_REDIS
+@given(
+    st.lists(facts, max_size=40),
+    st.sampled_from(["hour", "day", "week", "month"]),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/St_Johns"]),
+    choices,
+)
+def test_a_year_before_is_what_that_span_answers_itself(  # noqa: PLR0917 - of everything a choice
+    writer: Writer, door: Door, written: list[Counted], period: str, zone: str, fields: tuple[str, ...]
+) -> None:
+    """The same totals and rates as there; a point has a change since; nothing else changes."""
+    back = timedelta(days=364 if period == "week" else 365)
+    anew(writer, [each for fact in written for each in (fact, replace(fact, at=fact.at - back))])
+    more = {"period": period, "timezone": zone, "fields": ",".join(fields), "include": "rates"}
+    more["from"] = model.text(LAST - timedelta(days=9))
+    body = ask(door, compare="previous_year", group_by="sequence", **more)
+    before, change = body.pop("previous"), body.pop("change")
+    itself = ask(door, **{**more, "from": before["from"], "to": before["to"]})
+    assert (before["totals"], before["rates"]) == (itself["totals"], itself["rates"])
+    assert (itself["from"], itself["to"]) == (before["from"], before["to"])
+    for field, now in body["totals"].items():
+        then = before["totals"][field]
+        assert change[field] == ((now - then) / then if then else None)
+    assert body == ask(door, group_by="sequence", **more)
+
+
+def test_an_answer_with_a_year_before_keeps_its_tag(writer: Writer, door: Door) -> None:
+    """Its span ends with the clock's now, as that of the range does: that is no news."""
+    writer.write([Counted(HOUR, "sent", 2), Counted(HOUR - timedelta(days=365), "sent", 3)])
+    tags = set()
+    for second in (10, 11):
+        span = {"from": "2025-09-01", "to": f"2025-09-15T00:00:{second}"}
+        response = door.get(f"/api/metrics?{urlencode({**span, 'compare': 'previous_year'})}")
+        assert response.json()["previous"]["totals"]["sent"] == 3
+        tags.add(response.headers["etag"])
+    assert len(tags) == 1
 
 
 def test_the_span_before_must_exist(writer: Writer, door: Door) -> None:

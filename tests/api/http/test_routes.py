@@ -408,11 +408,11 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
 def test_openapi_names_the_scheme_the_errors_and_the_parameters(door: Door) -> None:
     paths = door.send("GET", "/openapi.json").json()
     routes = {
-        "get": ("/api/metrics", TENANT_PARAMETERS),
+        "get": ("/api/metrics", tuple(TENANT_PARAMETERS)),
         "sequence": ("/api/metrics/sequences/{id}", ("id", *SCOPE_PARAMETERS)),
         "template": ("/api/metrics/templates/{id}", ("id", *SCOPE_PARAMETERS)),
-        "sequences": ("/api/metrics/sequences", PAGE_PARAMETERS),
-        "templates": ("/api/metrics/templates", PAGE_PARAMETERS),
+        "sequences": ("/api/metrics/sequences", tuple(PAGE_PARAMETERS)),
+        "templates": ("/api/metrics/templates", tuple(PAGE_PARAMETERS)),
         "scopes": ("/api/metrics/by", ()),
         "ids": ("/api/metrics/by/{scope}", ("scope", *PAGE_PARAMETERS)),
         "by": ("/api/metrics/by/{scope}/{id}", ("scope", "id", *SCOPE_PARAMETERS)),

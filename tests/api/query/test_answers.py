@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,8 @@ DETAIL_RATES = {
     "human_open": ("opened_human", "delivered"),
     "human_click": ("clicked_human", "delivered"),
 }
+
+FEW = {"rate": None, "status": "insufficient_data"}
 
 minutes = st.integers(0, 5 * 24 * 60)
 hours_counted = st.dictionaries(
@@ -190,6 +193,42 @@ def test_rates_follow_from_counts_that_need_not_be_shown(
         assert list(point) == ["timestamp", *fields, "rates", "status"]
 
 
+@pytest.mark.parametrize(
+    ("counts", "bounce", "complaint"),
+    [
+        ({"sent": 999, "delivered": 900, "bounced_hard": 900, "complained": 900}, FEW, FEW),
+        ({"sent": 1000}, {"rate": 0.0, "status": "healthy"}, FEW),
+        (
+            {"sent": 1000, "delivered": 1000, "bounced_hard": 50, "complained": 1},
+            {"rate": 0.05, "status": "warning"},
+            {"rate": 0.001, "status": "warning"},
+        ),
+        (
+            {"sent": 1000, "delivered": 1000, "bounced_hard": 49, "bounced": 900},
+            {"rate": 0.049, "status": "healthy"},
+            {"rate": 0.0, "status": "healthy"},
+        ),
+        (
+            {"sent": 1000, "delivered": 200, "bounced_hard": 100, "complained": 1},
+            {"rate": 0.1, "status": "critical"},
+            {"rate": 0.005, "status": "critical"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("fields", ["sent", "all", "delayed,opened", None])
+def test_health_is_of_the_range_whatever_is_shown(
+    counts: dict[str, int], bounce: object, complaint: object, fields: str | None
+) -> None:
+    """Of hard bounces by what was sent, of complaints by what was delivered, in the range alone."""
+    last = FIRST + timedelta(days=3)
+    counted = {(FIRST + timedelta(hours=30), field): count for field, count in counts.items()}
+    counted |= {(FIRST + timedelta(hours=at), field): 5000 for at in (-1, 73) for field in ALL}
+    more = {} if fields is None else {"fields": fields}
+    body = answer("day", FIRST, last, counted, {}, include="health", **more)
+    assert body.pop("health") == {"bounce": bounce, "complaint": complaint}
+    assert body == answer("day", FIRST, last, counted, {}, **more)
+
+
 def test_only_what_is_asked_for_is_needed() -> None:
     """Families of fields that are neither shown nor used are not read."""
     for query, families in (
@@ -201,6 +240,8 @@ def test_only_what_is_asked_for_is_needed() -> None:
         ("fields=suppressed&include=rates", ("core", "details")),
         ("fields=suppressed&group_by=sequence", ("core", "details")),
         ("fields=suppressed&include=status&compare=previous", ("details",)),
+        ("include=health", ("core", "details")),
+        ("fields=delayed&include=health", ("core", "details")),
     ):
         assert read_query(parse_qsl(query), TENANT_PARAMETERS, NOW_MS).needs.families == families
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,17 +47,17 @@ def queries(draw: st.DrawFn) -> tuple[str, datetime, datetime, dict[tuple[dateti
     return draw(period_names), first, last, counted
 
 
-def by_day(counted: model.Counted, wanted: range, step: timedelta = model.HOUR) -> Counted:
+def by_day(counted: model.Counted, wanted: Sequence[range], step: timedelta = model.HOUR) -> Counted:
     """Days of each family as the reader gives them. wanted: days."""
     found: dict[str, dict[int, DayCounts]] = {}
     for family, fields in model.FAMILIES.items():
-        days: dict[int, list[int]] = {}
+        cells_of: dict[int, list[int]] = {}
         for (quarter, field), count in counted.items():
             day, within = divmod(quarter - EPOCH, model.DAY)
-            if field in fields and day in wanted:
-                cells = days.setdefault(day, [0] * (model.DAY // step) * len(fields))
+            if field in fields and any(day in days for days in wanted):
+                cells = cells_of.setdefault(day, [0] * (model.DAY // step) * len(fields))
                 cells[within // step * len(fields) + fields.index(field)] += count
-        found[family] = {day: day_of(cells, len(fields)) for day, cells in days.items()}
+        found[family] = {day: day_of(cells, len(fields)) for day, cells in cells_of.items()}
     return found
 
 
@@ -75,7 +76,7 @@ def ask(
     fields: tuple[str, ...] = FIELDS,
 ) -> Series:
     asked = parse_range(period, model.text(first), model.text(last), NOW_MS)
-    return add_up(asked, by_day(counted, asked.days), fields)
+    return add_up(asked, by_day(counted, [asked.days]), fields)
 
 
 @settings(deadline=None)

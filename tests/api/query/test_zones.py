@@ -85,7 +85,7 @@ class Case:
         """The API's answer, from days as it would read them."""
         asked = parse_range(period, model.text(self.first), model.text(self.last), NOW_MS, zone_of(self.name))
         step = timedelta(milliseconds=asked.step_ms)
-        return asked, add_up(asked, by_day(self.counted, asked.days, step), fields)
+        return asked, add_up(asked, by_day(self.counted, [asked.days], step), fields)
 
 
 @st.composite
