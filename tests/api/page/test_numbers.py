@@ -89,12 +89,12 @@ def test_people_and_kinds_of_bounces(running: Running, tabs: Tabs) -> None:
     counted, rates = answer["totals"], answer["rates"]
     assert {name: counted[name] for name in DETAILS} == DETAILS
     for field, rate, words in (
-        ("opened_human", "human_open", "by people"),
-        ("clicked_human", "human_click", "by people"),
+        ("opened_human", "human_open", "people"),
+        ("clicked_human", "human_click", "people"),
         ("bounced_hard", "hard_bounce", "hard"),
     ):
         share = f"{rates[rate]:.1%}".replace(".0%", "%")
-        expect(tab.page.locator(f"[data-part={field}]")).to_have_text(f"{words} {counted[field]:,} ({share})")
+        expect(tab.page.locator(f"[data-part={field}]")).to_have_text(f"{words} {counted[field]:,} · {share}")
     for name in ("bounced_hard", "bounced_soft", "bounced_undetermined", "suppressed"):
         expect(tab.page.locator(f"#kinds [data-total={name}]")).to_have_text(f"{counted[name]:,}")
         expect(tab.page.locator(f"#kinds [data-rate={name}]")).to_contain_text("% of sent")

@@ -105,7 +105,7 @@ def test_an_id_is_text(running: Running, tabs: Tabs) -> None:
         settled(tab)
         assert picker.input_value() == raw
     assert tab.page.evaluate("window.pwned") is None
-    assert tab.page.locator("main script, main img, select *:not(option)").count() == 0
+    assert tab.page.locator("main script, main img, select *:not(option, optgroup)").count() == 0
 
 
 def test_an_address_cannot_carry_markup(running: Running, tabs: Tabs) -> None:
@@ -141,7 +141,7 @@ def test_the_documentation_in_a_browser(running: Running, tabs: Tabs) -> None:
     """`/docs` keeps to its own policy, shows every route, and a query tried there is answered."""
     tab = tabs.open("/docs", viewport={"width": 1280, "height": 1000})
     routes = tab.page.locator(".opblock")
-    expect(routes).to_have_count(5)
+    expect(routes).to_have_count(len(running.site.get("/openapi.json").json()["paths"]))
     tab.page.get_by_role("button", name="Authorize").click()
     tab.page.locator(".auth-container input").fill(running.key)
     tab.page.locator(".auth-btn-wrapper .authorize").click()

@@ -29,7 +29,7 @@ NARROW = """() => {
 
 def tab_to(page: Page, label: str, key: str = "Tab") -> None:
     """Press Tab until something with this label has the focus, which can be seen all the way."""
-    for _ in range(40):
+    for _ in range(80):
         page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         assert focused["isVisible"], focused

@@ -148,8 +148,8 @@ export class Chart {
     this.#plot?.setSize(this.#size());
   }
 
-  #button({ key, name, hue }) {
-    const swatch = make("span", { className: `swatch ${hue}`, "aria-hidden": "true" });
+  #button({ key, name, hue, dash }) {
+    const swatch = make("span", { className: `swatch ${hue}${dash ? " dashed" : ""}`, "aria-hidden": "true" });
     const button = make(
       "button",
       { type: "button", "aria-pressed": "true", dataset: { key } },

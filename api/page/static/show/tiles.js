@@ -26,7 +26,7 @@ export class Tiles {
       tell(tile.number, count(totals[field]));
       const whole = name === undefined ? "handed to SES" : `${rate(rates[name])} of ${of}`;
       tell(tile.rate, body === undefined ? "" : whole);
-      const detail = part && `${part.name} ${count(totals[part.field])} (${rate(rates[part.rate])})`;
+      const detail = part && `${part.name} ${count(totals[part.field])} · ${rate(rates[part.rate])}`;
       tell(tile.part, body === undefined ? "" : (detail ?? ""));
       tell(tile.change, previous === undefined ? "" : change(previous.totals[field], body.change[field]));
     }

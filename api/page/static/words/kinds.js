@@ -9,14 +9,14 @@ export const COUNTS = [
     name: "Opened",
     rate: "open",
     of: "delivered",
-    part: { field: "opened_human", rate: "human_open", name: "by people" },
+    part: { field: "opened_human", rate: "human_open", name: "people" },
   },
   {
     field: "clicked",
     name: "Clicked",
     rate: "click",
     of: "delivered",
-    part: { field: "clicked_human", rate: "human_click", name: "by people" },
+    part: { field: "clicked_human", rate: "human_click", name: "people" },
   },
   {
     field: "bounced",
