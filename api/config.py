@@ -28,6 +28,7 @@ class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
     health_metrics: bool = Field(
         default=False, description="true: /metrics names tenants and their health; takes METRICS_PORT"
     )
+    page_notice: str = Field(default="", description="a sentence at the top of the page, for all who look")
 
     @model_validator(mode="after")
     def _tells_of_tenants_apart(self) -> Self:
@@ -37,4 +38,3 @@ class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
                 " whoever reaches API_PORT"
             )
         return self
-    page_notice: str = Field(default="", description="a sentence at the top of the page, for all who look")

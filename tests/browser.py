@@ -20,6 +20,9 @@ from tests.debian import installed
 
 VARIABLE = "TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+NUMBERS = "include=rates%2Cstatus"
+"""In the address of each question for the numbers of a view, and in none that the page asks beside it."""
+
 LIMIT_MS = 60_000
 """A wait that takes so long has failed."""
 
@@ -61,7 +64,7 @@ class Tab:
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
             self.troubles.append(message.text)
 
-    def api_calls(self, path: str = "/api/metrics?") -> list[Request]:
+    def api_calls(self, path: str = NUMBERS) -> list[Request]:
         """What it asked of the API so far, at an address with this in it."""
         return [request for request in self.asked if path in request.url]
 
@@ -93,8 +96,9 @@ class Tabs:
         """Open a page of the site.
 
         beside: a tab with whose storage it is opened; script: run before the page's own; options: of the
-        context (`viewport`, `color_scheme`, ...).
+        context (`viewport`, `color_scheme`, ...); its zone is UTC unless they say otherwise.
         """
+        options = {"timezone_id": "UTC", **options}
         context = beside.page.context if beside else self._browser.new_context(**options)
         if context not in self._contexts:
             self._contexts.append(context)

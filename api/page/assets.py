@@ -57,7 +57,7 @@ def serve_page(app: FastAPI, path: str, folder: str, policy: str, files: Mapping
     """Serve a page and its files.
 
     path: of the page, which is the file `index.html`; folder: of all other files; policy: the
-    Content-Security-Policy of all of them; files: name to content.
+    Content-Security-Policy of all of them; files: name, or path within the folder, to content.
     """
     assets = {name: Asset(name, content, policy) for name, content in files.items()}
     index = assets.pop("index.html")
@@ -66,7 +66,7 @@ def serve_page(app: FastAPI, path: str, folder: str, policy: str, files: Mapping
     async def page(request: Request) -> Response:
         return index.answer(request)
 
-    @app.get(folder + "/{name}", include_in_schema=False)
+    @app.get(folder + "/{name:path}", include_in_schema=False)
     async def asset(request: Request, name: str) -> Response:
         if name not in assets:
             raise ApiError(NOT_FOUND, NOT_FOUND.meaning)

@@ -1,57 +1,59 @@
 // The page: wires the key, the view, the questions and what is shown of the answers.
 
-import { Api, Refusal } from "./api.js";
-import { Board } from "./board.js";
-import { Controls, ZONES } from "./controls.js";
-import { at, tell } from "./dom.js";
-import { ago, moment } from "./format.js";
-import { Freshness } from "./freshness.js";
-import { Poll } from "./poll.js";
-import { startTheme } from "./theme.js";
-import { questionOf, readView, writeView } from "./view.js";
+import { Api, Refusal } from "./ask/api.js";
+import { Beside } from "./ask/beside.js";
+import { Freshness } from "./ask/freshness.js";
+import { Poll } from "./ask/poll.js";
+import { beforeOf, groupsOf, idsOf, MEANINGS, numbersOf, SCOPES, tableOf } from "./ask/question.js";
+import { Door } from "./door.js";
+import { Board } from "./show/board.js";
+import { showCompleteness } from "./show/completeness.js";
+import { Groups } from "./show/groups.js";
+import { fileName, keep } from "./show/keep.js";
+import { showMeanings } from "./show/meanings.js";
+import { hideTrouble, showTrouble, tellPause } from "./show/trouble.js";
+import { Controls } from "./view/controls.js";
+import { firstView, readView, writeView } from "./view/view.js";
+import { DEVICE_ZONE, isZone } from "./view/zones.js";
+import { at, tell } from "./words/dom.js";
+import { startTheme } from "./words/theme.js";
 
 const KEY = "api-key";
-const KEY_SHAPE = /^[\x21-\x7e]+$/; // what a header can carry
-const IDS_EVERY_MS = 30_000;
+const SOON_MS = 10_000;
+const SELDOM_MS = 30_000;
+const ONCE_MS = Infinity;
 const MOST_IDS = 5_000;
 const UNAUTHORIZED = 401;
 
-const TITLES = {
-  0: "The API does not answer.",
-  400: "This cannot be shown.",
-  404: "There are no numbers for this.",
-  429: "This key has asked too often.",
-  503: "The numbers cannot be read at the moment.",
-};
-const FRESHNESS_WORDS = {
-  waiting: "Asking …",
-  none: "Not complete yet.",
-  live: "Live.",
-  stale: "Standing still.",
-  away: "Not known at the moment.",
-};
+const FIRST = firstView(DEVICE_ZONE);
 
-let view = readView(location.hash, ZONES);
+let view = readView(location.hash, FIRST, isZone);
 let api; // undefined where there is no key
-let isAnswered = false; // whether the view that is open has had an answer
-let ids = new AbortController(); // ends with the key
-let idsKnownAt = -Infinity;
+let answer; // of the view that is open; undefined before there is one
+let before; // { question, points }: the span before
+let viewed = new AbortController(); // ends with the view, and with the key
 let freshness = new Freshness();
 
 const board = new Board();
-const controls = new Controls(view, (chosen) => open(chosen));
+const groups = new Groups(view, (id) => choose({ ...view, id }), (sort) => choose({ ...view, sort }));
+const controls = new Controls(view, (chosen) => choose(chosen));
+const beside = new Beside();
+const door = new Door((key) => {
+  sessionStorage.setItem(KEY, key);
+  start(key);
+});
 const poll = new Poll(step);
 
 /** Ask once for the open view, and show what came. */
 async function step(signal) {
   try {
-    const question = questionOf(view, Date.now());
+    const question = numbersOf(view, Date.now());
     if (question === undefined) throw new Refusal(400, "An id that is only dots cannot be asked for in a URL.");
-    const answer = await api.ask(question, signal);
+    const told = await api.ask("numbers", question, signal);
     if (signal.aborted) return undefined;
-    freshness.heard(answer.throughMs, answer.serverMs, performance.now());
-    took(answer);
-    void learnIds(ids.signal);
+    freshness.heard(told.throughMs, told.serverMs, performance.now());
+    took(told);
+    askBeside(viewed.signal);
     return { ok: true, waitMs: 0, isOver: false, told: () => {} };
   } catch (error) {
     if (signal.aborted) return undefined;
@@ -62,11 +64,21 @@ async function step(signal) {
 
 function took({ body, isNews }) {
   enter();
-  at("trouble").hidden = true;
-  if (isNews || at("numbers").dataset.state !== "now") board.show(body, view.zone);
-  if (!isAnswered) tell(at("news"), `Totals: ${board.inWords}`);
-  isAnswered = true;
+  hideTrouble();
+  const isFirst = answer === undefined;
+  answer = body;
+  if (isNews || isFirst || at("numbers").dataset.state !== "now") show();
+  if (isFirst) tell(at("news"), `Totals: ${board.inWords}`);
   showFreshness();
+}
+
+function show() {
+  const isOfThis = before !== undefined && before.question === beforeQuestion();
+  board.show(answer, isOfThis ? before.points : [], view);
+}
+
+function beforeQuestion() {
+  return answer.previous && beforeOf(view, answer.previous);
 }
 
 function refused(error) {
@@ -76,120 +88,116 @@ function refused(error) {
   }
   enter();
   if (error.status === 0 || error.status >= 500) freshness.missed();
-  if (isAnswered && error.status !== 404) board.mark("old");
+  const hasNumbers = answer !== undefined && error.status !== 404;
+  if (hasNumbers) board.mark("old");
   else board.clear();
-  at("trouble").hidden = false;
-  tell(at("trouble-title"), TITLES[error.status] ?? "The API has a defect.");
-  tell(at("trouble-detail"), error.message);
-  tell(at("trouble-next"), "");
+  showTrouble(error);
   showFreshness();
-  return { ok: false, waitMs: error.waitMs, isOver: error.status === 400, told: tellPause };
+  const told = (pauseMs) => tellPause(pauseMs, hasNumbers);
+  return { ok: false, waitMs: error.waitMs, isOver: error.status === 400, told };
 }
 
-function tellPause(pauseMs) {
-  const shown = isAnswered ? "The numbers below are the last that were there. " : "";
-  tell(at("trouble-next"), `${shown}Asking again in ${Math.ceil(pauseMs / 1000)} s.`);
+/** Ask for what stands beside the numbers. */
+function askBeside(signal) {
+  const { by } = view;
+  const ask = (name, question, everyMs, take, miss) =>
+    beside.help({ name, question, everyMs, ask: () => api.ask(name, question, signal), take, miss }, signal);
+  const question = beforeQuestion();
+  if (question !== undefined) void ask("before", question, SELDOM_MS, ({ body }) => tookBefore(question, body));
+  const all = groupsOf(view, Date.now());
+  void ask("groups", all, SOON_MS, ({ body }) => groups.show(body), (refusal) => groups.miss(refusal));
+  void ask("scopes", SCOPES, SELDOM_MS, ({ body }) => controls.knowScopes(body.items.map(({ id }) => id)));
+  void ask("meanings", MEANINGS, ONCE_MS, ({ body }) => {
+    showMeanings(body.fields);
+    board.knowLimits(body.health);
+  });
+  const ids = { ask: () => api.ids(idsOf(by), MOST_IDS, signal), take: (known) => controls.knowIds(by, known) };
+  void beside.help({ name: "ids", question: by, everyMs: SELDOM_MS, ...ids }, signal);
 }
 
-/** Fill the pickers, now and then. They are a help: without them the numbers are the same. */
-async function learnIds(signal) {
-  if (performance.now() - idsKnownAt < IDS_EVERY_MS) return;
-  idsKnownAt = performance.now();
-  try {
-    controls.know("sequence", await api.ids("sequences", MOST_IDS, signal));
-    controls.know("template", await api.ids("templates", MOST_IDS, signal));
-  } catch (error) {
-    idsKnownAt = -Infinity; // with the next answer
-    if (!signal.aborted && !(error instanceof Refusal)) throw error;
-  }
+function tookBefore(question, { timeseries }) {
+  if (before?.points === timeseries) return;
+  before = { question, points: timeseries };
+  if (at("numbers").dataset.state === "now") show();
+}
+
+/** A person chose another view: one can go back from it. */
+function choose(chosen) {
+  history.pushState(null, "", writeView(chosen));
+  open(chosen);
 }
 
 /** Show another view. */
 function open(chosen) {
+  const [isSame, hasGroups] = [numbersOf, groupsOf].map((questionOf) => questionOf(chosen, 0) === questionOf(view, 0));
   view = chosen;
-  history.replaceState(null, "", writeView(view));
-  isAnswered = false;
+  viewed.abort();
+  viewed = new AbortController();
+  controls.show(view);
+  groups.turn(view, hasGroups);
+  if (isSame) {
+    if (answer !== undefined) askBeside(viewed.signal);
+    return;
+  }
+  answer = undefined;
   board.mark(board.hasNumbers ? "asking" : "none");
   if (api !== undefined) void poll.now();
 }
 
-function showFreshness() {
-  const { state, throughMs, nowMs } = freshness.at(performance.now());
-  at("freshness").dataset.state = state;
-  tell(at("freshness-word"), FRESHNESS_WORDS[state]);
-  tell(at("freshness-text"), throughMs ? freshnessText(state, throughMs, nowMs) : "");
-}
-
-function freshnessText(state, throughMs, nowMs) {
-  const words = `complete through ${moment(throughMs, nowMs, view.zone)} (${view.zone}), ${ago(nowMs - throughMs)}`;
-  if (state === "stale") return `The numbers are ${words}; what came later is not counted yet.`;
-  return state === "away" ? `When last told: ${words}.` : `The numbers are ${words}.`;
-}
+const showFreshness = () => showCompleteness(freshness.at(performance.now()), view.zone);
 
 /** Begin with a key. */
 function start(key) {
   api = new Api(key);
-  ids = new AbortController();
   freshness = new Freshness();
-  isAnswered = false;
-  idsKnownAt = -Infinity;
-  board.clear();
   void poll.now();
 }
 
 function enter() {
-  if (!at("board").hidden) return;
-  const wasAtDoor = !at("door").hidden;
-  at("door").hidden = true;
-  at("board").hidden = false;
-  at("leave").hidden = false;
-  board.recolour(); // it has a size now
-  if (wasAtDoor) at("range").focus();
+  if (door.pass()) board.recolour(); // it has a size now
 }
 
 /** Forget the key and all that it showed, and ask for one. why: what is wrong with it. */
 function leave(why) {
   poll.stop();
-  ids.abort();
+  viewed.abort();
+  viewed = new AbortController();
   api = undefined;
+  answer = undefined;
+  before = undefined;
   sessionStorage.removeItem(KEY);
+  beside.forget();
   board.clear();
-  controls.know("sequence", { ids: [], isAll: true });
-  controls.know("template", { ids: [], isAll: true });
-  at("board").hidden = true;
-  at("leave").hidden = true;
-  at("door").hidden = false;
-  at("door-form").querySelector("button").disabled = false;
-  tell(at("door-error"), why);
-  at("key").setAttribute("aria-invalid", String(why !== ""));
-  at("key").focus();
+  groups.turn(view, false);
+  controls.forget();
+  door.open(why);
 }
 
-function submitted(event) {
-  event.preventDefault();
-  const key = at("key").value.trim();
-  if (!KEY_SHAPE.test(key)) {
-    leave(key === "" ? "Type or paste an API key." : "This is no API key: those have plain letters and digits only.");
-    return;
+/** Let the browser keep what is shown. what: `points` or `groups`; question: that asks for it. */
+async function keepCsv(what, question) {
+  const { signal } = viewed;
+  const of = view;
+  try {
+    const blob = await api.csv(question, signal);
+    keep(blob, fileName(of, what, answer));
+    tell(at("news"), "The file is ready.");
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Refusal)) throw error;
+    showTrouble(error);
   }
-  tell(at("door-error"), "");
-  at("door-form").querySelector("button").disabled = true;
-  at("key").value = "";
-  sessionStorage.setItem(KEY, key);
-  start(key);
 }
 
 startTheme(() => board.recolour());
-at("door-form").addEventListener("submit", submitted);
 at("leave").addEventListener("click", () => leave(""));
 at("again").addEventListener("click", () => void poll.now());
-addEventListener("hashchange", () => {
-  const named = readView(location.hash, ZONES);
-  controls.show(named);
-  open(named);
-});
+at("longer").addEventListener("click", () => choose({ ...view, range: "12m", period: "month" }));
+at("points-csv").addEventListener("click", () => void keepCsv("points", tableOf(view, Date.now())));
+at("groups-csv").addEventListener("click", () => void keepCsv("groups", groupsOf(view, Date.now())));
+addEventListener("hashchange", () => open(readView(location.hash, FIRST, isZone)));
 setInterval(showFreshness, 500);
 
+history.replaceState(null, "", writeView(view));
 const kept = sessionStorage.getItem(KEY);
 if (kept === null) leave("");
 else start(kept);

@@ -27,7 +27,7 @@ def test_the_service_ships_no_client(tmp_path: Path) -> None:
 def test_the_service_ships_what_a_browser_loads(tmp_path: Path) -> None:
     names = names_in(CHECKOUT, tmp_path)
     for folder in ("api/page/static", "api/vendor/uplot", "api/vendor/swagger-ui"):
-        kept = {f"{folder}/{file.name}" for file in (CHECKOUT / folder).iterdir()}
+        kept = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / folder).rglob("*.*")}
         assert kept
         assert kept <= set(names)
 

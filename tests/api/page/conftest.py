@@ -20,6 +20,7 @@ from tests.browser import LIMIT_MS, Tab, Tabs, running_browser
 from tests.services import create_topics
 
 TENANT = "looking"
+DAY = timedelta(1)
 HOSTILE = (
     "<img src=x onerror=\"window.pwned='img'\">",
     "\"><script>window.pwned='script'</script>",
@@ -34,7 +35,26 @@ FACTS = {
     "onboarding": (1850, 1800, 720, 144, 45, 2),
     "newsletter": (1000, 950, 300, 40, 50, 1),
 }
-"""For two sequences, each on a day of its own, the counts in the order of the table of kinds."""
+"""For two sequences, each on a day of its own, the counts of the six in the order of the table of kinds."""
+DETAILS = {
+    "opened_human": 400,
+    "clicked_human": 90,
+    "bounced_hard": 61,
+    "bounced_soft": 25,
+    "bounced_undetermined": 4,
+    "suppressed": 9,
+    "delayed": 12,
+    "rejected": 1,
+    "rendering_failed": 2,
+    "unsubscribed": 3,
+}
+"""What is counted beside them, all of it of the first sequence."""
+BEFORE = {"sent": 700, "delivered": 650, "opened": 200}
+"""Of the second sequence, a week before."""
+A_YEAR_BEFORE = {"sent": 90, "delivered": 80}
+"""Of the first sequence, a year before."""
+CAMPAIGN = "spring"
+"""Mail of no sequence and no template, of a further scope that is counted here."""
 
 
 @dataclass
@@ -78,13 +98,21 @@ class Pipeline:
         noon = today - timedelta(hours=12)
         self.add(
             *(
-                Counted(
-                    noon - day * timedelta(1), name, count, TENANT, sequence=scope, template=f"{scope}-mail"
-                )
+                Counted(noon - day * DAY, name, count, TENANT, sequence=scope, template=f"{scope}-mail")
                 for day, (scope, counts) in enumerate(FACTS.items())
                 for name, count in zip(FIELDS, counts, strict=True)
             ),
             *(Counted(noon, "sent", 1, TENANT, sequence=each, template=each) for each in HOSTILE),
+            *(Counted(noon, name, count, TENANT, sequence="onboarding") for name, count in DETAILS.items()),
+            *(
+                Counted(noon - 8 * DAY, name, count, TENANT, sequence="newsletter")
+                for name, count in BEFORE.items()
+            ),
+            *(
+                Counted(a_year_before(noon), name, count, TENANT, sequence="onboarding")
+                for name, count in A_YEAR_BEFORE.items()
+            ),
+            Counted(noon, "sent", 5, TENANT, more=(CAMPAIGN, None)),
         )
         self.tell(now_ms())
         self.writer.go_live()
@@ -99,6 +127,12 @@ class Pipeline:
     def end(self) -> None:
         """End `run`."""
         self._over.set()
+
+
+def a_year_before(moment: datetime) -> datetime:
+    """The same date a year before, which is the 28th for 29 February."""
+    is_leap_day = (moment.month, moment.day) == (2, 29)
+    return moment.replace(year=moment.year - 1, day=28 if is_leap_day else moment.day)
 
 
 NO_NUMBER = "\N{EN DASH}"
@@ -184,6 +218,24 @@ def settled(tab: Tab) -> Tab:
     """Wait until the numbers of the open view are there."""
     expect(tab.page.locator("#numbers")).to_have_attribute("data-state", "now")
     return tab
+
+
+def look_into(tab: Tab, scope: str, chosen: str) -> None:
+    """Choose one of a scope, or "" for all mail, by the controls."""
+    if tab.page.locator("#by").input_value() != scope:
+        tab.page.get_by_label("Group by").select_option(scope)
+    tab.page.locator("#id").select_option(chosen)
+
+
+def days_ago(days: int) -> str:
+    """A date of UTC, as the API takes it."""
+    return (datetime.now(UTC) - days * DAY).date().isoformat()
+
+
+def shows(tab: Tab, answer: Any) -> None:
+    """The tiles come to say what an answer says."""
+    for name, words in in_words(answer["totals"]).items():
+        expect(tab.page.locator(f"[data-total={name}]")).to_have_text(words)
 
 
 def totals(tab: Tab) -> dict[str, str]:

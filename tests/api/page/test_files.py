@@ -1,18 +1,19 @@
 """The files of the page: all are here, all are shipped, and each tells the browser how strict to be."""
 
 import asyncio
+import posixpath
 import re
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.page import CHART_FILES, POLICY, STATIC, VENDORED, add_to
+from api.page import CHART_FILES, POLICY, STATIC, VENDORED, add_to, files_of
 from tests.api.conftest import Door
 from tests.api.page.test_docs import Sources
 
-NAMES = sorted([file.name for file in STATIC.iterdir() if file.name != "index.html"] + list(CHART_FILES))
-IMPORT = re.compile(r'^import .*?from "\./([^"]+)";$', re.MULTILINE)
+NAMES = sorted({name for name, _ in files_of(STATIC) if name != "index.html"} | set(CHART_FILES))
+IMPORT = re.compile(r'^import .*?from "(\.[^"]+)";$', re.MULTILINE)
 
 
 def test_the_page_names_only_files_of_its_own(door: Door) -> None:
@@ -25,7 +26,9 @@ def test_the_page_names_only_files_of_its_own(door: Door) -> None:
     assert set(sources.found) == {f"/page/{name}" for name in loaded} | {"#content", "/docs"}
     left = [name for name in loaded if name.endswith(".js")]
     while left:
-        found = set(IMPORT.findall(door.send("GET", f"/page/{left.pop()}").text)) - loaded
+        module = left.pop()
+        imported = IMPORT.findall(door.send("GET", f"/page/{module}").text)
+        found = {posixpath.normpath(posixpath.join(module, "..", name)) for name in imported} - loaded
         loaded |= found
         left += found
     assert sorted(loaded) == NAMES
@@ -66,6 +69,8 @@ def test_nothing_else_of_the_disk_is_served(door: Door) -> None:
         "/page/LICENSE",
         "/page/..%2F__init__.py",
         "/page/%2e%2e/app.py",
+        "/page/words/",
+        "/page/words/..%2F..%2F__init__.py",
     ):
         assert door.send("GET", path).status_code == 404, path
 

@@ -1,25 +1,25 @@
 """What the page shows is what the API has, for whatever is chosen on it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from urllib.parse import quote
 
 from playwright.sync_api import expect
 
 from tests.api.model import FIELDS
-from tests.api.page.conftest import NO_NUMBER, TENANT, Running, enter, in_words, settled, totals
+from tests.api.page.conftest import (
+    CAMPAIGN,
+    DETAILS,
+    NO_NUMBER,
+    TENANT,
+    Running,
+    days_ago,
+    enter,
+    in_words,
+    settled,
+    shows,
+    totals,
+)
 from tests.api.writer import Counted
 from tests.browser import Tab, Tabs
-
-
-def days_ago(days: int) -> str:
-    return (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
-
-
-def shows(tab: Tab, answer: Any) -> None:
-    """The tiles come to say what an answer says."""
-    for name, words in in_words(answer["totals"]).items():
-        expect(tab.page.locator(f"[data-total={name}]")).to_have_text(words)
 
 
 def test_totals_rates_and_points(running: Running, tabs: Tabs) -> None:
@@ -28,7 +28,7 @@ def test_totals_rates_and_points(running: Running, tabs: Tabs) -> None:
     answer = running.ask(f"/api/metrics?period=day&from={days_ago(6)}&include=rates")
     assert answer["totals"]["delivered"] == 2750
     shows(tab, answer)
-    reported = {name: tab.page.locator(f"[data-rate={name}]").inner_text() for name in FIELDS}
+    reported = {name: tab.page.locator(f"#tiles [data-rate={name}]").inner_text() for name in FIELDS}
     assert reported["delivered"] == f"{answer['rates']['delivery']:.1%} of sent"
     assert reported["opened"] == f"{answer['rates']['open']:.1%} of delivered"
     assert reported["complained"] == f"{answer['rates']['complaint']:.2%} of delivered"
@@ -82,24 +82,69 @@ def test_what_is_counted_meanwhile_comes_by_itself(running: Running, tabs: Tabs)
     assert {**before, "clicked": "191"} == totals(tab)
 
 
+def test_people_and_kinds_of_bounces(running: Running, tabs: Tabs) -> None:
+    """Opens and clicks of people beside all of them, bounces by kind, and what is counted too."""
+    tab = enter(tabs.open(), running.key)
+    answer = running.ask(f"/api/metrics?from={days_ago(6)}&fields=all&include=rates")
+    counted, rates = answer["totals"], answer["rates"]
+    assert {name: counted[name] for name in DETAILS} == DETAILS
+    for field, rate, words in (
+        ("opened_human", "human_open", "people"),
+        ("clicked_human", "human_click", "people"),
+        ("bounced_hard", "hard_bounce", "hard"),
+    ):
+        share = f"{rates[rate]:.1%}".replace(".0%", "%")
+        expect(tab.page.locator(f"[data-part={field}]")).to_have_text(f"{words} {counted[field]:,} · {share}")
+    for name in ("bounced_hard", "bounced_soft", "bounced_undetermined", "suppressed"):
+        expect(tab.page.locator(f"#kinds [data-total={name}]")).to_have_text(f"{counted[name]:,}")
+        expect(tab.page.locator(f"#kinds [data-rate={name}]")).to_contain_text("% of sent")
+    for name in ("delayed", "rejected", "rendering_failed", "unsubscribed"):
+        expect(tab.page.locator(f"#also [data-total={name}]")).to_have_text(f"{counted[name]:,}")
+    tab.page.locator("#counts button[data-key=opened]").click()
+    assert coloured(tab, "counts", "opened_human") > 50
+    tab.page.locator("#counts button[data-key=opened_human]").click()
+    assert coloured(tab, "counts", "opened_human") == 0
+
+
+def test_what_a_number_means_comes_from_the_api(running: Running, tabs: Tabs) -> None:
+    """Each name carries the API's own description, and the list has it with unit, days and formula."""
+    tab = enter(tabs.open(), running.key)
+    fields = {each["name"]: each for each in running.ask("/api/metrics/fields")["fields"]}
+    tab.page.get_by_text("What the numbers mean").click()
+    listed = tab.page.locator("#meanings-list")
+    expect(listed.locator("dt")).to_have_count(len(fields))
+    named = tab.page.locator("[data-meaning]").all()
+    assert len(named) > len(fields)
+    for element in named:
+        field = str(element.get_attribute("data-meaning"))
+        expect(element).to_have_attribute("title", fields[field]["description"])
+    for field in fields.values():
+        expect(listed).to_contain_text(field["description"])
+    expect(listed).to_contain_text("Counts messages, up to 62 days after the send. Rate: opened / delivered.")
+
+
 def test_sequence_and_template(running: Running, tabs: Tabs) -> None:
     """One of either is shown, and choosing one gives up the other; the listings are complete."""
     tab = enter(tabs.open(), running.key)
-    for kind, other, chosen in (
-        ("sequence", "template", "newsletter"),
-        ("template", "sequence", "onboarding-mail"),
+    picker = tab.page.locator("#id")
+    for scope, chosen in (
+        ("sequence", "newsletter"),
+        ("template", "onboarding-mail"),
+        ("campaign", CAMPAIGN),
     ):
-        picker = tab.page.get_by_label(kind.capitalize(), exact=True)
-        listed = [item["id"] for item in running.ask(f"/api/metrics/{kind}s")["items"]]
+        listed = [item["id"] for item in running.ask(f"/api/metrics/by/{scope}")["items"]]
+        tab.page.get_by_label("Group by").select_option(label=scope.capitalize())
+        expect(tab.page.get_by_label(scope.capitalize(), exact=True)).to_have_value("")
         expect(picker.locator("option")).to_have_count(1 + len(listed))
         assert picker.evaluate("(element) => [...element.options].map((each) => each.value)") == ["", *listed]
         picker.select_option(chosen)
-        answer = running.ask(f"/api/metrics/{kind}s/{chosen}?from={days_ago(6)}")
+        answer = running.ask(f"/api/metrics/by/{scope}/{chosen}?from={days_ago(6)}")
         assert 0 < answer["totals"]["sent"] < 2850
         shows(tab, answer)
-        expect(tab.page.get_by_label(other.capitalize(), exact=True)).to_have_value("")
-    tab.page.get_by_label("Template", exact=True).select_option("")
+        expect(tab.page.get_by_role("heading", name=f"Totals of the {scope} {chosen}")).to_be_visible()
+    tab.page.get_by_role("button", name="Back to all mail").click()
     shows(tab, running.ask(f"/api/metrics?from={days_ago(6)}"))
+    expect(tab.page.get_by_role("button", name="Back to all mail")).to_be_hidden()
 
 
 def test_range_and_period(running: Running, tabs: Tabs) -> None:
@@ -145,44 +190,3 @@ def test_own_dates(running: Running, tabs: Tabs) -> None:
     assert refusal["code"] == "INVALID_RANGE"
     expect(tab.page.locator("#trouble-detail")).to_have_text(refusal["detail"])
     assert set(totals(tab).values()) == {NO_NUMBER}
-
-
-def test_the_zone_of_the_device(running: Running, tabs: Tabs) -> None:
-    """UTC at first; in the device's zone days begin at its midnight, and times are told in it."""
-    tab = enter(tabs.open(timezone_id="Asia/Tokyo"), running.key)
-    assert "timezone" not in tab.api_calls()[-1].url
-    tab.page.get_by_label("Time zone").select_option("Asia/Tokyo")
-    expect(tab.page.locator("#span")).to_contain_text("Asia/Tokyo")
-    settled(tab)
-    assert f"timezone={quote('Asia/Tokyo', safe='')}" in tab.api_calls()[-1].url
-    expect(tab.page.locator("#span")).to_contain_text(", 00:00 to ")
-    expect(tab.page.locator("#freshness-text")).to_contain_text("(Asia/Tokyo)")
-
-
-def test_a_zone_off_the_hour(running: Running, tabs: Tabs) -> None:
-    """The last 24 hours by the clocks of Adelaide: each point begins at a full hour of theirs."""
-    tab = enter(tabs.open(timezone_id="Australia/Adelaide"), running.key)
-    tab.page.get_by_label("Time zone").select_option("Australia/Adelaide")
-    tab.page.get_by_label("Range").select_option("24h")
-    settled(tab)
-    answer = running.ask(tab.api_calls()[-1].url.removeprefix(running.url))
-    assert (answer["timezone"], len(answer["timeseries"])) == ("Australia/Adelaide", 24)
-    assert {point["timestamp"][14:16] for point in answer["timeseries"]} == {"30"}
-    shows(tab, answer)
-
-
-def test_a_view_has_an_address(running: Running, tabs: Tabs) -> None:
-    """What was chosen is in the address, and is there again after a reload, and in one's other tab."""
-    tab = enter(tabs.open(), running.key)
-    tab.page.get_by_label("Range").select_option("30d")
-    tab.page.get_by_label("Sequence").select_option("newsletter")
-    answer = running.ask(f"/api/metrics/sequences/newsletter?from={days_ago(29)}")
-    shows(tab, answer)
-    address = tab.page.url.removeprefix(running.url)
-    tab.page.reload()
-    shows(settled(tab), answer)
-    expect(tab.page.get_by_label("Sequence")).to_have_value("newsletter")
-    shows(enter(tabs.open(address), running.key), answer)
-    tab.page.evaluate("location.hash = '#range=7d&period=day&template=newsletter-mail'")
-    expect(tab.page.get_by_label("Template")).to_have_value("newsletter-mail")
-    shows(settled(tab), running.ask(f"/api/metrics/templates/newsletter-mail?from={days_ago(6)}"))

@@ -91,7 +91,7 @@ def test_a_key_that_is_revoked_meanwhile(tabs: Tabs, running: Running) -> None:
 def test_an_id_is_text(running: Running, tabs: Tabs) -> None:
     """Whatever is in it stands in the pickers as text, asks for just that id, and runs nothing."""
     tab = enter(tabs.open(), running.key)
-    picker = tab.page.get_by_label("Sequence")
+    picker = tab.page.locator("#id")
     expect(picker.locator("option")).to_have_count(3 + len(HOSTILE))
     for raw in HOSTILE:
         picker.select_option(value=raw)
@@ -105,13 +105,13 @@ def test_an_id_is_text(running: Running, tabs: Tabs) -> None:
         settled(tab)
         assert picker.input_value() == raw
     assert tab.page.evaluate("window.pwned") is None
-    assert tab.page.locator("main script, main img, select *:not(option)").count() == 0
+    assert tab.page.locator("main script, main img, select *:not(option, optgroup)").count() == 0
 
 
 def test_an_address_cannot_carry_markup(running: Running, tabs: Tabs) -> None:
     """What stands behind the # is a choice at most."""
     evil = "<img src=x onerror=\"window.pwned='hash'\">"
-    tab = tabs.open(f"/#range={evil}&period={evil}&zone={evil}&sequence={evil}zzz&from={evil}&to={evil}")
+    tab = tabs.open(f"/#range={evil}&period={evil}&zone={evil}&by={evil}&id={evil}zzz&from={evil}&to={evil}")
     tab.page.get_by_label("API key").fill(running.key)
     tab.page.keyboard.press("Enter")
     expect(tab.page.locator("#trouble")).to_contain_text("There are no numbers for this.")
@@ -141,7 +141,7 @@ def test_the_documentation_in_a_browser(running: Running, tabs: Tabs) -> None:
     """`/docs` keeps to its own policy, shows every route, and a query tried there is answered."""
     tab = tabs.open("/docs", viewport={"width": 1280, "height": 1000})
     routes = tab.page.locator(".opblock")
-    expect(routes).to_have_count(5)
+    expect(routes).to_have_count(len(running.site.get("/openapi.json").json()["paths"]))
     tab.page.get_by_role("button", name="Authorize").click()
     tab.page.locator(".auth-container input").fill(running.key)
     tab.page.locator(".auth-btn-wrapper .authorize").click()

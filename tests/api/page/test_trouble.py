@@ -7,8 +7,8 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from schemas import redis_keys
 from tests.api.model import FIELDS
-from tests.api.page.conftest import NO_NUMBER, Running, enter, settled, totals
-from tests.browser import LIMIT_MS, Tab, Tabs
+from tests.api.page.conftest import NO_NUMBER, Running, enter, look_into, settled, totals
+from tests.browser import LIMIT_MS, NUMBERS, Tab, Tabs
 
 HIDE = """
 window.hide = (hidden) => {
@@ -18,9 +18,9 @@ window.hide = (hidden) => {
 """
 
 
-def arrived(page: Page, ask: str = "/api/metrics") -> Request:
-    """The next query to the API."""
-    with page.expect_request(lambda request: ask in request.url) as awaited:
+def arrived(page: Page) -> Request:
+    """The next query for the numbers of the view."""
+    with page.expect_request(lambda request: NUMBERS in request.url) as awaited:
         pass
     return awaited.value
 
@@ -44,7 +44,7 @@ def test_503_is_said_and_is_no_zero(running: Running, tabs: Tabs) -> None:
     expect(tab.page.locator("#numbers")).to_have_attribute("data-state", "old")
     assert totals(tab) == before
 
-    tab.page.get_by_label("Sequence").select_option("newsletter")
+    look_into(tab, "sequence", "newsletter")
     expect(tab.page.locator("#numbers")).to_have_attribute("data-state", "none")
     assert no_numbers(tab)
     other = tabs.open()
@@ -99,7 +99,7 @@ def test_polling_is_cheap(running: Running, tabs: Tabs) -> None:
     """It asks with the tag of what it has and gets a 304; a hidden tab asks nothing, a shown one at once."""
     tab = enter(tabs.open(script=HIDE), running.key)
     for _ in range(2):
-        asked = arrived(tab.page, "/api/metrics?")
+        asked = arrived(tab.page)
         answer = asked.response()
         assert asked.headers["if-none-match"].startswith('W/"')
         assert answer is not None
@@ -115,12 +115,12 @@ def test_polling_is_cheap(running: Running, tabs: Tabs) -> None:
 
 def test_an_unknown_id_is_not_zero(running: Running, tabs: Tabs) -> None:
     """An address with an id that nobody counted for: the API's own word, and no number."""
-    tab = tabs.open("/#range=7d&period=day&sequence=nobody")
+    tab = tabs.open("/#range=7d&period=day&by=sequence&id=nobody")
     tab.page.get_by_label("API key").fill(running.key)
     tab.page.keyboard.press("Enter")
     expect(tab.page.locator("#trouble-detail")).to_have_text(
         running.ask("/api/metrics/sequences/nobody")["detail"]
     )
     assert no_numbers(tab)
-    tab.page.get_by_label("Sequence").select_option("")
+    look_into(tab, "sequence", "")
     assert NO_NUMBER not in {totals(settled(tab))[name] for name in FIELDS}

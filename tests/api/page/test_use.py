@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.api.page.conftest import HOSTILE, Running, enter, settled, totals
+from tests.api.page.conftest import HOSTILE, Running, enter, look_into, settled, totals
 from tests.browser import Tab, Tabs
 
 FOCUSED = """() => {
@@ -29,7 +29,7 @@ NARROW = """() => {
 
 def tab_to(page: Page, label: str, key: str = "Tab") -> None:
     """Press Tab until something with this label has the focus, which can be seen all the way."""
-    for _ in range(40):
+    for _ in range(80):
         page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         assert focused["isVisible"], focused
@@ -54,6 +54,9 @@ def test_by_keyboard_alone(running: Running, tabs: Tabs) -> None:
     expect(page.get_by_role("radio", name="Week")).to_be_checked()
     settled(tab)
     page.keyboard.press("ArrowLeft")
+    tab_to(page, "Compare with")
+    tab_to(page, "Time zone")
+    tab_to(page, "Group by")
     tab_to(page, "Sequence")
     page.keyboard.type("onboar")
     expect(page.locator("[data-total=sent]")).to_have_text("1,850")
@@ -64,13 +67,16 @@ def test_by_keyboard_alone(running: Running, tabs: Tabs) -> None:
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     said = page.locator("#counts [role=status]")
-    expect(said).to_contain_text(": Sent 1,850, Delivered 1,800, Opened 720, Clicked 144, Bounced 45")
+    expect(said).to_contain_text(": Sent 1,850 before 0, Delivered 1,800 before 0, Opened 720 before 0")
     expect(said).not_to_contain_text("Complained")
     expect(page.locator("#counts button[data-key=opened]")).to_contain_text("720")
     page.keyboard.press("Home")
     expect(said).to_contain_text("Sent 0")
     page.keyboard.press("Escape")
     expect(page.locator("#counts .where")).to_contain_text("Totals.")
+    tab_to(page, "newsletter")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-total=sent]")).to_have_text("1,700")
     tab_to(page, "All points as a table")
     page.keyboard.press("Enter")
     expect(page.locator("#table tbody tr")).to_have_count(30)
@@ -83,8 +89,8 @@ def test_a_screen_reader_hears_what_is_new(running: Running, tabs: Tabs) -> None
     """Another view is said once, by its totals; polls say nothing; every control has a name."""
     tab = enter(tabs.open(), running.key)
     news = tab.page.get_by_role("status").and_(tab.page.locator("#news"))
-    expect(news).to_contain_text("Totals: Sent 2,85")
-    tab.page.get_by_label("Sequence").select_option("newsletter")
+    expect(news).to_contain_text("Totals: Sent 2,86")
+    look_into(tab, "sequence", "newsletter")
     expect(news).to_have_text(
         "Totals: Sent 1,000, Delivered 950, Opened 300, Clicked 40, Bounced 50, Complained 1"
     )
@@ -96,7 +102,9 @@ def test_a_screen_reader_hears_what_is_new(running: Running, tabs: Tabs) -> None
       }
     }""")
     for _ in range(2):
-        with tab.page.expect_response(lambda response: "/api/metrics/sequences/newsletter" in response.url):
+        with tab.page.expect_response(
+            lambda response: "/api/metrics/by/sequence/newsletter?" in response.url
+        ):
             pass
     assert tab.page.evaluate("window.heard") == 0
     for control in tab.page.locator("button:visible, select:visible, input:visible").all():
@@ -104,7 +112,7 @@ def test_a_screen_reader_hears_what_is_new(running: Running, tabs: Tabs) -> None
         assert '"' in snapshot, f"without a name: {snapshot}"
 
 
-@pytest.mark.parametrize("width", [320, 375])
+@pytest.mark.parametrize("width", [320, 360, 375])
 def test_on_a_phone(running: Running, tabs: Tabs, width: int) -> None:
     """Nothing is wider than the screen: at the door, with numbers, with the longest id, with an error."""
     tab = tabs.open(
@@ -116,10 +124,10 @@ def test_on_a_phone(running: Running, tabs: Tabs, width: int) -> None:
     fits(tab)
     tab.shoot("phone")
     tab.page.get_by_label("Range").select_option("custom")
-    tab.page.get_by_label("Sequence").select_option(HOSTILE[-1])
+    tab.page.locator("#id").select_option(HOSTILE[-1])
     expect(tab.page.locator("[data-total=sent]")).to_have_text("1")
     fits(tab)
-    tab.page.evaluate("(id) => (location.hash = `#sequence=${id}`)", "y" * 255)
+    tab.page.evaluate("(id) => (location.hash = `#by=sequence&id=${id}`)", "y" * 255)
     expect(tab.page.locator("#trouble")).to_be_visible()
     fits(tab)
     for control in tab.page.locator("button:visible, select:visible").all():
@@ -159,7 +167,7 @@ def test_light_and_dark(running: Running, tabs: Tabs) -> None:
     button.click()
     expect(button).to_have_text("Theme: system")
     assert ground(tab) == LIGHT
-    assert totals(tab)["sent"].startswith("2,85")
+    assert totals(tab)["sent"].startswith("2,86")
 
 
 def await_drawing(tab: Tab, compared: str, picture: str) -> None:

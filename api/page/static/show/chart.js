@@ -1,16 +1,17 @@
 // A line chart of some series over time: drawn by uPlot, read by mouse, touch, keyboard and screen reader.
 //
 // Every series has a button that shows its value at the cursor (or a total) and takes the line away and back;
-// the scale follows the lines that are left. The arrow keys move the cursor, and what it stands on is said to a
-// screen reader.
+// the scale follows the lines that are left. The span before is drawn faintly behind, each of its points where the
+// one is that it is compared with. The arrow keys move the cursor, and what it stands on is said to a screen reader.
 
-import uPlot from "./uPlot.esm.js";
-import { make, tell } from "./dom.js";
-import { NOTHING, point, tick } from "./format.js";
+import uPlot from "../uPlot.esm.js";
+import { make, tell } from "../words/dom.js";
+import { NOTHING, point, tick } from "../words/format.js";
 
 const MANY_POINTS = 45; // more than that get no dots
 const NARROW = 520;
 const TICK_WIDTH = 76; // a date and its margins
+const FAINT = 0.35;
 
 // Steps of the vertical axis: 1, 2, 5 and their tens, so that whole numbers stay whole.
 const STEPS = [-4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((ten) => [1, 2, 5].map((n) => Number(`${n}e${ten}`)));
@@ -19,7 +20,7 @@ export class Chart {
   #series;
   #format;
   #plot;
-  #shown = { points: [], totals: {}, period: "day", zone: "UTC" };
+  #shown = { points: [], before: [], totals: {}, period: "day", zone: "UTC" };
   #hidden = new Set();
   #buttons;
   #stage;
@@ -27,7 +28,7 @@ export class Chart {
   #where;
 
   /**
-   * root: where it goes; label: its name; series: [{ key, name, field, dash }], field being the colour;
+   * root: where it goes; label: its name; series: [{ key, name, hue, dash }], hue being the colour;
    * format: { value, axis, least }: value and axis make words of numbers, least is the axis's smallest step.
    */
   constructor(root, label, series, format) {
@@ -49,7 +50,10 @@ export class Chart {
     new ResizeObserver(() => this.#resize()).observe(this.#stage);
   }
 
-  /** Draw. points: [{ timestamp, isPartial, values }], values by key; totals: by key; period, zone: of the points. */
+  /**
+   * Draw. points: [{ timestamp, isPartial, values }], values by key; before: the values of the span before, point by
+   * point, none where it is not drawn; totals: by key; period, zone: of the points.
+   */
   show(shown) {
     const isAlike = this.#plot && shown.zone === this.#shown.zone && shown.period === this.#shown.period;
     this.#shown = shown;
@@ -66,9 +70,13 @@ export class Chart {
   }
 
   #data() {
-    const { points } = this.#shown;
+    const { points, before } = this.#shown;
     const times = points.map(({ timestamp }) => Date.parse(timestamp) / 1000);
-    return [times, ...this.#series.map(({ key }) => points.map(({ values }) => values[key]))];
+    return [
+      times,
+      ...this.#series.map(({ key }) => points.map((_each, index) => before[index]?.[key] ?? null)),
+      ...this.#series.map(({ key }) => points.map(({ values }) => values[key])),
+    ];
   }
 
   #options() {
@@ -81,7 +89,7 @@ export class Chart {
       ...this.#size(),
       legend: { show: false },
       padding: [10, TICK_WIDTH / 2, 0, 0],
-      cursor: { drag: { x: false, y: false }, points: { size: 9 } },
+      cursor: { drag: { x: false, y: false }, points: { size: (_plot, at) => (at > this.#series.length ? 9 : 0) } },
       scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.06 : 1] } },
       axes: [
         {
@@ -105,16 +113,20 @@ export class Chart {
       ],
       series: [
         {},
-        ...this.#series.map(({ key, dash }, index) => ({
-          show: !this.#hidden.has(key),
-          stroke: getComputedStyle(this.#buttons[index].firstChild).color,
-          width: 2,
-          dash,
-          points: { show: this.#shown.points.length <= MANY_POINTS, size: 5 },
-        })),
+        ...this.#lines({ alpha: FAINT, width: 1.5, points: { show: false } }),
+        ...this.#lines({ width: 2, points: { show: this.#shown.points.length <= MANY_POINTS, size: 5 } }),
       ],
       hooks: { drawClear: [(plot) => this.#shade(plot)], setCursor: [() => this.#tellCursor()] },
     };
+  }
+
+  #lines(style) {
+    return this.#series.map(({ key, dash }, index) => ({
+      ...style,
+      show: !this.#hidden.has(key),
+      stroke: getComputedStyle(this.#buttons[index].firstChild).color,
+      dash,
+    }));
   }
 
   /** What leads to a point that is not complete is shaded. */
@@ -136,14 +148,15 @@ export class Chart {
     this.#plot?.setSize(this.#size());
   }
 
-  #button({ key, name, field }) {
-    const swatch = make("span", { className: `swatch ${field}`, "aria-hidden": "true" });
+  #button({ key, name, hue, dash }) {
+    const swatch = make("span", { className: `swatch ${hue}${dash ? " dashed" : ""}`, "aria-hidden": "true" });
     const button = make(
       "button",
       { type: "button", "aria-pressed": "true", dataset: { key } },
       swatch,
       make("span", {}, name),
       make("span", { className: "value" }, NOTHING),
+      make("span", { className: "before" }),
     );
     button.addEventListener("click", () => this.#toggle(key, button));
     return button;
@@ -153,15 +166,33 @@ export class Chart {
     const isShown = this.#hidden.delete(key);
     if (!isShown) this.#hidden.add(key);
     button.setAttribute("aria-pressed", String(isShown));
-    this.#plot?.setSeries(this.#series.findIndex((each) => each.key === key) + 1, { show: isShown });
+    const index = this.#series.findIndex((each) => each.key === key) + 1;
+    for (const each of [index, index + this.#series.length]) this.#plot?.setSeries(each, { show: isShown });
   }
 
   #tellCursor() {
-    const at = this.#shown.points[this.#plot?.cursor.idx];
+    const index = this.#plot?.cursor.idx;
+    const at = this.#shown.points[index];
     const values = at?.values ?? this.#shown.totals;
-    const isOpen = this.#shown.points.some(({ isPartial }) => isPartial);
-    tell(this.#where, at === undefined ? `Totals.${isOpen ? " Shaded: not complete yet." : ""}` : this.#nameOf(at));
-    this.#series.forEach(({ key }, at) => tell(this.#buttons[at].lastChild, this.#format.value(values[key])));
+    tell(this.#where, at === undefined ? `Totals.${this.#key()}` : this.#nameOf(at));
+    this.#series.forEach(({ key }, each) => {
+      const [value, before] = [...this.#buttons[each].children].slice(-2);
+      tell(value, this.#format.value(values[key]));
+      tell(before, this.#beforeOf(index, key));
+    });
+  }
+
+  /** What the lines and the ground mean. */
+  #key() {
+    const { points, before } = this.#shown;
+    const faint = before.length > 0 ? " Faint: the span that it is compared with." : "";
+    return `${faint}${points.some(({ isPartial }) => isPartial) ? " Shaded: not complete yet." : ""}`;
+  }
+
+  /** What stood there in the span before, in words; none where that is not drawn. */
+  #beforeOf(index, key) {
+    const values = this.#shown.before[index];
+    return values === undefined ? "" : `before ${this.#format.value(values[key])}`;
   }
 
   #pressed(event) {
@@ -185,7 +216,7 @@ export class Chart {
     const said = this.#shown.points[at];
     const words = this.#series
       .filter(({ key }) => !this.#hidden.has(key))
-      .map(({ key, name }) => `${name} ${this.#format.value(said.values[key])}`);
+      .map(({ key, name }) => [name, this.#format.value(said.values[key]), this.#beforeOf(at, key)].join(" ").trim());
     tell(this.#said, `${this.#nameOf(said)}: ${words.join(", ")}`);
   }
 

@@ -17,6 +17,13 @@ export function rate(part) {
   return (part < SMALL ? FINE_PERCENT : PERCENT).format(part);
 }
 
+/** By how much a count has changed. before: what it was; part: the change as the API gives it, null where it was 0. */
+export function change(before, part) {
+  if (part === null || before === 0) return `before: ${count(before)}`;
+  if (part === 0) return `as before: ${count(before)}`;
+  return `${part > 0 ? "▲" : "▼"} ${rate(Math.abs(part))} from ${count(before)}`;
+}
+
 const LABELS = {
   hour: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
   day: { weekday: "short", day: "numeric", month: "short", year: "numeric" },
@@ -50,10 +57,10 @@ export function moment(ms, nowMs, zone) {
   return day.format(ms) === day.format(nowMs) ? time : `${day.format(ms)}, ${time}`;
 }
 
-/** From when to when. */
+/** From when to when, by the clocks of a zone. */
 export function span(from, to, zone) {
   const words = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: zone });
-  return `${words.format(new Date(from))} to ${words.format(new Date(to))}, ${zone}`;
+  return `${words.format(new Date(from))} to ${words.format(new Date(to))}`;
 }
 
 /** How long ago. */

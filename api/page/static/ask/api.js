@@ -17,56 +17,56 @@ export class Refusal extends Error {
 
 export class Api {
   #key;
-  #held = new Map(); // question -> { tag, body }
+  #held = new Map(); // slot -> { question, tag, body }
 
   constructor(key) {
     this.#key = key;
   }
 
   /**
-   * Ask. Resolves to { body, isNews, throughMs, serverMs }: isNews is false where the body is the held one;
-   * throughMs is null before anything is complete; serverMs is the API's clock. Throws Refusal, or AbortError
-   * where `signal` says so.
+   * Ask. slot: what the answer is for; the last one of each is held. Resolves to { body, isNews, throughMs,
+   * serverMs }: isNews is false where the body is the held one; throughMs is null before anything is complete;
+   * serverMs is the API's clock. Throws Refusal, or AbortError where `signal` says so.
    */
-  async ask(question, signal) {
-    const held = this.#held.get(question);
-    const headers = { Authorization: `Bearer ${this.#key}`, Accept: "application/json" };
-    if (held !== undefined) headers["If-None-Match"] = held.tag;
+  async ask(slot, question, signal) {
+    const held = this.#held.get(slot);
+    const isHeld = held?.question === question;
+    const headers = { Accept: "application/json", ...(isHeld ? { "If-None-Match": held.tag } : {}) };
     const response = await this.#fetch(question, headers, signal);
     const times = { throughMs: throughOf(response), serverMs: clockOf(response) };
-    if (response.status === NOT_MODIFIED && held !== undefined) {
+    if (response.status === NOT_MODIFIED && isHeld) {
       await response.text(); // there is none, but the browser holds the connection until that is seen
       return { body: held.body, isNews: false, ...times };
     }
-    if (!response.ok) throw await refusalOf(response);
-    const body = await jsonOf(response);
-    if (body === undefined) throw new Refusal(response.status, "The answer could not be read.");
-    this.#held.clear(); // one view is open at a time; an older answer would be asked for whole again
-    this.#held.set(question, { tag: response.headers.get("ETag"), body });
+    const body = await bodyOf(response);
+    this.#held.set(slot, { question, tag: response.headers.get("ETag"), body });
     return { body, isNews: true, ...times };
   }
 
-  /** All known ids of a kind (`sequences`, `templates`), up to `most` of them. Throws as `ask`. */
-  async ids(kind, most, signal) {
+  /** All ids of a listing, up to `most` of them: { ids, isAll }. Throws as `ask`. */
+  async ids(listing, most, signal) {
     const found = [];
     let cursor = null;
     do {
       const query = new URLSearchParams({ limit: "1000", ...(cursor === null ? {} : { cursor }) });
-      const headers = { Authorization: `Bearer ${this.#key}`, Accept: "application/json" };
-      const response = await this.#fetch(`/api/metrics/${kind}?${query}`, headers, signal);
-      if (!response.ok) throw await refusalOf(response);
-      const page = await jsonOf(response);
-      if (page === undefined) throw new Refusal(response.status, "The answer could not be read.");
+      const page = await bodyOf(await this.#fetch(`${listing}?${query}`, { Accept: "application/json" }, signal));
       found.push(...page.items.map(({ id }) => id));
       cursor = page.next_cursor;
     } while (cursor !== null && found.length < most);
     return { ids: found.slice(0, most), isAll: cursor === null && found.length <= most };
   }
 
+  /** An answer as CSV, a Blob. Throws as `ask`. */
+  async csv(question, signal) {
+    const response = await this.#fetch(question, { Accept: "text/csv" }, signal);
+    if (!response.ok) throw await refusalOf(response);
+    return response.blob();
+  }
+
   async #fetch(path, headers, signal) {
     try {
       return await fetch(path, {
-        headers,
+        headers: { Authorization: `Bearer ${this.#key}`, ...headers },
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
@@ -82,6 +82,14 @@ export class Api {
 const throughOf = (response) => msOf(response.headers.get("X-Complete-Through"));
 const clockOf = (response) => msOf(response.headers.get("Date")) ?? Date.now();
 const msOf = (text) => (text === null ? null : Date.parse(text));
+
+/** What an answer says. Throws Refusal where it is none. */
+async function bodyOf(response) {
+  if (!response.ok) throw await refusalOf(response);
+  const body = await jsonOf(response);
+  if (body === undefined) throw new Refusal(response.status, "The answer could not be read.");
+  return body;
+}
 
 async function refusalOf(response) {
   const problem = await jsonOf(response);
