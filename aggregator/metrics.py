@@ -54,6 +54,11 @@ AUDIT_GIVEN_UP: Final = Counter(
 AUDIT_LAST_DONE: Final = Gauge(
     "audit_last_done_timestamp_seconds", "When an audit was last brought to its end", registry=AUDIT
 )
+AUDIT_FIRST: Final = Gauge(
+    "audit_first_timestamp_seconds",
+    "From when on days are audited, as the log has lost its beginning; 0 where it has not",
+    registry=AUDIT,
+)
 
 ProcessCollector(registry=AUDIT)  # the other registry, prometheus_client's own, has one
 

@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from aggregator.counting.cells import Difference
+from aggregator.counting.coverage import Coverage
 from aggregator.errors import PostponedError, RefusedError
 
 PIPED_WIDTH: Final = 100_000
 """Of a table that does not go to a terminal: as wide as what it holds."""
+
+ROWS_SHOWN: Final = 50
+"""Of a table on a terminal; `--json` gives all."""
 
 err: Final = Console(stderr=True, soft_wrap=True)
 out: Final = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -48,6 +52,22 @@ def print_json(what: dict[str, Any]) -> None:
 def row(difference: Difference, log: str = "log", redis: str = "redis") -> dict[str, Any]:
     """A cell that differs as a row of a table or of JSON. log, redis: what the two sides are called."""
     return {**difference.cell.spelled(), log: difference.log, redis: difference.redis}
+
+
+def covered_json(coverage: Coverage) -> dict[str, Any]:
+    """What a log that has lost its beginning can speak for, for JSON; two empty lists where it has not."""
+    return {
+        "log_begins": [cut.spelled() for cut in coverage.cuts],
+        "log_speaks_for": [{"since": since, "fields": fields} for since, fields in coverage.spans()],
+    }
+
+
+def show_coverage(coverage: Coverage) -> None:
+    """Print the same for people; nothing where the log has its beginning."""
+    if coverage.cuts:
+        out.print(table("Where the log lacks records", [cut.spelled() for cut in coverage.cuts]))
+        spans = [{"since": since, "fields": fields} for since, fields in coverage.spans()]
+        out.print(table("What it can speak for all the same", spans))
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -1,20 +1,30 @@
 """`verify` and `audit`: the log counted again, and compared with Redis."""
 
 import asyncio
+import time
 from random import SystemRandom
 from typing import Annotated, Final
 
 import typer
 
 from aggregator.commands.arguments import Json, instant
-from aggregator.commands.output import errors_in_a_line, out, print_json, row, table
+from aggregator.commands.output import (
+    ROWS_SHOWN,
+    covered_json,
+    errors_in_a_line,
+    failed,
+    out,
+    print_json,
+    row,
+    show_coverage,
+    table,
+)
 from aggregator.config import AggregatorSettings, AuditSettings
+from aggregator.errors import OtherLogError
 from aggregator.proof.audit_process import AuditProgram
 from aggregator.proof.verify import Verifier
 from schemas.shared import logs
 from schemas.shared.settings import describe
-
-ROWS_SHOWN: Final = 50
 
 AUDIT_HELP: Final = f"""Compare days of tenants with a recount of the log, for ever, until SIGTERM or SIGINT.
 
@@ -45,15 +55,20 @@ def verify(
 ) -> None:
     """Count the log again and compare with what Redis holds; exits 1 if anything differs.
 
-    It may run beside live traffic.
+    It may run beside live traffic. Of a log that has lost its beginning, it compares the cells that the log
+    can speak for, and says which; exits 1 where these are none. Of the others it finds what Redis has lost.
     """
     logs.configure()
     settings = AggregatorSettings()
     with errors_in_a_line(ValueError):  # a counter in Redis is damaged
         result = Verifier(settings).verify(
-            tenant=tenant, since_ms=instant(since), sample=sample, random=SystemRandom() if sample else None
+            time.time_ns() // 1_000_000,
+            tenant=tenant,
+            since_ms=instant(since),
+            sample=sample,
+            random=SystemRandom() if sample else None,
         )
-    rows = [row(each) for each in result.differences]
+    rows, lost = ([row(each) for each in found] for found in (result.differences, result.lost))
     if as_json:
         print_json(
             {
@@ -62,6 +77,9 @@ def verify(
                 "cells": result.cells,
                 "records": result.records,
                 "differences": rows,
+                "not_compared": result.uncovered,
+                "lost": lost,
+                **covered_json(result.coverage),
             }
         )
     else:
@@ -73,7 +91,14 @@ def verify(
             f"{result.cells:,} cells of {result.tenants:,} tenants against {result.records:,} records:"
             f" {len(rows):,} differ"
         )
-    if rows:
+        show_coverage(result.coverage)
+        if lost:
+            out.print(table("Up to and with these, Redis holds fewer than the log", lost[:ROWS_SHOWN]))
+        if result.uncovered:
+            out.print(f"{result.uncovered:,} cells were not compared: the log cannot speak for them")
+    if result.uncovered and not result.cells:
+        raise failed(OtherLogError("the log can speak for no cell that was asked for: nothing was compared"))
+    if rows or lost:
         raise typer.Exit(1)
 
 

@@ -3,14 +3,26 @@
 import sys
 import time
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aggregator.commands.arguments import Json, instant, offsets
-from aggregator.commands.output import err, errors_in_a_line, out, print_json, row, table
+from aggregator.commands.output import (
+    ROWS_SHOWN,
+    covered_json,
+    err,
+    errors_in_a_line,
+    out,
+    print_json,
+    row,
+    show_coverage,
+    table,
+)
 from aggregator.config import AggregatorSettings
+from aggregator.counting.timestamps import iso
+from aggregator.rebuild.losses import Loss
 from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
 from aggregator.rebuild.rebuild import Rebuild
 from aggregator.rebuild.report import Report
@@ -69,6 +81,13 @@ def rebuild(
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Count a log whose beginning is gone: partial counters.")
     ] = False,
+    lose: Annotated[
+        bool,
+        typer.Option(
+            "--lose",
+            help="Go on where live cells would be lost by partial counters (--dry-run: which).",
+        ),
+    ] = False,
     lanes: Annotated[
         int | None,
         typer.Option(
@@ -95,10 +114,11 @@ def rebuild(
         plan = work.plan(
             since_ms=instant(since), offsets=offsets(from_offset or []), allow_truncated=allow_truncated
         )
-        if dry_run:
+        if dry_run or (plan.losses and not lose):
             _show_plan(plan, processes, as_json=as_json)
+        if dry_run:
             return
-        report = work.run(plan)
+        report = work.run(plan, lose=lose)
         if report.previous is not None and (drop or drop_after_hours) and not report.wrong:
             report.dropped_keys = work.drop(report.previous, 0 if drop else drop_after_hours * 3600)
     _show_report(report, as_json=as_json)
@@ -115,6 +135,9 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
                 "partitions": rows,
                 "records": plan.records,
                 "partial": plan.partial,
+                **covered_json(plan.coverage),
+                "loses": [_loss_row(loss) for loss in plan.losses.of],
+                "loses_unknown": plan.losses.unknown,
                 "lanes": plan.lanes,
                 "resumes": plan.resumed.name if plan.resumed else None,
                 "seconds_expected": round(plan.seconds),
@@ -139,6 +162,23 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
         out.print(f"goes on with generation {plan.resumed.name}")
     if plan.partial:
         out.print(f"partial: {plan.partial}")
+    show_coverage(plan.coverage)
+    if plan.live is None and plan.coverage.cuts:
+        out.print(
+            "earlier cells will be partial or missing; which there were is not known, as nothing is live"
+        )
+    if plan.losses.of:
+        rows = [_loss_row(loss) for loss in plan.losses.of]
+        out.print(table("Live cells that would be lost", rows[:ROWS_SHOWN]))
+        if len(rows) > ROWS_SHOWN:
+            out.print(f"and {len(rows) - ROWS_SHOWN:,} more tenants: --json gives all")
+    if plan.losses:
+        out.print(str(plan.losses))
+
+
+def _loss_row(loss: Loss) -> dict[str, Any]:
+    first, last = (None if ms is None else iso(ms) for ms in (loss.first_ms, loss.last_ms))
+    return {"tenant": loss.tenant, "cells": loss.cells, "first": first, "last": last}
 
 
 def _show_report(report: Report, *, as_json: bool) -> None:
@@ -151,6 +191,7 @@ def _show_report(report: Report, *, as_json: bool) -> None:
                 "records": report.records,
                 "seconds": round(report.seconds, 3),
                 "partial": report.partial,
+                "cells_lost": report.lost,
                 "resumed": report.resumed,
                 "tenants_compared": report.compared,
                 "cells_differing": report.differing,
@@ -172,6 +213,8 @@ def _show_report(report: Report, *, as_json: bool) -> None:
         out.print(f"not compared: {report.not_compared}")
     elif report.previous:
         out.print(f"{report.compared:,} tenants compared: {report.differing:,} cells differ")
+    if report.lost:
+        out.print(f"{report.lost:,} cells more differ: the log could not speak for them")
     if rows:
         out.print(table("Cells that differ", rows))
     if report.wrong:

@@ -83,7 +83,8 @@ def restored(record: Record, generation: Generation) -> Record:
     had = record.named(generation.name)
     if had is not None and had.state is State.DROPPING:
         raise RefusedError(f"generation {generation.name} is being dropped: run `rebuild`")
-    return _live(_with(record, Member(generation=generation, state=State.LIVE)), generation.name)
+    start = {} if had is None else had.start
+    return _live(_with(record, Member(generation=generation, state=State.LIVE, start=start)), generation.name)
 
 
 def dropping(record: Record, name: str) -> Record:

@@ -11,8 +11,12 @@ nothing about those days, by its record's time, is not decoded.
 
 Any day of a block that Redis has is chosen, also one without counters there: that may be what was lost. What
 has no block is found by `verify`, as is a tenant that is missing as a whole.
+
+Where the log has lost its beginning, only days are chosen of which it can speak for some kinds, and these are
+compared (`counting.coverage`).
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from random import Random
@@ -21,15 +25,16 @@ from typing import Final
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
+from aggregator.counting.coverage import Coverage
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.reading import KafkaRecord, outcome_of
 from aggregator.errors import OtherLogError
-from aggregator.log.admin import Cluster, Log
+from aggregator.log.admin import Cluster
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import earliest_record_ms
-from aggregator.proof.verify import Checkpoints, live_of, tenants_of
+from aggregator.proof.subject import Checkpoints, Subject, subject_of, tenants_of
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
@@ -44,9 +49,10 @@ class Audit:
     """What an audit found.
 
     compared: tenants' days. records: how many were read. damaged: tenant and day of counters that cannot be
-    read. given_up: tenant and day of what does not fit in memory.
+    read. given_up: tenant and day of what does not fit in memory. coverage: what the log can speak for.
     """
 
+    coverage: Coverage
     compared: int = 0
     records: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -80,22 +86,28 @@ class Auditor:
         now_ms: the time that the age of days is counted from, in ms since 1970.
         Raises: PostponedError of any kind where nothing could be compared.
         """
-        found = Audit()
-        log, live = live_of(self._settings)
-        with ExitStack() as stack:
-            chosen = self._choose(live, now_ms, found, stack)
-            self._count(log, chosen, found)
-            if Cluster(self._settings).log() != log:
+        subject = subject_of(self._settings)
+        with BulkReader(self._settings) as bulk, ExitStack() as stack:
+            first, coverage = subject.first_offsets(bulk, now_ms)
+            found = Audit(coverage)
+            chosen = self._choose(subject.live, now_ms, found, stack)
+            self._count(bulk, subject, first, chosen, found)
+            if Cluster(self._settings).log() != subject.log:
                 raise OtherLogError("the topic was changed while it was read")
             for each in chosen:
-                found.differences += differences(each.count.cells(), each.stored)
+                found.differences += [
+                    difference
+                    for difference in differences(each.count.cells(), each.stored)
+                    if coverage.speaks_for(difference.cell, told=difference.log > 0)
+                ]
         found.compared = len(chosen) + len(found.damaged)
         return found
 
     def _choose(self, live: Generation, now_ms: int, found: Audit, stack: ExitStack) -> list[_Chosen]:
-        oldest = (
-            now_ms // DAY_MS - self._settings.audit_oldest_days if self._settings.audit_oldest_days else None
-        )
+        bounds = [] if found.coverage.first_ms is None else [found.coverage.first_ms // DAY_MS]
+        if self._settings.audit_oldest_days:
+            bounds.append(now_ms // DAY_MS - self._settings.audit_oldest_days)
+        oldest = max(bounds, default=None)
         with closing(Keyspace(self._settings)) as keys:
             tenants = tenants_of(keys, live)
             pairs = set()
@@ -121,7 +133,14 @@ class Auditor:
                 chosen.append(_Chosen(count, snapshot.checkpoints, stored))
         return chosen
 
-    def _count(self, log: Log, chosen: list[_Chosen], found: Audit) -> None:
+    def _count(
+        self,
+        bulk: BulkReader,
+        subject: Subject,
+        first: Mapping[int, int],
+        chosen: list[_Chosen],
+        found: Audit,
+    ) -> None:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
@@ -129,23 +148,18 @@ class Auditor:
         days = [each.count.day for each in chosen]
         earliest = earliest_record_ms(min(days) * DAY_MS)
         latest = (max(days) + 1) * DAY_MS + STALE_MS
-        with BulkReader(self._settings) as bulk:
-            start = bulk.offsets_since(log.partitions, earliest)
-            if any(first for first, _ in bulk.ranges(log.partitions).values()):
-                raise OtherLogError("the log no longer begins at offset 0: what it lacks cannot be recounted")
-            stop = {number: max(each.checkpoints.get(number, 0) for each in chosen) for number in start}
-            by_tenant = _by_tenant(chosen)
-            for number, rows in bulk.until(start, stop):
-                found.records += len(rows)
-                _take(
-                    decoder, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant
-                )
-                while sum(len(each.count) for each in chosen) > FACTS_MAX:
-                    largest = max(chosen, key=lambda each: len(each.count))
-                    largest.count.close()
-                    found.given_up.append((largest.count.tenant, largest.count.day))
-                    chosen.remove(largest)
-                    by_tenant = _by_tenant(chosen)
+        start = subject.offsets_since(bulk, first, earliest)
+        stop = {number: max(each.checkpoints.get(number, 0) for each in chosen) for number in start}
+        by_tenant = _by_tenant(chosen)
+        for number, rows in bulk.until(start, stop):
+            found.records += len(rows)
+            _take(decoder, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant)
+            while sum(len(each.count) for each in chosen) > FACTS_MAX:
+                largest = max(chosen, key=lambda each: len(each.count))
+                largest.count.close()
+                found.given_up.append((largest.count.tenant, largest.count.day))
+                chosen.remove(largest)
+                by_tenant = _by_tenant(chosen)
 
 
 def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:

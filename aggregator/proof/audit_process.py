@@ -17,6 +17,7 @@ import structlog
 from aggregator import metrics
 from aggregator.config import AuditSettings
 from aggregator.counters.throttle import lower_priority
+from aggregator.counting.coverage import Coverage
 from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError
 from aggregator.probes import serve
@@ -43,6 +44,7 @@ class AuditProgram:
         self._auditor = Auditor(settings, SystemRandom())
         self._trouble: str | None = None
         self._said: tuple[str, float] = ("", 0.0)
+        self._spans: list[tuple[str, list[str]]] = []
 
     async def run(self) -> int:
         """Run until SIGINT or SIGTERM.
@@ -89,6 +91,7 @@ class AuditProgram:
                 self._postponed(str(error))
             else:
                 self._trouble, self._said = None, ("", 0.0)
+                self._say_coverage(found.coverage)
                 _report(found)
             time.sleep(self._settings.audit_interval_s)
 
@@ -99,6 +102,18 @@ class AuditProgram:
         if why != self._said[0] or now - self._said[1] >= REMINDER_S:
             self._said = (why, now)
             log.warning("audit postponed", why=why)
+
+    def _say_coverage(self, coverage: Coverage) -> None:
+        """Set the metric of what the log can speak for, and say it where it has changed."""
+        metrics.AUDIT_FIRST.set((coverage.first_ms or 0) / 1000)
+        spans = coverage.spans()
+        changed, self._spans = spans != self._spans, spans
+        if spans and changed:
+            log.warning(
+                "audit: the log no longer has its beginning, earlier days are not audited",
+                log=[cut.spelled() for cut in coverage.cuts],
+                audited=[{"since": since, "fields": fields} for since, fields in spans],
+            )
 
 
 def _report(found: Audit) -> None:

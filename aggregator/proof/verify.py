@@ -3,47 +3,28 @@
 Each tenant's counters are read together with the checkpoints of its lane, in one step; the recount takes in
 exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
 difference.
+
+Where the log has lost its beginning, only cells that it can speak for are compared (`counting.coverage`);
+of the others it is only said where Redis has lost some (`shortfall`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from random import Random
 
 from aggregator.config import AggregatorSettings
-from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counters.store import Store
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
+from aggregator.counting.coverage import Coverage
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.reading import outcome_of
-from aggregator.errors import OtherLogError
-from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.proof.recount import Recount, earliest_record_ms
-from schemas.counters import Generation
-from schemas.redis_keys import lane_of, safe_id, unsafe_id
-
-Checkpoints = Mapping[int, int]
-
-
-def live_of(settings: AggregatorSettings) -> tuple[Log, Generation]:
-    """The log, and the live generation that was counted from it by these rules.
-
-    Raises: PostponedError of any kind where there is nothing that these rules could verify.
-    """
-    log = Cluster(settings).log()
-    with closing(Store(settings)) as store:
-        store.open()
-        return log, validate(store.live(), settings.rules, log)
-
-
-def tenants_of(keys: Keyspace, generation: Generation) -> list[str]:
-    """The tenants that have counters, in order. Raises: GoneError, StoreUnavailableError."""
-    lanes = range(generation.lanes)
-    return sorted(unsafe_id(safe) for lane in lanes for safe in keys.tenants(generation, lane))
+from aggregator.proof.shortfall import shortfalls
+from aggregator.proof.subject import Checkpoints, subject_of, tenants_of
+from schemas.redis_keys import lane_of, safe_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +32,8 @@ class Verification:
     """What was compared, and what differs.
 
     cells: how many were compared, those that are 0 on both sides aside; a known id counts as one.
-    records: how many were read.
+    records: how many were read. coverage: what the log can speak for; uncovered: how many cells were not
+    compared as it cannot; lost: where of these Redis holds less than is left in the log (`shortfall`).
     """
 
     generation: str
@@ -59,6 +41,9 @@ class Verification:
     cells: int
     records: int
     differences: list[Difference]
+    coverage: Coverage
+    uncovered: int
+    lost: list[Difference]
 
 
 class Verifier:
@@ -71,11 +56,13 @@ class Verifier:
         Raises: PostponedError of any kind where there is nothing that these rules could verify.
         """
         self._settings = settings
-        self._log, self._live = live_of(settings)
+        self._subject = subject_of(settings)
+        self._live = self._subject.live
         self._keys = Keyspace(settings)
 
     def verify(
         self,
+        now_ms: int,
         *,
         tenant: str | None = None,
         since_ms: int | None = None,
@@ -84,8 +71,8 @@ class Verifier:
     ) -> Verification:
         """Count again and compare.
 
-        tenant: only this one. since_ms: only quarters of an hour that begin then or later. sample: only
-        tenants that `random` chooses, until they have so many cells.
+        now_ms: the time, in ms since 1970. tenant: only this one. since_ms: only quarters of an hour that
+        begin then or later. sample: only tenants that `random` chooses, until they have so many cells.
         Raises: PostponedError of any kind; ValueError where a counter is damaged.
         """
         lanes = self._live.lanes
@@ -93,13 +80,13 @@ class Verifier:
         # The lanes' checkpoints first: an event below them is below those of any later read too.
         checkpoints = {lane: self._keys.checkpoints(self._live, lane) for lane in range(lanes)}
         held: dict[str, tuple[Checkpoints, Counter[Cell]]] = {}
-        cells = 0
+        read = 0
         for name in [tenant] if tenant is not None else self._tenants(random):
-            if sample is not None and cells >= sample:
+            if sample is not None and read >= sample:
                 break
             snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), [safe_id(name)])
             held[name] = snapshot.checkpoints, stored_cells(name, self._live.scopes, *snapshot.held[0])
-            cells += len(held[name][1])
+            read += len(held[name][1])
 
         def upto(of: str) -> Checkpoints | None:
             """The checkpoints that a tenant's counters stand at, none for one that is not compared."""
@@ -108,11 +95,23 @@ class Verifier:
             return checkpoints[lane_of(of, lanes)] if everybody else None
 
         every = [*checkpoints.values(), *(each for each, _ in held.values())]
-        counted, records = self._recount(upto, every, since_ms)
+        counted, records, coverage = self._recount(upto, every, since_ms, now_ms)
         log = _since(counted.items(), since_ms)
-        redis = _since((pair for _, stored in held.values() for pair in stored.items()), since_ms, log)
-        found = list(differences(log, redis))
-        return Verification(self._live.name, len(held), len(log.keys() | redis.keys()), records, found)
+        stored = {cell: count for _, cells in held.values() for cell, count in cells.items()}
+        redis = _since(stored.items(), since_ms, log)
+        asked = log.keys() | redis.keys()
+        covered = {cell for cell in asked if coverage.speaks_for(cell, told=cell in log)}
+        found = [each for each in differences(log, redis) if each.cell in covered]
+        return Verification(
+            generation=self._live.name,
+            tenants=len(held),
+            cells=len(covered),
+            records=records,
+            differences=found,
+            coverage=coverage,
+            uncovered=len(asked) - len(covered),
+            lost=list(shortfalls(counted, stored, coverage, since_ms)),
+        )
 
     def _tenants(self, random: Random | None) -> list[str]:
         names = tenants_of(self._keys, self._live)
@@ -121,16 +120,21 @@ class Verifier:
         return names
 
     def _recount(
-        self, upto: Callable[[str], Checkpoints | None], every: list[Checkpoints], since_ms: int | None
-    ) -> tuple[Counter[Cell], int]:
-        """Count the log up to each tenant's checkpoints. Returns: the cells, and how many records it read."""
+        self,
+        upto: Callable[[str], Checkpoints | None],
+        every: list[Checkpoints],
+        since_ms: int | None,
+        now_ms: int,
+    ) -> tuple[Counter[Cell], int, Coverage]:
+        """Count the log up to each tenant's checkpoints.
+
+        Returns: the cells, how many records it read, and what the log can speak for.
+        """
         recount, decoder, records = Recount(self._live.scopes), Decoder(self._settings.rules), 0
         with BulkReader(self._settings) as bulk:
-            start = {number: first for number, (first, _) in bulk.ranges(self._log.partitions).items()}
+            start, coverage = self._subject.first_offsets(bulk, now_ms)
             if since_ms is not None:
-                start = bulk.offsets_since(self._log.partitions, earliest_record_ms(since_ms))
-            elif any(start.values()):
-                raise OtherLogError("the log no longer begins at offset 0: compare with --since")
+                start = self._subject.offsets_since(bulk, start, earliest_record_ms(since_ms))
             stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
             for number, rows in bulk.until(start, stop):
                 records += len(rows)
@@ -140,7 +144,7 @@ class Verifier:
                         checkpoints = upto(facts.scopes.tenant)
                         if checkpoints is not None and row.offset < checkpoints.get(number, 0):
                             recount.add(facts)
-        return recount.cells(), records
+        return recount.cells(), records, coverage
 
 
 def _since(

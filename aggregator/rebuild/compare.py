@@ -1,7 +1,8 @@
 """The live generation and the new one compared: each tenant at the same checkpoints, live lane by live lane.
 
 The new one is counted up to the checkpoints that a page of the live one was read at, and read then, from all
-lanes in which the tenants of the page live there.
+lanes in which the tenants of the page live there. Where a part of the log is counted, cells that it cannot
+speak for tell nothing of the live ones: where they differ they are lost.
 """
 
 from collections import defaultdict
@@ -11,6 +12,7 @@ from typing import Final
 from aggregator.counters.keyspace import Held, Keyspace, Page
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import Difference, differences, stored_cells
+from aggregator.counting.coverage import Coverage
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
 from aggregator.rebuild.report import Progress, Report
@@ -31,17 +33,19 @@ class Comparison:
         *,
         live: Generation,
         new: Generation,
+        coverage: Coverage,
         progress: Progress,
         lease_held: Callable[[], None],
     ) -> None:
         """Prepare.
 
-        keys: of their Redis. progress: who watches. lease_held: called often; what it raises ends the
-        comparison.
+        keys: of their Redis. coverage: what the counted log can speak for. progress: who watches.
+        lease_held: called often; what it raises ends the comparison.
         """
         self._keys = keys
         self._live = live
         self._new = new
+        self._coverage = coverage
         self._progress = progress
         self._lease_held = lease_held
 
@@ -94,21 +98,25 @@ class Comparison:
             checkpoints = page.snapshot.checkpoints
             tail.read_to(checkpoints)
             tail.count_to({lane: checkpoints})
-            differing = self._differing(page)
+            differing, lost = self._differing(page)
             if differing:
                 # What was counted ahead may be gone from a Redis that went back: no checkpoint shows that.
                 tail.count_again(lane)
-                differing = self._differing(page)
+                differing, lost = self._differing(page)
             for difference in differing:
                 report.take_in(difference)
+            report.lost += lost
             done += page.whole
             report.compared += page.whole
             self._progress(f"comparing lane {lane + 1} of {live.lanes}", done, len(tenants))
 
-    def _differing(self, page: Page) -> list[Difference]:
-        """What differs between a page that was read from the live one and the new one as it is now."""
+    def _differing(self, page: Page) -> tuple[list[Difference], int]:
+        """What differs between a page that was read from the live one and the new one as it is now.
+
+        Returns: that, and in how many cells more that the log cannot speak for.
+        """
         held = dict(self._counted_anew(page))
-        return [
+        found = [
             difference
             for tenant, old in zip(page.tenants, page.snapshot.held, strict=True)
             for difference in differences(
@@ -116,6 +124,8 @@ class Comparison:
                 redis=stored_cells(unsafe_id(tenant), self._live.scopes, *old),
             )
         ]
+        covered = [each for each in found if self._coverage.speaks_for(each.cell, told=each.log > 0)]
+        return covered, len(found) - len(covered)
 
     def _counted_anew(self, page: Page) -> Iterator[tuple[str, Held]]:
         """What the new one holds of a page that was read from the live one, by tenant."""

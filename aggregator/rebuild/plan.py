@@ -11,9 +11,12 @@ from typing import Final
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
+from aggregator.counting.coverage import Coverage
 from aggregator.errors import GoneError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
+from aggregator.log.cuts import coverage_of
+from aggregator.rebuild.losses import Losses, losses_of
 from schemas.counters import Generation
 from schemas.kinds import REMEMBERED_MS
 
@@ -27,6 +30,8 @@ BYTES_A_RECORD: Final = 100
 BYTES_A_PROCESS: Final = 800_000_000
 """What a process of a rebuild takes at most, measured: what is fetched and the batches in flight."""
 
+OTHER_TOPIC: Final = "the live generation was counted from another topic"
+
 
 class RebuildRefusedError(RefusedError):
     """The rebuild cannot begin as asked, or ended before the switch: the live counters are untouched."""
@@ -37,6 +42,8 @@ class Plan:
     """What a rebuild would do.
 
     start, stop: offsets by partition. partial: why the counters will not hold the whole history, if so.
+    coverage: which cells of the live generation what is counted can speak for; of all cells that ever were
+    where there is none. losses: live cells for which it cannot.
     used, limit: bytes of Redis's fullest node, and its limit (0 for none).
     live: the generation to replace, resumed: the one to go on with, none where there is none. lanes: how
     many the new one has.
@@ -45,6 +52,8 @@ class Plan:
     start: dict[int, int]
     stop: dict[int, int]
     partial: str | None
+    coverage: Coverage
+    losses: Losses
     used: int
     limit: int
     live: Generation | None
@@ -99,13 +108,17 @@ class Planner:
         with BulkReader(self._settings) as bulk:
             ranges = bulk.ranges(found.partitions)
             since = bulk.offsets_since(found.partitions, since_ms) if since_ms is not None else {}
-        stops = {number: end for number, (_, end) in ranges.items()}
-        starts = {
-            number: min(max(first, since.get(number, 0), offsets.get(number, 0)), stops[number])
-            for number, (first, _) in ranges.items()
-        }
-        partial = self._partial({n: first for n, (first, _) in ranges.items()}, starts, allow_truncated)
-        live = self.live()
+            stops = {number: end for number, (_, end) in ranges.items()}
+            starts = {
+                number: min(max(first, since.get(number, 0), offsets.get(number, 0)), stops[number])
+                for number, (first, _) in ranges.items()
+            }
+            partial = self._partial({n: first for n, (first, _) in ranges.items()}, starts, allow_truncated)
+            live = self.live()
+            counted = {number: (starts[number], stops[number]) for number in starts}
+            counted_from = {} if live is None else self._counted_from(live, found)
+            coverage = coverage_of(bulk, counted, counted_from, self._keys.registry.now_ms())
+        losses = Losses() if live is None else self._losses(live, found, coverage)
         used, limit = max(self._keys.memory(), key=lambda node: (node[1] > 0, node[0]))
         if live is not None and limit and used * 2 > limit:
             raise RebuildRefusedError(
@@ -114,7 +127,18 @@ class Planner:
             )
         lanes = self.lanes(live)
         resumed = self.resumable(found, starts, lanes)
-        return Plan(starts, stops, partial, used, limit, live, resumed, lanes)
+        return Plan(starts, stops, partial, coverage, losses, used, limit, live, resumed, lanes)
+
+    def _counted_from(self, live: Generation, found: Log) -> Mapping[int, int]:
+        """The offset at which each partition of the live counters begins, where that is not 0."""
+        member = self._keys.registry.read().record.named(live.name)
+        return member.start if member is not None and _is_of(live, found) else {}
+
+    def _losses(self, live: Generation, found: Log, coverage: Coverage) -> Losses:
+        if coverage.first_ms is None:
+            return Losses()
+        why_not = self.incomparable(live) or (None if _is_of(live, found) else OTHER_TOPIC)
+        return losses_of(self._keys, live, coverage) if why_not is None else Losses(unknown=why_not)
 
     def live(self) -> Generation | None:
         """The live generation. Raises: StoreUnavailableError, StoreUnsupportedError."""
@@ -143,8 +167,8 @@ class Planner:
         All layouts have had the same checkpoints. found: the log that is counted.
         Raises: StoreUnavailableError, KafkaUnavailableError.
         """
-        if (live.cluster_id, live.topic_id) != found[:2]:
-            return "the live generation was counted from another topic"
+        if not _is_of(live, found):
+            return OTHER_TOPIC
         try:
             checkpoints = self._checkpoints(live)
             if any(each.attempt for each in self._keys.registry.lanes.closed(live)):
@@ -225,6 +249,10 @@ class Planner:
         if start != first:
             return f"what lies before offsets {', '.join(f'{n}:{at}' for n, at in start.items())} is left out"
         return gone
+
+
+def _is_of(generation: Generation, log: Log) -> bool:
+    return (generation.cluster_id, generation.topic_id) == log[:2]
 
 
 def beyond_zero(start: Mapping[int, int]) -> dict[int, int]:

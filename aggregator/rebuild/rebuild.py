@@ -57,11 +57,15 @@ class Rebuild:
         """Look before anything is written. Arguments and errors: as `Planner.plan`."""
         return self._planner.plan(since_ms=since_ms, offsets=offsets, allow_truncated=allow_truncated)
 
-    def run(self, plan: Plan) -> Report:
+    def run(self, plan: Plan, *, lose: bool) -> Report:
         """Do it.
 
-        Raises: RebuildRefusedError where another one runs, PostponedError of any kind; run it again then.
+        lose: whether to go on where live cells would be lost.
+        Raises: RebuildRefusedError where they must not, or where another one runs; PostponedError of any
+        kind; run it again then.
         """
+        if plan.losses and not lose:
+            raise RebuildRefusedError(f"{plan.losses}; --lose makes the partial counters all the same")
         lease = self._keys.lease()
         self._progress.say("taking the lease: that of a rebuild that was killed runs out within 10 s")
         if not lease.take():
@@ -70,6 +74,10 @@ class Rebuild:
             self._registry.take_back_of_dead(lease.token)
             # Another rebuild may have ended between the plan and the lease.
             live = self._planner.live()
+            if plan.partial and live != plan.live:
+                raise RebuildRefusedError(
+                    "another generation has gone live meanwhile: look again at what would be lost"
+                )
             lanes = self._planner.lanes(live)
             resumed = self._planner.resumable(self._planner.log(), plan.start, lanes)
             return self._run(replace(plan, live=live, resumed=resumed, lanes=lanes), lease)
@@ -105,7 +113,12 @@ class Rebuild:
         with Tail(self._settings, new, live_lanes, self._planner.dead_lettered(followed)) as tail:
             if followed is not None and report.not_compared is None:
                 Comparison(
-                    self._keys, live=followed, new=new, progress=self._progress, lease_held=lease.check
+                    self._keys,
+                    live=followed,
+                    new=new,
+                    coverage=plan.coverage,
+                    progress=self._progress,
+                    lease_held=lease.check,
                 ).run(tail, report)
                 report.wrong = report.differing > 0 and followed.rules == new.rules
             lease.check()

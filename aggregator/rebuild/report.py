@@ -16,9 +16,10 @@ class Report:
     none. records: how many were to be read. seconds: how long all of it took. partial: why the counters do
     not hold the whole history, if so. resumed: whether it went on where an earlier run had ended.
     compared: tenants. differing: cells that differ between the two generations; examples: some of them, the
-    new one's number as `log`. wrong: whether none should differ, as both were counted by the same rules: then
-    the old one is kept, for whoever looks for the cause. not_compared: why not all was compared, if so.
-    workers_seen: whether workers count into the new one. dropped_keys: of the old one.
+    new one's number as `log`. lost: how many differ besides, for which the log could not speak. wrong:
+    whether none of `differing` should be, as both were counted by the same rules: then the old one is kept,
+    for whoever looks for the cause. not_compared: why not all was compared, if so. workers_seen: whether
+    workers count into the new one. dropped_keys: of the old one.
     """
 
     generation: str
@@ -29,6 +30,7 @@ class Report:
     resumed: bool = False
     compared: int = 0
     differing: int = 0
+    lost: int = 0
     wrong: bool = False
     examples: list[Difference] = field(default_factory=list)
     not_compared: str | None = None

@@ -390,6 +390,19 @@ MUTATIONS = (
         "tests/api/counters/test_moving_slot.py::test_all_is_read_or_nothing",
         "was left alone",
     ),
+    Mutation(
+        "a log without its beginning speaks for opens after three days",
+        (Edit("aggregator/counting/coverage.py", "else kind.horizon.late_ms)", "else 3 * DAY_MS)"),),
+        "tests/aggregator/counting/test_coverage.py::test_the_log_is_right_wherever_it_speaks",
+        "Cell(tenant='acme'",
+    ),
+    Mutation(
+        "a rebuild loses live counters untold",
+        (Edit("aggregator/rebuild/rebuild.py", "if plan.losses and not lose:", "if False:"),),
+        "tests/pipeline/test_truncated.py"
+        "::test_a_rebuild_says_what_it_would_lose_and_loses_it_only_when_told",
+        "assert 0 == 1",
+    ),
 )
 
 

@@ -14,12 +14,16 @@ MAX_BYTES = 2_097_152
 
 
 class Outgoing(NamedTuple):
-    """A record to send. time_ms: its own Kafka time. partition: none leaves it to the key."""
+    """A record to send.
+
+    time_ms: its own Kafka time. partition: none leaves it to the key. headers: ingest writes some.
+    """
 
     key: bytes | None
     value: bytes | None
     time_ms: int
     partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def sending(bootstrap: str, topic: str) -> Iterator[Callable[[Iterable[Outgoing]
                 key=record.key,
                 value=record.value,
                 timestamp=record.time_ms,
+                headers=list(record.headers),
                 on_delivery=delivered,
                 **more,  # type: ignore[arg-type]  # the stub takes each keyword for its own type
             )

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
+from aggregator.counting.coverage import Coverage
 from aggregator.rebuild import compare
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.compare import Comparison
@@ -73,9 +74,14 @@ class Field:
         before_each_page: Callable[[], None] = lambda: None,
     ) -> Report:
         report = Report(new.name, live.name, RECORDS)
-        Comparison(self.keys, live=live, new=new, progress=Quiet(), lease_held=before_each_page).run(
-            tail, report
-        )
+        Comparison(
+            self.keys,
+            live=live,
+            new=new,
+            coverage=Coverage(),
+            progress=Quiet(),
+            lease_held=before_each_page,
+        ).run(tail, report)
         return report
 
 

@@ -1,0 +1,81 @@
+"""What is proved: the live counters, from where they were counted, and what of them the log can speak for."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import NamedTuple
+
+from aggregator.config import AggregatorSettings
+from aggregator.counters.generation import validate
+from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.store import Store
+from aggregator.counting.coverage import Coverage
+from aggregator.counting.timestamps import iso
+from aggregator.errors import KafkaUnavailableError, OtherLogError
+from aggregator.log.admin import Cluster, Log
+from aggregator.log.bulk_reader import BulkReader
+from aggregator.log.cuts import coverage_of
+from schemas.counters import Generation
+from schemas.redis_keys import unsafe_id
+
+Checkpoints = Mapping[int, int]
+
+
+class Subject(NamedTuple):
+    """Live counters and their log.
+
+    counted_from: the offset at which each partition of the counters begins, where that is not 0: a rebuild
+    may have made partial ones.
+    """
+
+    log: Log
+    live: Generation
+    counted_from: Mapping[int, int]
+
+    def first_offsets(self, bulk: BulkReader, now_ms: int) -> tuple[dict[int, int], Coverage]:
+        """From where the log is counted again, and what it can speak for so.
+
+        bulk: for its own use meanwhile. now_ms: the time, in ms since 1970.
+        Raises: KafkaUnavailableError; OtherLogError where that is nothing yet.
+        """
+        ranges = {
+            number: (max(first, self.counted_from.get(number, 0)), end)
+            for number, (first, end) in bulk.ranges(self.log.partitions).items()
+        }
+        coverage = coverage_of(bulk, ranges, self.counted_from, now_ms)
+        if coverage.first_ms is not None and coverage.first_ms > now_ms:
+            raise OtherLogError(
+                f"the log has lost its beginning, and can speak for nothing before {iso(coverage.first_ms)}"
+            )
+        return {number: first for number, (first, _) in ranges.items()}, coverage
+
+    def offsets_since(self, bulk: BulkReader, first: Mapping[int, int], since_ms: int) -> dict[int, int]:
+        """From where the records of a time and later are read, of a log that begins where it did.
+
+        first: of `first_offsets`. since_ms: in ms since 1970.
+        Raises: KafkaUnavailableError, also where the log has lost more since `first` was looked at.
+        """
+        partitions = self.log.partitions
+        since = bulk.offsets_since(partitions, since_ms)
+        if any(begins > first.get(number, 0) for number, (begins, _) in bulk.ranges(partitions).items()):
+            raise KafkaUnavailableError("the log lost records while it was looked at")
+        return {number: max(at, since[number]) for number, at in first.items()}
+
+
+def subject_of(settings: AggregatorSettings) -> Subject:
+    """The log, and the live generation that was counted from it by these rules.
+
+    Raises: PostponedError of any kind where there is nothing that these rules could verify.
+    """
+    log = Cluster(settings).log()
+    with closing(Store(settings)) as store:
+        store.open()
+        record = store.record()
+    live = validate(record.live, settings.rules, log)
+    member = record.named(live.name)
+    return Subject(log, live, member.start if member is not None else {})
+
+
+def tenants_of(keys: Keyspace, generation: Generation) -> list[str]:
+    """The tenants that have counters, in order. Raises: GoneError, StoreUnavailableError."""
+    lanes = range(generation.lanes)
+    return sorted(unsafe_id(safe) for lane in lanes for safe in keys.tenants(generation, lane))
