@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -49,7 +50,6 @@ from tests.api.writer import SCOPES, Writer
 MEDIA_TYPES = ("application/json", "text/csv")
 KINDS = ("sequences", "templates", "by/campaign", "by/isp")
 NO_SCOPES = ("by/tenant", "by/step")
-LISTS_SCOPES = "/api/metrics/by"
 EXAMPLES_A_ROUND = 50
 PROGRAMS = 2
 """APIs that share the queries: one uses a core and no more."""
@@ -83,7 +83,7 @@ class Caller:
         counts, ids = _numbers_and_ids(answer)
         most = self.unit * len(self.ids)
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
-        known = SCOPES if query.target.partition("?")[0] == LISTS_SCOPES else self.ids
+        known = SCOPES if query.target.partition("?")[0] == "/api/metrics/by" else self.ids
         if foreign or not ids <= set(known):
             raise ForeignCellError(f"{query} answered {foreign} and {ids - set(known)}")
 
@@ -192,11 +192,10 @@ def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
     for path in ("", *(f"/{kind}" for kind in (*KINDS, *NO_SCOPES)), "/by", "/fields"):
         yield f"/api/metrics{path}"
     yield from _spanned("/api/metrics", queries, TENANT_PARAMETERS)
-    for kind in KINDS:
-        for raw in sorted(ids):
-            yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
-            for twist in TWISTS[1:PLAIN_TWISTS]:
-                yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
+    for kind, raw in product(KINDS, sorted(ids)):
+        yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
+        for twist in TWISTS[1:PLAIN_TWISTS]:
+            yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
     for raw in sorted(ids):
         yield f"/api/metrics/by/{encoded(raw)}"
         for scope in (*NO_SCOPES, encoded(raw)):
