@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 from api.errors import RANGE_TOO_LARGE, ApiError
@@ -71,10 +72,8 @@ def counters_of(reply: list[Any], families: Sequence[str], *, by_quarter: bool) 
         )
     counted: dict[str, dict[int, DayCounts]] = {}
     for family, packed_counters in zip(families, by_family, strict=True):
-        kinds = len(FAMILIES[family])
-        counted[family] = {
-            day: unpack(packed_counter, kinds) for day, packed_counter in _pairs(packed_counters)
-        }
+        days = map(unpack, packed_counters[1::2], repeat(len(FAMILIES[family])))
+        counted[family] = dict(zip(packed_counters[::2], days, strict=True))
     groups: dict[str, dict[str, dict[int, DayCounts]]] = {}
     for block, (names, packed_counters) in _pairs(by_block):
         for field_name, packed_counter in zip(names, packed_counters, strict=True):
