@@ -2,5 +2,6 @@
 
 Its rooms, each above those that it uses: `app` puts all together; `page` is what a browser is served;
 `http` takes a request to its response; `keys` says who asks, `counters` reads Redis, and `query` is pure:
-what was asked, and what hours add up to. `sender_health` is the rule of when SES would worry about a sender.
+what was asked, and what hours add up to. `senders` looks at the health of all tenants for who runs this;
+`sender_health` is the rule.
 """

@@ -1,4 +1,4 @@
-"""`python -m api`: serve the metrics API until SIGTERM or SIGINT; `python -m api keys`: manage its keys."""
+"""`python -m api`: serve the metrics API until SIGTERM or SIGINT; `keys`, `health`: commands beside it."""
 
 import gc
 
@@ -8,6 +8,7 @@ import typer
 from api.config import ApiSettings
 from api.keys import commands
 from api.keys.follower import KeyFollower
+from api.senders.commands import HELP, health
 from schemas.shared import logs
 from schemas.shared.server import PortTakenError, Stop, serve
 from schemas.shared.settings import describe
@@ -22,11 +23,12 @@ cli = typer.Typer(
     epilog="\b\nSettings, from the environment:\n" + describe(ApiSettings),
 )
 cli.add_typer(commands.cli, name="keys")
+cli.command(name="health", help=HELP)(health)
 
 
 @cli.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """Serve the metrics API, until SIGTERM or SIGINT. `keys` manages the API keys."""
+    """Serve the metrics API, until SIGTERM or SIGINT. `keys` manages its keys, `health` looks at tenants."""
     if context.invoked_subcommand is not None:
         return
     logs.configure()

@@ -1,5 +1,6 @@
 """Puts the API together: the metrics routes, their documentation, the page, health, and its own metrics."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,8 +22,9 @@ from api.http.request_ids import NameRequests
 from api.http.routes import MetricsRoute, metrics_routes
 from api.http.service import Service
 from api.keys.source import KeySource
-from api.metrics import ApiMetrics, MeasureRequests
+from api.metrics import ApiMetrics, MeasureRequests, TenantMetrics
 from api.page import docs
+from api.senders.watch import Watch
 
 
 class Api(FastAPI):
@@ -45,12 +47,19 @@ def create_app(settings: ApiSettings, *, keys: KeySource, clock: Callable[[], in
     metrics = ApiMetrics()
     metrics.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
     metrics.keys_unreadable.set_function(lambda: keys.unreadable)
+    watch = None
+    if settings.health_metrics:
+        watch = Watch(reader, TenantMetrics(metrics.registry), clock)
     service = Service(reader, keys, RateLimit(rate_limit_of(settings.rate_limit)), metrics, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         keys.start()
+        watching = None if watch is None else asyncio.create_task(watch.run())
         yield
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
         await to_thread.run_sync(keys.stop)
         await reader.close()
 

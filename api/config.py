@@ -1,9 +1,9 @@
 """The settings of the API, from the environment."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from limits import RateLimitItem, parse
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.shared.settings import KafkaSettings, RedisSettings, ServerSettings
 
@@ -19,10 +19,22 @@ def rate_limit_of(text: str) -> RateLimitItem:
 
 
 class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
-    """Where the API listens, how much a key may ask, what the page says, and the Kafka and Redis it reads."""
+    """Where the API listens, how much a key may ask, what it tells, and the Kafka and Redis that it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         default="1000/second", description="requests of one key to one process"
     )
     page_notice: str = Field(default="", description="a sentence at the top of the page, for all who look")
+    health_metrics: bool = Field(
+        default=False, description="true: /metrics names tenants and their health; takes METRICS_PORT"
+    )
+
+    @model_validator(mode="after")
+    def _tells_of_tenants_apart(self) -> Self:
+        if self.health_metrics and self.metrics_port is None:
+            raise ValueError(
+                "HEALTH_METRICS=true takes METRICS_PORT: /metrics names tenants then, which is not for"
+                " whoever reaches API_PORT"
+            )
+        return self

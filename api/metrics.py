@@ -68,6 +68,29 @@ class ApiMetrics:
             self.requests.labels(path, int(status))
 
 
+class TenantMetrics:
+    """What is told of tenants, in the registry of an application; only where it was asked for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.health = Gauge(
+            "api_tenant_health",
+            "0: healthy, 1: warning, 2: critical, over the last 7 days; of the tenants that sent most.",
+            ["tenant", "rate"],
+            registry=registry,
+        )
+        self.rate = Gauge(
+            "api_tenant_rate",
+            "The rate that it goes by: bounce is bounced_hard / sent, complaint is complained / delivered.",
+            ["tenant", "rate"],
+            registry=registry,
+        )
+        self.seen = Gauge(
+            "api_tenant_health_seen_timestamp_seconds",
+            "When the health of all tenants was last read; 0 before.",
+            registry=registry,
+        )
+
+
 class MeasureRequests:
     """ASGI middleware that counts every request, also those that fail."""
 

@@ -32,9 +32,9 @@ from deploy.valkey import Valkey
 CHECKOUT = Path(__file__).parents[1]
 LOCAL = CHECKOUT / ".local"
 
-NOT_PASSED_ON = ("KAFKA_", "REDIS_", "METRICS_PORT")
-"""What the shell says of another Kafka or Redis (a login, a cluster) is not about these, and one port is not
-for several programs."""
+NOT_PASSED_ON = ("KAFKA_", "REDIS_", "METRICS_PORT", "HEALTH_METRICS")
+"""What the shell says of another Kafka or Redis (a login, a cluster) is not about these. One port is not for
+several programs, and without it the API tells nothing of tenants."""
 
 PORTS = {"ingest": ("INGEST_PORT", 8081), "aggregator": ("AGGREGATOR_PORT", 8082), "api": ("API_PORT", 8080)}
 """The variable and the default of each program's port, in the order in which they start and stop."""

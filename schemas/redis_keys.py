@@ -84,6 +84,11 @@ def lane_key(generation: str, lane: int) -> str:
     return f"{{{generation}:{lane}}}"
 
 
+def tenants_key(lane: str) -> str:
+    """The key of the tenants of a lane that have counters. lane: the lane's key."""
+    return f"{lane}:n"
+
+
 def known_key(lane: str, tenant: str) -> str:
     """The key of what is known of a tenant. lane: the lane's key. tenant: made safe."""
     return f"{lane}:i:{tenant}"

@@ -9,7 +9,6 @@ is no longer the live one, its numbers are dropped and the lane of the live one 
 once: what was live before the lane was read and is live at the time of the request was so in between.)
 """
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -25,10 +24,9 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
-from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of
+from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of, totals_of
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
-from api.query.freshness import complete_through
 from api.query.query import Needs
 from schemas.counters import Generation, Record
 from schemas.kinds import FAMILIES
@@ -112,8 +110,12 @@ class CounterReader:
 
     async def live(self) -> Generation:
         """The record of the live generation."""
-        said, _ = await self._ask()
-        return self._live(said)
+        return (await self.ask())[0]
+
+    async def ask(self, *command: str | bytes | int) -> tuple[Generation, Any]:
+        """The live generation, and the reply to a command that was asked with it, which may be an error."""
+        said, reply = await self._ask(*command)
+        return self._live(said), reply
 
     async def counters(
         self,
@@ -131,18 +133,7 @@ class CounterReader:
         those are too many.
         """
         groups = needs.groups
-        spans = _spans(needs.days)
-        places = bytes(PLACES[family] for family in needs.families)
-        quarters = "1" if needs.by_quarter else ""
-        group_days = "" if groups is None else _spans([groups.days])
-
-        def scoped(live: Generation) -> Command:
-            group = b"" if groups is None else _scope_bytes(live, groups.scope)
-            named = _scope_bytes(live, scope.name)
-            wanted = named and named + scope.id.encode()
-            return (wanted, spans, places, quarters, group, group_days, MAX_GROUP_FIELDS)
-
-        live, reply = await self._read(READ, tenant, scoped, on_live)
+        live, reply = await self._counted(tenant, scope, needs, on_live)
         if groups is not None and groups.scope not in live.scopes:
             raise ApiError(
                 INVALID_PARAMETER, f"`group_by` must be one of {', '.join(live.scopes)}.", "group_by"
@@ -155,6 +146,36 @@ class CounterReader:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
         return counters
+
+    async def totals(self, tenant: str, needs: Needs) -> dict[str, int]:
+        """The counts of a whole tenant over whole days: for each field of the families its sum.
+
+        Nothing of it is kept: who asks for one tenant after the other must not crowd out what answers are
+        made of.
+        """
+        _, reply = await self._counted(tenant, WHOLE_TENANT, needs, _nothing)
+        try:
+            return totals_of(reply, needs.families)
+        except ValueError as error:
+            raise self._unavailable("The counters are damaged.", error) from error
+
+    async def _counted(
+        self, tenant: str, scope: Scope, needs: Needs, on_live: Callable[[], None]
+    ) -> tuple[Generation, list[Any]]:
+        """The generation, and the reply of `read.lua`."""
+        groups = needs.groups
+        spans = _spans(needs.days)
+        places = bytes(PLACES[family] for family in needs.families)
+        quarters = "1" if needs.by_quarter else ""
+        group_days = "" if groups is None else _spans([groups.days])
+
+        def scoped(live: Generation) -> Command:
+            group = b"" if groups is None else _scope_bytes(live, groups.scope)
+            named = _scope_bytes(live, scope.name)
+            wanted = named and named + scope.id.encode()
+            return (wanted, spans, places, quarters, group, group_days, MAX_GROUP_FIELDS)
+
+        return await self._read(READ, tenant, scoped, on_live)
 
     async def known_ids(
         self,
@@ -179,29 +200,6 @@ class CounterReader:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()
         return known
-
-    async def partitions(self) -> dict[int, int | None]:
-        """For each known partition up to when (ms) all lanes are counted; None where one has no such time.
-
-        Raises: ApiError UNAVAILABLE also where one lane alone cannot be read.
-        """
-        live = await self.live()
-        lanes = await asyncio.gather(*(self._lane(live, number) for number in range(live.lanes)))
-        known = {partition for lane in lanes for partition in lane}
-        return {
-            partition: complete_through({number: lane.get(partition) for number, lane in enumerate(lanes)})
-            for partition in sorted(known)
-        }
-
-    async def _lane(self, live: Generation, number: int) -> dict[int, int | None]:
-        _, fields = await self._ask("HGETALL", lane_key(live.name, number))
-        if isinstance(fields, REDIS_ERRORS) or fields.get(b"generation") != live.name.encode():
-            raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation cannot be read.")
-        times = [pair for pair in fields.items() if pair[0][:1] in (b"f", b"c") and pair[0][1:].isdigit()]
-        try:
-            return partitions_of([part for pair in times for part in pair])
-        except ValueError as error:
-            raise ApiError(UNAVAILABLE, f"Lane {number} of the live generation is damaged.") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,7 +6,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from api.errors import RANGE_TOO_LARGE, ApiError
-from api.query.day_counts import DayCounts, day_by_hour, day_by_quarter
+from api.query.day_counts import DayCounts, day_by_hour, day_by_quarter, total_of_day
 from api.query.rollup import Counted
 from schemas.kinds import FAMILIES
 from schemas.redis_keys import read_counter_field
@@ -82,3 +82,17 @@ def counters_of(reply: list[Any], families: Sequence[str], *, by_quarter: bool) 
             group = groups.setdefault(of.id.decode(), {family: {} for family in families})
             group[family][of.day] = unpack(packed_counter, kinds)
     return Counters(known == 1, counted, partitions_of(fields), dict(groups))
+
+
+def totals_of(reply: list[Any], families: Sequence[str]) -> dict[str, int]:
+    """The sum of each field of some families in the reply of `read.lua`, by hour.
+
+    families: that were asked for, in that order.
+    Raises: ValueError where a counter is damaged.
+    """
+    totals: dict[str, int] = {}
+    for family, packed_counters in zip(families, reply[2], strict=True):
+        fields = FAMILIES[family]
+        days = [total_of_day(packed_counter, len(fields)) for _, packed_counter in _pairs(packed_counters)]
+        totals |= {field: sum(day[at] for day in days) for at, field in enumerate(fields)}
+    return totals

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from api.counters.lanes import partitions_of_all
 from api.counters.reader import CounterReader
 from api.errors import ApiError
 from api.keys.source import KeySource
@@ -51,7 +52,7 @@ class Lookout:
                 return
             try:
                 async with asyncio.timeout(WITHIN_S):
-                    partitions = await self._reader.partitions()
+                    partitions = await partitions_of_all(self._reader)
             except (ApiError, TimeoutError):
                 self._metrics.ready.set(0)
             else:

@@ -66,6 +66,11 @@ def day_by_hour(packed_counter: bytes, kinds: int) -> DayCounts:
     return _unpack(unpack_hours, packed_counter, kinds)
 
 
+def total_of_day(packed_counter: bytes, kinds: int) -> Counts:
+    """The total of such a day, of which nothing is kept. Raises: ValueError as above."""
+    return _unpack(unpack_hours, packed_counter, kinds).total
+
+
 @lru_cache(maxsize=QUARTERS_KEPT)
 def day_by_quarter(packed_counter: bytes, kinds: int) -> DayCounts:
     """The same by quarter of an hour."""

@@ -40,14 +40,16 @@ from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests import services
 from tests.api import schema_hooks as _formats  # noqa: F401  # schemathesis learns of our formats
 from tests.api.conftest import FixedKeys
-from tests.api.model import FIELDS
+from tests.api.model import ALL
 from tests.api.site import Site, until
-from tests.api.test_isolation import HOUR, MANY, SPAN, TWISTS, encoded, neighbours
+from tests.api.test_isolation import MANY, SPAN, TWISTS, counted, encoded, neighbours
 from tests.api.wire import Answer, Query, ask_all
-from tests.api.writer import Counted, Writer
+from tests.api.writer import SCOPES, Writer
 
 MEDIA_TYPES = ("application/json", "text/csv")
-KINDS = ("sequences", "templates")
+KINDS = ("sequences", "templates", "by/campaign", "by/isp")
+NO_SCOPES = ("by/tenant", "by/step")
+LISTS_SCOPES = "/api/metrics/by"
 EXAMPLES_A_ROUND = 50
 PROGRAMS = 2
 """APIs that share the queries: one uses a core and no more."""
@@ -81,22 +83,23 @@ class Caller:
         counts, ids = _numbers_and_ids(answer)
         most = self.unit * len(self.ids)
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
-        if foreign or not ids <= self.ids:
-            raise ForeignCellError(f"{query} answered {foreign} and {ids - self.ids}")
+        known = SCOPES if query.target.partition("?")[0] == LISTS_SCOPES else self.ids
+        if foreign or not ids <= set(known):
+            raise ForeignCellError(f"{query} answered {foreign} and {ids - set(known)}")
 
 
 def _numbers_and_ids(answer: Answer) -> tuple[list[int], set[str]]:
     """All counts and all ids in an answer."""
     if answer.content_type.startswith("text/csv"):
         rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
-        counts = [int(row[name]) for row in rows for name in FIELDS if name in row]
+        counts = [int(row[name]) for row in rows for name in ALL if name in row]
         return counts, {row["id"] for row in rows if "id" in row and row.get("row") != "others"}
     counts, ids = [], set()
     left: list[Any] = [msgspec.json.decode(answer.body)]
     while left:
         part = left.pop()
         if isinstance(part, dict):
-            counts += [part[name] for name in FIELDS if isinstance(part.get(name), int)]
+            counts += [part[name] for name in ALL if isinstance(part.get(name), int)]
             if "id" in part:
                 ids.add(part["id"])
             left += [each for each in part.values() if isinstance(each, dict | list)]
@@ -125,9 +128,7 @@ class Attack:
         writer = Writer(self.writer.client, lanes=1)  # in one lane, so that only the names keep them apart
         writer.go_live()
         for tenant, ids, count in ((mine, own, 1), (theirs, other, MANY)):
-            writer.write(
-                Counted(HOUR, "sent", count, tenant=tenant, sequence=each, template=each) for each in ids
-            )
+            writer.write(counted(tenant, ids, count))
         keys = self._new_keys((mine, theirs))
         callers = [Caller(keys[0], frozenset(own), 1), Caller(keys[1], frozenset(other), MANY)]
         targets = list(_targets({*own, *other, mine, theirs}, drawn))
@@ -188,14 +189,18 @@ def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
         yield f"{request['url']}?{query}".rstrip("?")
         if case.meta.generation.mode is GenerationMode.POSITIVE:
             queries.append({name: str(value) for name, value in case.query.items()})
-    for path in ("", *KINDS):
-        yield f"/api/metrics{'/' if path else ''}{path}"
+    for path in ("", *(f"/{kind}" for kind in (*KINDS, *NO_SCOPES)), "/by", "/fields"):
+        yield f"/api/metrics{path}"
     yield from _spanned("/api/metrics", queries, TENANT_PARAMETERS)
     for kind in KINDS:
         for raw in sorted(ids):
             yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
             for twist in TWISTS[1:PLAIN_TWISTS]:
                 yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
+    for raw in sorted(ids):
+        yield f"/api/metrics/by/{encoded(raw)}"
+        for scope in (*NO_SCOPES, encoded(raw)):
+            yield f"/api/metrics/by/{scope}/{encoded(raw)}?{SPAN}&fields=all"
 
 
 def _spanned(path: str, queries: Iterable[dict[str, str]], known: Iterable[str]) -> list[str]:

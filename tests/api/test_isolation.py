@@ -7,7 +7,7 @@ in millions and one's own in ones, so a foreign cell shows in any sum. `ISOLATIO
 
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schemas.redis_keys import lane_key, safe_id
 from tests.api.conftest import Door
 from tests.api.http.test_routes import refused
-from tests.api.model import FIELDS
+from tests.api.model import ALL
 from tests.api.writer import Counted, Writer
 
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
@@ -64,6 +64,14 @@ def neighbours(draw: st.DrawFn) -> tuple[tuple[str, list[str]], tuple[str, list[
     return (mine, own), (theirs, list(dict.fromkeys(other)))
 
 
+def counted(tenant: str, ids: Iterable[str], count: int) -> Iterable[Counted]:
+    """So many of two families in each id of every scope; as many sent in the span before, and a year ago."""
+    for each in ids:
+        of = (count, tenant, each, each, (each, each))
+        yield from (Counted(HOUR, field, *of) for field in ("sent", "bounced_hard"))
+        yield from (Counted(HOUR - ago, "sent", *of) for ago in (timedelta(days=5), timedelta(days=364)))
+
+
 def encoded(raw: str) -> str:
     """An id as a piece of a path; also the dots, which clients take for steps up and down."""
     return quote(raw, safe="").replace(".", "%2E")
@@ -73,7 +81,7 @@ def counts(body: Any) -> Iterable[int]:
     """Every count in an answer, however deep."""
     if isinstance(body, dict):
         for name, value in body.items():
-            if name in FIELDS and isinstance(value, int):
+            if name in ALL and isinstance(value, int):
                 yield value
             else:
                 yield from counts(value)
@@ -97,26 +105,34 @@ def test_no_answer_holds_anything_of_another_tenant(
     fresh = Writer(writer.client, lanes=1)  # in one lane, so that only the names keep them apart
     fresh.go_live()
     for tenant, ids, count in ((mine, own, 1), (theirs, other, MANY)):
-        fresh.write(Counted(HOUR, "sent", count, tenant=tenant, sequence=each, template=each) for each in ids)
+        fresh.write(counted(tenant, ids, count))
     key = door.keys.add(mine)
 
-    body = door.get(
-        f"/api/metrics?{SPAN}&compare=previous&include=rates,status&group_by=sequence", key
-    ).json()
-    assert body["totals"]["sent"] == len(own)
-    assert max(counts(body)) <= len(own)
-    assert {group["id"] for group in body["groups"]} <= set(own)
-    for kind in ("sequences", "templates"):
+    every = f"{SPAN}&fields=all&include=rates,status"
+    for compare, group_by in (("previous", "sequence"), ("previous_year", "isp")):
+        body = door.get(f"/api/metrics?{every},health&compare={compare}&group_by={group_by}", key).json()
+        assert {body["totals"][name] for name in ("sent", "bounced_hard")} == {len(own)}
+        assert body["previous"]["totals"]["sent"] == len(own)
+        assert max(counts(body)) <= len(own)
+        assert {group["id"] for group in body["groups"]} <= set(own)
+        assert [watched["rate"] for watched in body["health"].values()] == [None, None]
+    for kind in ("sequences", "templates", "by/campaign", "by/isp"):
         listed = door.get(f"/api/metrics/{kind}", key).json()
         assert [item["id"] for item in listed["items"]] == sorted(own, key=str.encode)
         for each in {*own, *other}:
-            response = door.get(f"/api/metrics/{kind}/{encoded(each)}?{SPAN}", key)
+            response = door.get(f"/api/metrics/{kind}/{encoded(each)}?{every}&compare=previous", key)
             if each in own:
                 assert max(counts(response.json())) == 1
             else:
                 assert refused(response, "NOT_FOUND")
         authorization = {"Authorization": f"Bearer {key}"}
-        table = door.get(f"/api/metrics?{SPAN}&group_by={kind[:-1]}", **authorization, Accept="text/csv")
+        scope = kind.removeprefix("by/").removesuffix("s")
+        table = door.get(f"/api/metrics?{every}&group_by={scope}", **authorization, Accept="text/csv")
         assert str(MANY) not in table.text
+    for each in {*own, *other, mine, theirs}:
+        for scope in ("tenant", "step", encoded(each)):
+            for path in ("", f"/{encoded(each)}", "/"):
+                response = door.get(f"/api/metrics/by/{scope}{path}", key)
+                assert refused(response, "NOT_FOUND"), (scope, path)
     for attempt in (f"tenant={quote(theirs)}", f"{quote(theirs)}=1"):
         assert door.get(f"/api/metrics?{attempt}", key).status_code == 400

@@ -44,6 +44,7 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
     BIG.validate(ASKED, answer({"timeseries": [{**ZEROS, "sent": MANY}]}))
     BIG.validate(ASKED, answer({"items": [{"id": "c"}]}))
     BIG.validate(ASKED, answer({"code": "NOT_FOUND", "id": "z"}, 404))
+    BIG.validate(Query("/api/metrics/by", "k"), answer({"items": [{"id": "campaign"}]}))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_its_own_numbers_are_nobody_else_s() -> None:
         (SMALL, answer({"timeseries": [ZEROS, {**ZEROS, "clicked": MANY}]})),
         (SMALL, answer({"others": {**ZEROS, "sent": -1}})),
         (SMALL, answer({"items": [{"id": "c"}]})),
+        (SMALL, answer({"items": [{"id": "campaign"}]})),
+        (SMALL, answer({"previous": {"totals": {"bounced_hard": MANY}}})),
         (SMALL, table("timestamp,sent\r\n2025-09-03T00:00:00.000Z,1000000\r\n")),
         (SMALL, table("id\r\nc\r\n")),
         (BIG, answer({"totals": {**ZEROS, "sent": MANY + 1}})),

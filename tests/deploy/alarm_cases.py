@@ -58,6 +58,8 @@ KEYS_FOLLOWED = series("api_keys_followed", API)
 ANSWERED = series("api_requests_total", API, route="/api/metrics", status=200)
 UNAVAILABLE = series("api_requests_total", API, route="/api/metrics", status=503)
 PROBED = series("api_requests_total", API, route="/readyz", status=503)
+TENANT = series("api_tenant_health", API, tenant="acme", rate="bounce")
+ANOTHER = series("api_tenant_health", API, tenant="other", rate="complaint")
 MISMATCH = series("audit_mismatch_total", AUDIT)
 DONE = series("audit_last_done_timestamp_seconds", AUDIT)
 
@@ -107,6 +109,8 @@ HEALTHY: World = {
     ANSWERED: f"0+150x{SCRAPES}",
     UNAVAILABLE: ALWAYS_0,
     PROBED: f"1x{SCRAPES}",
+    TENANT: f"_x20 {ALWAYS_0}",
+    ANOTHER: f"_x20 {ALWAYS_0}",
     MISMATCH: ALWAYS_0,
     DONE: f"{NEVER}x239 3590x239 7190x239 10790x239 14390x{SCRAPES}",
 }
@@ -230,6 +234,17 @@ FAULTS: Mapping[str, Case] = {
     "ApiUnavailable: some of many": Case(
         {UNAVAILABLE: f"0x40 0+5x{SCRAPES}"}, {10: {}, 15: {"ApiUnavailable": 1}}
     ),
+    "SenderCritical: one of two, until it is well again": Case(
+        {TENANT: f"0x20 1x19 2x40 1x{SCRAPES}"}, {9: {}, 11: {"SenderCritical": 1}, 25: {}}
+    ),
+    "SenderCritical: two, as two APIs tell": Case(
+        {
+            TENANT: f"2x{SCRAPES}",
+            ANOTHER: f"2x{SCRAPES}",
+            TENANT.replace(API, "api2:8080"): f"2x{SCRAPES}",
+        },
+        {1: {"SenderCritical": 2}, 60: {"SenderCritical": 2}},
+    ),
     "AuditMismatch: before the first scrape": at_once("AuditMismatch", {MISMATCH: ALWAYS_1}),
     "AuditMismatch: later": later("AuditMismatch", {MISMATCH: step(1)}),
     "AuditSilent: never an audit": Case({DONE: f"{NEVER}x{SCRAPES}"}, {115: {}, 125: {"AuditSilent": 1}}),
@@ -310,6 +325,7 @@ SILENT: Mapping[str, Case] = {
     "a fresh start": Case({}),
     "a fresh start without any traffic": Case({COUNTED: ALWAYS_0, STORED: ALWAYS_0, ANSWERED: ALWAYS_0}),
     "each part restarts once, with a rebalance": Case(RESTARTED),
+    "tenants in warning, and none is told of": Case({TENANT: f"1x{SCRAPES}", ANOTHER: None}),
     "a new Prometheus beside parts that had their troubles long ago": Case(SCARRED),
 }
 FINE = tuple(minute / 2 for minute in range(118, 132))

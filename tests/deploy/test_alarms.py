@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from aggregator.config import AuditSettings
 from aggregator.counting.facts import Refusal, Skipped
 from aggregator.metrics import AUDIT
-from api.metrics import ApiMetrics
+from api.metrics import ApiMetrics, TenantMetrics
 from deploy.stack import CHECKOUT, PORTS
 from ingest.metrics import IngestMetrics
 from tests import prometheus
@@ -31,7 +31,9 @@ def names(registry: CollectorRegistry) -> set[str]:
     return {name for name in found if NAME.fullmatch(name)}
 
 
-METRICS = names(REGISTRY) | names(AUDIT) | names(ApiMetrics().registry) | names(IngestMetrics().registry)
+OF_API = ApiMetrics().registry
+TenantMetrics(OF_API)
+METRICS = names(REGISTRY) | names(AUDIT) | names(OF_API) | names(IngestMetrics().registry)
 OF_AGGREGATOR = {
     metric.name
     for registry in (REGISTRY, AUDIT)

@@ -23,8 +23,9 @@ PROGRAMS: dict[str, type[BaseSettings]] = {
     "aggregator": AggregatorSettings,
     "api": ApiSettings,
 }
-NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$")
-"""Its own Kafka and Valkey need no login, and inside a container every port is the default one."""
+NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$|HEALTH_METRICS$")
+"""Its own Kafka and Valkey need no login, and inside a container every port is the default one; so
+none is apart for metrics that name tenants."""
 
 
 def names(settings: type[BaseSettings]) -> set[str]:

@@ -110,6 +110,7 @@ def test_a_stack_from_its_start_to_its_end(tmp_path: Path) -> None:
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "METRICS_PORT": str(free_port()),  # which two of them could not share
+        "HEALTH_METRICS": "true",  # which takes it
     }
     del settings["SHUTDOWN_GRACE_S"]
     with started(STACK, local, settings) as running:

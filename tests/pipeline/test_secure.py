@@ -63,6 +63,7 @@ TOPICS = Part("deploy.topics", "ses-topics")
 INGEST = Part("ingest", "ses-ingest", port="INGEST_PORT")
 WORKER = Part("aggregator", "ses-worker", redis=True, port="AGGREGATOR_PORT")
 API = Part("api", "ses-api", redis=True, port="API_PORT")
+HEALTH = Part("api health", "ses-api", redis=True)
 KEYS = Part("api keys", "ses-keys", arguments=("list",))
 REBUILD = Part("aggregator rebuild", "ses-rebuild", redis=True)
 VERIFY = Part("aggregator verify", "ses-verify", redis=True)
@@ -192,6 +193,9 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         assert dead_letters
         place.check_dead_letters(dead_letters)
         check_keys(house, place, api)
+        looked = house.run(HEALTH, "--all", "--json")
+        assert looked.status == 0, looked.err
+        assert json.loads(looked.out)["complete_through"] is not None
 
         assert house.run(VERIFY).status == 0
         with house.running(AUDIT, AUDIT_INTERVAL_S="1", AUDIT_OLDEST_DAYS="0") as audit:
