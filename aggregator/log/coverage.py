@@ -5,8 +5,9 @@ the log knows the number of a cell only if no gone record can have told a fact o
 1. A record is written after those before it in its partition, and has the time at which it was written or an
    older one (a redrive and an import keep the old time). So no gone record has a time later than that at
    which the first record left was written. When that was, a record says that ingest wrote: ingest stamps its
-   own clock. Clocks may disagree by `CLOCKS_MS`, which is also what Kafka lets a record be ahead of its own
-   clock (`message.timestamp.after.max.ms`, since 4.0).
+   own clock, and is known by a header that no redrive and no import writes. Clocks may disagree by
+   `CLOCKS_MS`, which is also what Kafka lets a record be ahead of its own clock
+   (`message.timestamp.after.max.ms`, since 4.0).
 2. No fact is later than `FUTURE_MS` after its record's time, and no mail is sent later than its facts. So
    of mails that were sent after that day the gone records told nothing, and the log tells all.
 3. A mail of that day or before counts at most the kind's horizon later. What is later still counts for mails
