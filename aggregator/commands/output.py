@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aggregator.counting.cells import Difference
-from aggregator.counting.coverage import Coverage
 from aggregator.errors import PostponedError, RefusedError
+from aggregator.log.coverage import Coverage
 
 PIPED_WIDTH: Final = 100_000
 """Of a table that does not go to a terminal: as wide as what it holds."""

@@ -3,8 +3,8 @@
 Lives here: everything that knows Faust, aiokafka or confluent-kafka by name. Two ways in: `source` is what
 a worker of a consumer group knows, kept by `faust_transport` and `faust_app`; `bulk_reader` is for commands.
 Both read record batches by `packed_fetch`, `unpacking` and `record_parser`. Beside them what is asked of the
-cluster (`admin`), where the log has lost records (`cuts`), and the dead-letter topic: written
-(`dead_letters`), listed and redriven (`redrive`).
+cluster (`admin`), what a log that has lost records can speak for (`coverage`), and the dead-letter topic:
+written (`dead_letters`), listed and redriven (`redrive`).
 Does not: what a record means (`counting`), and Redis.
 The way through: a fetch -> `packed_fetch` -> a batch of records -> whoever counts.
 """

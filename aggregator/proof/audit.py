@@ -13,7 +13,7 @@ Any day of a block that Redis has is chosen, also one without counters there: th
 has no block is found by `verify`, as is a tenant that is missing as a whole.
 
 Where the log has lost its beginning, only days are chosen of which it can speak for some kinds, and these are
-compared (`counting.coverage`).
+compared (`log.coverage`).
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ from typing import Final
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.coverage import Coverage
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.reading import KafkaRecord, outcome_of
 from aggregator.errors import OtherLogError
 from aggregator.log.admin import Cluster
 from aggregator.log.bulk_reader import BulkReader
+from aggregator.log.coverage import Coverage
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import earliest_record_ms
 from aggregator.proof.subject import Checkpoints, Subject, subject_of, tenants_of

@@ -17,9 +17,9 @@ import structlog
 from aggregator import metrics
 from aggregator.config import AuditSettings
 from aggregator.counters.throttle import lower_priority
-from aggregator.counting.coverage import Coverage
 from aggregator.counting.timestamps import iso
 from aggregator.errors import PostponedError
+from aggregator.log.coverage import Coverage
 from aggregator.probes import serve
 from aggregator.proof.audit import Audit, Auditor
 from schemas.instants import DAY_MS

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from aggregator.counting.cells import Cell, Difference
-from aggregator.counting.coverage import Coverage
+from aggregator.log.coverage import Coverage
 
 
 def shortfalls(
@@ -21,6 +21,8 @@ def shortfalls(
     Returns: for each tenant, scope, id and field at most one, in order: the first cell, among those that the
     log cannot speak for, up to and with which Redis holds fewer; both numbers are of all cells up to it.
     """
+    if not coverage.cuts:
+        return
     times: defaultdict[Cell, set[int]] = defaultdict(set)
     for cell in log.keys() | redis.keys():
         if cell.at is not None and not coverage.speaks_for(cell, told=cell in log):

@@ -8,12 +8,11 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
-from aggregator.counting.coverage import Coverage
 from aggregator.counting.timestamps import iso
 from aggregator.errors import KafkaUnavailableError, OtherLogError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from aggregator.log.cuts import coverage_of
+from aggregator.log.coverage import Coverage, coverage_of
 from schemas.counters import Generation
 from schemas.redis_keys import unsafe_id
 

@@ -4,23 +4,23 @@ Each tenant's counters are read together with the checkpoints of its lane, in on
 exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
 difference.
 
-Where the log has lost its beginning, only cells that it can speak for are compared (`counting.coverage`);
+Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from random import Random
 
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.coverage import Coverage
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.reading import outcome_of
 from aggregator.log.bulk_reader import BulkReader
+from aggregator.log.coverage import Coverage
 from aggregator.proof.recount import Recount, earliest_record_ms
 from aggregator.proof.shortfall import shortfalls
 from aggregator.proof.subject import Checkpoints, subject_of, tenants_of
@@ -96,9 +96,9 @@ class Verifier:
 
         every = [*checkpoints.values(), *(each for each, _ in held.values())]
         counted, records, coverage = self._recount(upto, every, since_ms, now_ms)
-        log = _since(counted.items(), since_ms)
+        log = _since(counted, since_ms)
         stored = {cell: count for _, cells in held.values() for cell, count in cells.items()}
-        redis = _since(stored.items(), since_ms, log)
+        redis = _since(stored, since_ms, log)
         asked = log.keys() | redis.keys()
         covered = {cell for cell in asked if coverage.speaks_for(cell, told=cell in log)}
         found = [each for each in differences(log, redis) if each.cell in covered]
@@ -148,16 +148,16 @@ class Verifier:
 
 
 def _since(
-    cells: Iterable[tuple[Cell, int]], since_ms: int | None, known: Container[Cell] | None = None
-) -> dict[Cell, int]:
+    cells: Mapping[Cell, int], since_ms: int | None, known: Container[Cell] | None = None
+) -> Mapping[Cell, int]:
     """The cells to compare where only quarters of an hour from `since_ms` on are.
 
     known: an id that only Redis knows may be of a time before; then only the ids in here are taken.
     """
     if since_ms is None:
-        return dict(cells)
+        return cells
     return {
         cell: count
-        for cell, count in cells
+        for cell, count in cells.items()
         if (cell.at >= since_ms if cell.at is not None else known is None or cell in known)
     }

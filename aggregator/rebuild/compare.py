@@ -12,7 +12,7 @@ from typing import Final
 from aggregator.counters.keyspace import Held, Keyspace, Page
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import Difference, differences, stored_cells
-from aggregator.counting.coverage import Coverage
+from aggregator.log.coverage import Coverage
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
 from aggregator.rebuild.report import Progress, Report

@@ -11,8 +11,8 @@ from typing import Final
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import stored_cells
-from aggregator.counting.coverage import Coverage
 from aggregator.errors import GoneError
+from aggregator.log.coverage import Coverage
 from schemas.counters import Generation
 from schemas.redis_keys import unsafe_id
 

@@ -11,11 +11,10 @@ from typing import Final
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
-from aggregator.counting.coverage import Coverage
 from aggregator.errors import GoneError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from aggregator.log.cuts import coverage_of
+from aggregator.log.coverage import Coverage, coverage_of
 from aggregator.rebuild.losses import Losses, losses_of
 from schemas.counters import Generation
 from schemas.kinds import REMEMBERED_MS

@@ -392,8 +392,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a log without its beginning speaks for opens after three days",
-        (Edit("aggregator/counting/coverage.py", "else kind.horizon.late_ms)", "else 3 * DAY_MS)"),),
-        "tests/aggregator/counting/test_coverage.py::test_the_log_is_right_wherever_it_speaks",
+        (Edit("aggregator/log/coverage.py", "else kind.horizon.late_ms)", "else 3 * DAY_MS)"),),
+        "tests/aggregator/log/test_coverage.py::test_the_log_is_right_wherever_it_speaks",
         "Cell(tenant='acme'",
     ),
     Mutation(

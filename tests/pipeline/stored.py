@@ -170,17 +170,28 @@ def last_counter(client: Any, lanes: Sequence[str], tenant: str) -> Where:
 
 
 def lose_day(client: Any, lanes: Sequence[str], tenant: str) -> datetime:
-    """Damage: all counters of a tenant's day are gone, others of its block stay. Returns: its midnight."""
+    """Damage: all counters of a tenant's first day are gone, others of its block stay.
+
+    Returns: its midnight.
+    """
     lane, safe, blocks = _blocks(client, lanes, tenant)
     for block in blocks:
-        key = redis_keys.counters_key(lane, safe, block)
-        days: list[int] = sorted({of[0] % DAYS_A_BLOCK for of in client.hkeys(key)})
+        days = {of[0] % DAYS_A_BLOCK for of in client.hkeys(redis_keys.counters_key(lane, safe, block))}
         if len(days) > 1:
-            lost = [of for of in client.hkeys(key) if of[0] % DAYS_A_BLOCK == days[0]]
-            client.hdel(key, *lost)
-            client.hdel(redis_keys.wide_counters_key(lane, safe, block), *lost)
-            return EPOCH + (block * DAYS_A_BLOCK + days[0]) * DAY
+            midnight: datetime = EPOCH + (block * DAYS_A_BLOCK + min(days)) * DAY
+            lose_the_day(client, lanes, tenant, midnight)
+            return midnight
     raise AssertionError(f"{tenant} has no block with two days")
+
+
+def lose_the_day(client: Any, lanes: Sequence[str], tenant: str, midnight: datetime) -> None:
+    """Damage: all counters of one day of a tenant are gone; there must be some."""
+    lane, safe, _ = _blocks(client, lanes, tenant)
+    block, day = divmod((midnight - EPOCH) // DAY, DAYS_A_BLOCK)
+    key = redis_keys.counters_key(lane, safe, block)
+    lost = [of for of in client.hkeys(key) if of[0] % DAYS_A_BLOCK == day]
+    client.hdel(key, *lost)
+    client.hdel(redis_keys.wide_counters_key(lane, safe, block), *lost)
 
 
 def count_once_more(client: Any, where: Where, quarter: int, field: str) -> datetime:

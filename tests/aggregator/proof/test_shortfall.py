@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.counting.cells import Cell, Difference
-from aggregator.counting.coverage import Coverage, Cut
 from aggregator.counting.facts import Facts
+from aggregator.log.coverage import Coverage, Cut
 from aggregator.proof.recount import Recount
 from aggregator.proof.shortfall import shortfalls
 from schemas.instants import DAY_MS, QUARTER_MS

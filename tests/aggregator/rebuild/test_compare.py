@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counting.coverage import Coverage
+from aggregator.log.coverage import Coverage
 from aggregator.rebuild import compare
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.compare import Comparison

@@ -1,12 +1,13 @@
-"""What a log that has lost its beginning can still speak for. Pure.
+"""What a log that has lost its beginning can still speak for.
 
 A fact counts at the earliest time told of it, and any event of its mail may tell it. Where records are gone,
 the log knows the number of a cell only if no gone record can have told a fact of a mail that counts there:
 1. A record is written after those before it in its partition, and has the time at which it was written or an
    older one (a redrive and an import keep the old time). So no gone record has a time later than that at
    which the first record left was written. When that was, a record says that ingest wrote: ingest stamps its
-   own clock. Clocks may disagree by `CLOCKS_MS`, which is also what Kafka lets a record be ahead of its own
-   clock (`message.timestamp.after.max.ms`, since 4.0).
+   own clock, and is known by a header that no redrive and no import writes. Clocks may disagree by
+   `CLOCKS_MS`, which is also what Kafka lets a record be ahead of its own clock
+   (`message.timestamp.after.max.ms`, since 4.0).
 2. No fact is later than `FUTURE_MS` after its record's time, and no mail is sent later than its facts. So
    of mails that were sent after that day the gone records told nothing, and the log tells all.
 3. A mail of that day or before counts at most the kind's horizon later. What is later still counts for mails
@@ -15,13 +16,15 @@ the log knows the number of a cell only if no gone record can have told a fact o
 That an id is known is known of an id for which something is left, and of no other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from aggregator.counting.cells import Cell
 from aggregator.counting.timestamps import iso
+from aggregator.log.bulk_reader import BulkReader
 from schemas.instants import DAY_MS, HOUR_MS
 from schemas.kinds import FUTURE_MS, KINDS
+from schemas.topics import SNS_MESSAGE_ID
 
 CLOCKS_MS: Final = HOUR_MS
 """How far two clocks may be apart, the wait of a record on its way into Kafka included."""
@@ -78,3 +81,36 @@ class Coverage:
         for field, from_ms in self._from_ms.items() if self.cuts else ():
             found.setdefault(from_ms, []).append(field)
         return [(iso(from_ms), fields) for from_ms, fields in sorted(found.items())]
+
+
+def coverage_of(
+    bulk: BulkReader,
+    ranges: Mapping[int, tuple[int, int]],
+    counted_from: Mapping[int, int],
+    now_ms: int,
+) -> Coverage:
+    """What the log can speak for, of counters that were counted from some offsets on.
+
+    Of a partition that has lost records, it is read up to the first that ingest wrote: nearly always the
+    first there is. Where there is none, all that is known is that the others are gone by now.
+
+    bulk: for its own use meanwhile. ranges: by partition, the first offset that counts and the log's end.
+    counted_from: the offset that each partition of the counters begins at; 0 where there is none.
+    Raises: KafkaUnavailableError, also where the log loses more meanwhile.
+    """
+    cuts = []
+    for number, (begins, end) in sorted(ranges.items()):
+        since = counted_from.get(number, 0)
+        if begins > since:
+            written_ms = _first_written_ms(bulk, number, begins, end)
+            cuts.append(Cut(number, since, begins, now_ms if written_ms is None else written_ms))
+    return Coverage(cuts)
+
+
+def _first_written_ms(bulk: BulkReader, number: int, begins: int, end: int) -> int | None:
+    """The time of the first record that ingest wrote, known by the header that only ingest writes."""
+    for _, rows in bulk.until({number: begins}, {number: end}):
+        for row in rows:
+            if any(name == SNS_MESSAGE_ID for name, _ in getattr(row, "headers", ())):
+                return row.timestamp
+    return None

@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aggregator.counting.cells import KNOWN, Cell
-from aggregator.counting.coverage import CLOCKS_MS, Coverage, Cut
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.rules import Rules
+from aggregator.log.coverage import CLOCKS_MS, Coverage, Cut
 from aggregator.proof.recount import Recount
 from schemas.kinds import FIELDS
 from tests.examples import examples
