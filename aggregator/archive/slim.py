@@ -20,10 +20,8 @@ from aggregator.counting.events import RecordDecoder
 from aggregator.counting.facts import Refusal
 from aggregator.counting.reading import KafkaRecord, refused_unread
 from aggregator.counting.timestamps import parse_ms
+from schemas.archive import ALWAYS_DROPPED
 from schemas.ses import Body, Event, Mail, Record, TopicPreferences, unwrapped
-
-ALWAYS_DROPPED: Final = frozenset({"ses:source-ip", "ses:outgoing-ip"})
-"""Tags of SES's own that hold IPs."""
 
 type_of_tags = tuple[tuple[str, tuple[str, ...]], ...]
 """Names and values of tags, in the order in which they stand."""
@@ -150,7 +148,11 @@ class _Kept(NamedTuple):
     """The tags of one object: plain ones, or else the JSON that is kept of them."""
 
     plain: type_of_tags | None
-    text: str
+    odd: str = ""
+
+    @property
+    def json(self) -> str:
+        return self.odd if self.plain is None else msgspec.json.encode(dict(self.plain)).decode()
 
 
 _KEPT_MAX: Final = 16_384
@@ -166,6 +168,8 @@ class _Tags:
 
     def __init__(self, dropped: frozenset[str]) -> None:
         self._dropped = dropped
+        names = b"|".join(re.escape(name.encode()) for name in sorted(dropped))
+        self._without = re.compile(rb'"(?:%s)":\["[^"]*"\],?' % names).sub
         self._known: dict[bytes, _Kept] = {}
 
     def of(self, record: Record[Raw], event: Event[Raw]) -> tuple[type_of_tags | None, str | None]:
@@ -178,13 +182,13 @@ class _Tags:
         if record.detail is UNSET:
             if mine is None or mine.plain is not None:
                 return mine and mine.plain, None
-            return None, f'{{"mail":{{"tags":{mine.text}}}}}'
+            return None, f'{{"mail":{{"tags":{mine.json}}}}}'
         inner: Any = record.detail.mail if isinstance(record.detail, Event) else None
         outer = self._read(record.mail)
         within = self._read(inner)
         if all(each is None or each.plain is not None for each in (outer, within)):
             return mine and mine.plain, None
-        whole, detail = ("" if each is None else f'"mail":{{"tags":{each.text}}}' for each in (outer, within))
+        whole, detail = ("" if each is None else f'"mail":{{"tags":{each.json}}}' for each in (outer, within))
         parts = ['"eventType":""' if event is record else "", whole, f'"detail":{{{detail}}}']
         return None, f"{{{','.join(filter(None, parts))}}}"
 
@@ -192,25 +196,29 @@ class _Tags:
         if type(mail) is not Mail or mail.tags is UNSET:
             return None
         written = bytes(mail.tags)
-        kept = self._known.get(written)
+        # What is dropped differs by mail, and all else seldom. Without escapes and within one object a member
+        # that looks dropped is one: not a part of a text, nor of a tag of another shape, which is kept.
+        plain = written.count(b"{") == 1 and b"\\" not in written
+        key = self._without(b"", written) if plain else written
+        kept = self._known.get(key)
         if kept is None:
             kept = self._kept(written)
-            if len(written) <= _KEPT_BYTES:
+            if len(key) <= _KEPT_BYTES:
                 if len(self._known) >= _KEPT_MAX:
                     self._known.clear()
-                self._known[written] = kept
+                self._known[key] = kept
         return kept
 
     def _kept(self, written: bytes) -> _Kept:
-        text = written.decode()
-        if text.startswith("{"):
-            members = [f"{name}:{value}" for name, value in _members(text) if not self._is_dropped(name)]
-            text = f"{{{','.join(members)}}}"
         try:
-            plain = _plain(text)
+            plain = _plain(written)
         except msgspec.DecodeError:
+            text = written.decode()
+            if text.startswith("{"):
+                members = [f"{name}:{value}" for name, value in _members(text) if not self._is_dropped(name)]
+                text = f"{{{','.join(members)}}}"
             return _Kept(None, text)
-        return _Kept(tuple(plain.items()), text)
+        return _Kept(tuple([each for each in plain.items() if each[0] not in self._dropped]))
 
     def _is_dropped(self, name: str) -> bool:
         try:

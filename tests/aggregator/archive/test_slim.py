@@ -201,6 +201,35 @@ def test_tags_with_ips_and_those_that_are_named_are_not_kept(odd: Any) -> None:
         assert slim.tags == (("tenant", ("acme",)), ("odd", ()))
 
 
+IP = '"ses:source-ip":["%s"]'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{%s,"tenant":["acme"]}',
+        '{"tenant":["acme"],%s}',
+        '{"tenant":["acme"],"x":{%s}}',
+        '{"tenant":["acme"],"x":[{%s}]}',
+        '{"tenant":["acme"],"x":["{%s}"]}',
+        '{"tenant":"acme",%s}',
+        '{"tenant":["acme"],"sequence":[",%s"]}',
+        '{"tenant":["a"],%s,"tenant":["b"]}',
+        "{%s}",
+        "[%s]",
+    ],
+)
+def test_mails_that_differ_in_what_is_dropped_are_kept_alike_and_no_others(form: str) -> None:
+    """What is remembered of tags by the text that is left of them is what each of them would leave."""
+    reducer = Reducer(KEY)
+    for address in ("192.0.2.1", "192.0.2.2", "{}", "a,b"):
+        for within in (IP % address, (IP % address).replace('"', '\\"')):
+            text = json.dumps(event("Open", tags="MINE")).replace('"MINE"', form % within)
+            record = Record(text.encode(), SOME_DAY, offset=7)
+            assert reducer.reduce(record) == Reducer(KEY).reduce(record)
+            states_the_same(record)
+
+
 def test_what_is_remembered_of_tags_is_bounded() -> None:
     reducer = Reducer(KEY)
     for number in range(20_000):
