@@ -55,7 +55,26 @@ AUDIT_LAST_DONE: Final = Gauge(
     "audit_last_done_timestamp_seconds", "When an audit was last brought to its end", registry=AUDIT
 )
 
-ProcessCollector(registry=AUDIT)  # the other registry, prometheus_client's own, has one
+ARCHIVE: Final = CollectorRegistry()
+"""Of the `archive` process alone."""
+
+ARCHIVE_RECORDS: Final = Counter(
+    "archive_records", "Records in files that were put in place", registry=ARCHIVE
+)
+ARCHIVE_FILES: Final = Counter(
+    "archive_files", "Files that were put in place, by what they are made of", ["of"], registry=ARCHIVE
+)
+ARCHIVE_LAG_RECORDS: Final = Gauge(
+    "archive_lag_records", "Records in the topic that no file holds yet", ["partition"], registry=ARCHIVE
+)
+ARCHIVE_COMPLETE_THROUGH: Final = Gauge(
+    "archive_complete_through_timestamp_seconds",
+    "All that was in the topic then is in files; when the process began, before it knows better",
+    registry=ARCHIVE,
+)
+
+for _registry in (AUDIT, ARCHIVE):
+    ProcessCollector(registry=_registry)  # the other registry, prometheus_client's own, has one
 
 
 def _bear(counter: Counter, values: Iterable[str]) -> None:
@@ -67,3 +86,4 @@ _bear(RECORDS, ("counted", *Skipped, *Refusal))
 _bear(FACTS, ("new", "repeated"))
 _bear(DEAD_LETTERS, Refusal)
 _bear(RESYNCS, get_args(Why))
+_bear(ARCHIVE_FILES, ("records", "files"))

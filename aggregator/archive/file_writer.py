@@ -5,6 +5,7 @@ is packed is in the local file. A row of the reference workload takes some 30 by
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,6 +101,7 @@ class FileWriter:
     def discard(self) -> None:
         """Give the file up; one that was put in place stays there."""
         self._waiting = []
-        self._writer.close()
-        self._sink.close()
+        with suppress(OSError):  # a full disk cannot keep what is thrown away
+            self._writer.close()
+            self._sink.close()
         self.path.unlink(missing_ok=True)
