@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 from aggregator.counting.decode import ID_MAX_BYTES
 from aggregator.counting.facts import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
+from schemas.archive import ALWAYS_DROPPED
 from schemas.counters import LANES, LANES_MAX, TENANT
 from schemas.shared.settings import RedisSettings, TopicsSettings
 
@@ -53,6 +54,13 @@ def _read_scope_tags(text: object) -> object:
     if len(found) > SCOPES_MAX:
         raise ValueError(f"at most {SCOPES_MAX} further scopes")
     return tuple(sorted(found.items()))
+
+
+def _read_names(text: object) -> object:
+    """`name,name`."""
+    if not isinstance(text, str):
+        return text
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def _read_hex(text: object) -> object:
@@ -136,6 +144,36 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
             self.default_tenant,
             self.recipient_key,
         )
+
+
+class ArchiveSettings(AggregatorSettings):
+    """Those of the worker, and where the archive is and how its files are cut.
+
+    Of the rules an archive takes `RECIPIENT_KEY` alone.
+    """
+
+    archive_url: str = Field(
+        default="", description="where the archive's files are: file:///..., s3://..., what pyarrow knows"
+    )
+    archive_file_mb: int = Field(default=128, ge=1, description="a file ends when it is so large")
+    archive_file_minutes: float = Field(
+        default=60, gt=0, le=720, description="or when its first record was read so long ago"
+    )
+    archive_drop_tags: Annotated[frozenset[str], NoDecode, BeforeValidator(_read_names)] = Field(
+        default=frozenset(),
+        description="names of tags that are not kept, separated by commas; ses:source-ip and"
+        " ses:outgoing-ip never are",
+    )
+    archive_port: int = Field(default=8084, ge=0, le=65535, description="of /metrics; 0: any free one")
+
+    @model_validator(mode="after")
+    def _no_rule_needs_what_is_dropped(self) -> Self:
+        needed = sorted((self.archive_drop_tags | ALWAYS_DROPPED).intersection(self.rules.tags))
+        if needed:
+            raise ValueError(
+                f"{', '.join(needed)}: counting needs this tag, and the archive would not keep it"
+            )
+        return self
 
 
 class AuditSettings(AggregatorSettings):

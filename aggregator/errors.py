@@ -17,6 +17,10 @@ class KafkaUnavailableError(PostponedError):
     """Kafka did not answer, or does not have the topic (yet)."""
 
 
+class ArchiveUnavailableError(PostponedError):
+    """The store of the archive did not do what was asked, and may or may not have done it."""
+
+
 class TopicMissingError(KafkaUnavailableError):
     """Kafka answered that it does not have the topic (yet)."""
 

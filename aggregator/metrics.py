@@ -60,7 +60,26 @@ AUDIT_FIRST: Final = Gauge(
     registry=AUDIT,
 )
 
-ProcessCollector(registry=AUDIT)  # the other registry, prometheus_client's own, has one
+ARCHIVE: Final = CollectorRegistry()
+"""Of the `archive` process alone."""
+
+ARCHIVE_RECORDS: Final = Counter(
+    "archive_records", "Records in files that were put in place", registry=ARCHIVE
+)
+ARCHIVE_FILES: Final = Counter(
+    "archive_files", "Files that were put in place, by what they are made of", ["of"], registry=ARCHIVE
+)
+ARCHIVE_LAG_RECORDS: Final = Gauge(
+    "archive_lag_records", "Records in the topic that no file holds yet", ["partition"], registry=ARCHIVE
+)
+ARCHIVE_COMPLETE_THROUGH: Final = Gauge(
+    "archive_complete_through_timestamp_seconds",
+    "All that was in the topic then is in files; when the process began, before it knows better",
+    registry=ARCHIVE,
+)
+
+for _registry in (AUDIT, ARCHIVE):
+    ProcessCollector(registry=_registry)  # the other registry, prometheus_client's own, has one
 
 
 def _bear(counter: Counter, values: Iterable[str]) -> None:
@@ -72,3 +91,4 @@ _bear(RECORDS, ("counted", *Skipped, *Refusal))
 _bear(FACTS, ("new", "repeated"))
 _bear(DEAD_LETTERS, Refusal)
 _bear(RESYNCS, get_args(Why))
+_bear(ARCHIVE_FILES, ("records", "files"))

@@ -5,7 +5,8 @@ notifications" (`notificationType`); EventBridge wraps either in an object `deta
 
 Every field takes every JSON value, so that decoding never decides what the rules of reading decide
 (`aggregator.counting.decode`): only bytes that are no JSON object are refused here. Unknown keys are skipped
-but still have to be JSON. `Tags` differs by deployment (the tag names are settings), hence the parameter.
+but still have to be JSON. What is read of the tags differs by deployment (the tag names are settings) and by
+who reads, hence the parameter.
 """
 
 from typing import Any, Generic, TypeVar
@@ -27,7 +28,7 @@ class Mail(Struct, Generic[TagsT], rename="camel", gc=False):
     message_id: Any = UNSET
     timestamp: Any = UNSET
     destination: type_of_array | UnsetType = UNSET
-    tags: TagsT | type_of_json | UnsetType = UNSET
+    tags: TagsT | UnsetType = UNSET
 
 
 class TopicPreferences(Struct, rename="camel", gc=False):

@@ -1,10 +1,14 @@
 """Reading a record: what one record of the events topic states.
 
-Pure: bytes and the record's own time come in, an outcome comes out. The steps and their order are law
-(the first that fits decides), as every number must come out the same whoever reads the record, when, and
-with whatever beside it. Step 1, from bytes to an event, is in `events`.
+Pure: a record and its own time come in, an outcome comes out. The steps and their order are law (the first
+that fits decides), as every number must come out the same whoever reads the record, when, and with whatever
+beside it. Step 1, from bytes to an event, is in `events`.
+
+Law: the steps know no format. A record of the topic is read by `Decoder`; one of the archive, which keeps of
+it what the rules read, by `aggregator.archive.restore`; both go through `Law.read`.
 """
 
+from collections.abc import Callable
 from sys import getsizeof
 from typing import Any, Final
 
@@ -18,7 +22,7 @@ from aggregator.counting.rules import Rules
 from aggregator.counting.timestamps import parse_ms
 from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FUTURE_MS
-from schemas.ses import Mail
+from schemas.ses import Event, Mail
 
 ID_MAX_BYTES: Final = 255
 """SES's own limit for the value of a message tag, and ours for the id of a tenant or of any other scope."""
@@ -66,30 +70,42 @@ class _KnownScopes:
         self._bytes += size
 
 
-class Decoder:
-    """Reads records under one set of rules."""
+class Law:
+    """Reads records of one format under one set of rules."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(
+        self,
+        default_tenant: str | None,
+        *,
+        tags: Any,
+        event: Callable[[Any], Event[Any] | None],
+        time: Callable[[Any], int | None],
+        recipients: Callable[[Any, str | None], tuple[bytes, ...] | Refusal],
+    ) -> None:
         """Prepare to read.
 
-        rules: the tag names and the default tenant.
+        default_tenant: of the rules. The rest is the format. tags: the type of `mail.tags`, with a field for
+        each tag name of the rules. event: the event of a record; none where it is unreadable. time: what a
+        timestamp of its says, in ms since 1970; none where it is no time. recipients: the pseudonyms of a
+        list, each once, by the JSON key of the addresses in it, or why it is refused.
         """
-        self._default_tenant = rules.default_tenant
-        self._pseudonym = Pseudonyms(rules.recipient_key).of
-        decoder = EventDecoder(rules.tags)
-        self._tags = decoder.tags
-        self._event = decoder.decode
+        self._default_tenant = default_tenant
+        self._tags = tags
+        self._event = event
+        self._time = time
+        self._recipients = recipients
         self._known = _KnownScopes()
         self._scopes_without_tags = self._scopes_of(self._tags())
 
-    def read(  # noqa: PLR0911, PLR0912, PLR0915  # the steps of the law, one under the other
-        self, value: bytes | None, record_ms: int
+    def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
+        self, record: Any, record_ms: int
     ) -> type_of_outcome:
         """What a record states.
 
-        value: the record's value. record_ms: the record's own Kafka time, in ms since 1970.
+        record: as its format has it; of the topic its value. record_ms: the record's own Kafka time, in ms
+        since 1970.
         """
-        event = self._event(value)
+        event = self._event(record)
         if event is None:
             return Refusal.UNREADABLE
         older = event.event_type is UNSET
@@ -126,8 +142,8 @@ class Decoder:
         if isinstance(scopes, Refusal):
             return Skipped.UNTAGGED if older and scopes is Refusal.NO_TENANT else scopes
 
-        sent_ms = parse_ms(mail.timestamp)
-        told_ms = sent_ms if body is mail else parse_ms(getattr(body, "timestamp", None))
+        sent_ms = self._time(mail.timestamp)
+        told_ms = sent_ms if body is mail else self._time(getattr(body, "timestamp", None))
         if sent_ms is None or told_ms is None:
             return Refusal.BAD_TIME
         if record_ms - sent_ms > row.stale_ms:
@@ -144,18 +160,12 @@ class Decoder:
 
         recipients: tuple[bytes | None, ...] = _THE_MESSAGE
         if row.recipients is not None:
-            try:
-                addresses = _addresses(getattr(body, row.recipients), row.address_key)
-            except ValueError:
-                return Refusal.UNREADABLE
-            if len(addresses) > ADDRESSES_MAX:
-                return Refusal.TOO_LARGE
-            if not addresses:
+            found = self._recipients(getattr(body, row.recipients), row.address_key)
+            if isinstance(found, Refusal):
+                return found
+            if not found:
                 return Skipped.EMPTY
-            if len(addresses) == 1:
-                recipients = (self._pseudonym(addresses[0]),)
-            else:
-                recipients = tuple(map(self._pseudonym, dict.fromkeys(addresses)))
+            recipients = found
         day = sent_ms // DAY_MS
         return Facts(scopes, day, fact_ms // QUARTER_MS - day * QUARTERS, message_id, kinds, recipients)
 
@@ -168,6 +178,51 @@ class Decoder:
         if tenant is None:
             tenant = self._default_tenant
         return Refusal.NO_TENANT if tenant is None else Scopes(tenant, tuple(ids))
+
+
+class Decoder(Law):
+    """Reads records of the topic under one set of rules."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Prepare to read.
+
+        rules: the tag names, the default tenant and the key of the pseudonyms.
+        """
+        decoder = EventDecoder(rules.tags)
+        super().__init__(
+            rules.default_tenant,
+            tags=decoder.tags,
+            event=decoder.decode,
+            time=parse_ms,
+            recipients=Recipients(rules.recipient_key).of,
+        )
+
+
+class Recipients:
+    """Reads lists of addresses: step 5."""
+
+    def __init__(self, recipient_key: bytes) -> None:
+        """recipient_key: of the pseudonyms."""
+        self._pseudonym = Pseudonyms(recipient_key).of
+
+    def of(self, value: Any, key: str | None) -> tuple[bytes, ...] | Refusal:
+        """The pseudonyms of a list, each once and in its order, or why it is refused.
+
+        value: any JSON value. key: of the address, where the list holds objects.
+        """
+        if type(value) is not tuple:
+            return Refusal.UNREADABLE
+        addresses: tuple[Any, ...] = value
+        if key is not None:
+            addresses = tuple([element.get(key) if type(element) is dict else None for element in value])
+        for address in addresses:
+            if type(address) is not str:
+                return Refusal.UNREADABLE
+        if len(addresses) == 1:
+            return (self._pseudonym(addresses[0]),)
+        if len(addresses) > ADDRESSES_MAX:
+            return Refusal.TOO_LARGE
+        return tuple(map(self._pseudonym, dict.fromkeys(addresses)))
 
 
 def _tag(value: Any) -> str | None:
@@ -183,16 +238,3 @@ def _tag(value: Any) -> str | None:
     if len(first) * 4 > ID_MAX_BYTES and len(first.encode()) > ID_MAX_BYTES:
         raise ValueError
     return first or None
-
-
-def _addresses(value: Any, key: str | None) -> tuple[str, ...]:
-    """The addresses of a list, as they stand. Raises ValueError where one is missing or no string."""
-    if type(value) is not tuple:
-        raise ValueError
-    found: tuple[Any, ...] = value
-    if key is not None:
-        found = tuple([element.get(key) if type(element) is dict else None for element in value])
-    for address in found:
-        if type(address) is not str:
-            raise ValueError
-    return found

@@ -4,20 +4,42 @@ What is no event here is a dead letter, and which of two equal keys counts is se
 decodes is part of the rules (`corpus`).
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.ses import Event, Record, type_of_array, unwrapped
+from schemas.ses import Event, Record, type_of_array, type_of_json, unwrapped
+
+_T = TypeVar("_T")
 
 NESTING_MAX: Final = 512
 """Deeper records are refused. The decoder's own limit depends on how deep the caller's stack is already."""
 
 
-class EventDecoder:
-    """Decodes events whose tags have certain names."""
+class _Decoding(Generic[_T]):
+    """From bytes to what is taken of them, for one type of `mail.tags`."""
+
+    def __init__(self, tags: Any, taken: Callable[[Record[Any]], _T]) -> None:
+        self._decode = msgspec.json.Decoder(Record[tags]).decode
+        self._taken = taken
+
+    def decode(self, value: bytes | None) -> _T | None:
+        """What is taken of a record's value; none where it is unreadable."""
+        # An object within another takes five bytes, `{"":}`: most records are too short to count through.
+        if not value or (value.count(b"[") + len(value) // 5 > NESTING_MAX and _nested_too_deep(value)):
+            return None
+        try:
+            if not value.isascii():
+                value.decode()  # the decoder does not look into the strings that it skips
+            return self._taken(self._decode(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+class EventDecoder(_Decoding[Event[Any]]):
+    """Decodes events, out of their EventBridge envelopes, whose tags have certain names."""
 
     def __init__(self, tag_names: Sequence[str]) -> None:
         """Prepare to decode.
@@ -34,19 +56,17 @@ class EventDecoder:
         )
         self.tags: Final[Any] = tags
         """The type of `mail.tags`: a field for each tag name, in their order."""
-        self._decode = msgspec.json.Decoder(Record[tags]).decode  # type: ignore[valid-type]  # made above
+        super().__init__(tags | type_of_json, unwrapped)
 
-    def decode(self, value: bytes | None) -> Event[Any] | None:
-        """The event of a record, out of its EventBridge envelope; none where it is unreadable."""
-        # An object within another takes five bytes, `{"":}`: most records are too short to count through.
-        if not value or (value.count(b"[") + len(value) // 5 > NESTING_MAX and _nested_too_deep(value)):
-            return None
-        try:
-            if not value.isascii():
-                value.decode()  # the decoder does not look into the strings that it skips
-            return unwrapped(self._decode(value))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+
+class RecordDecoder(_Decoding[Record[msgspec.Raw]]):
+    """Decodes records whole, envelopes too, and keeps the text of their tags, whatever names these have.
+
+    So what an `EventDecoder` refuses for what stands within tags, by names of its own, is not refused here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(msgspec.Raw, lambda record: record)
 
 
 def _nested_too_deep(value: bytes) -> bool:

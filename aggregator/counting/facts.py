@@ -90,3 +90,11 @@ class Pseudonyms:
         hashed = self._begun.copy()
         hashed.update(address.encode())
         return hashed.digest()
+
+
+def key_check(recipient_key: bytes) -> str:
+    """What is the same wherever pseudonyms were made with one key, and says no more of it: 32 hex digits.
+
+    An address cannot have this for its pseudonym: it is hashed for another purpose.
+    """
+    return blake2b(b"key check", key=recipient_key, person=b"ses-metrics", digest_size=16).hexdigest()

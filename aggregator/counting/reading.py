@@ -95,11 +95,16 @@ def cut(record: KafkaRecord, reason: Refusal) -> DeadLetter:
 
 def outcome_of(decoder: Decoder, record: KafkaRecord) -> type_of_outcome:
     """What a record states; it may have been refused before it was read."""
+    return refused_unread(record) or decoder.read(record.value, record.timestamp)
+
+
+def refused_unread(record: KafkaRecord) -> Refusal | None:
+    """Why a record is refused before its value is read; none for nearly all."""
     if type(record) is DeadLetter:
         return record.reason
     if type(record) is Record and is_too_large(record):
         return Refusal.TOO_LARGE
-    return decoder.read(record.value, record.timestamp)
+    return None
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """What the aggregator asks of Kafka beside records: which cluster and topic this is, and who committed."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -82,6 +83,19 @@ class Cluster:
             raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
         finally:
             consumer.close()
+
+    def delete_below(self, offsets: Mapping[int, int]) -> None:
+        """Delete the records of the events topic below these offsets, by partition.
+
+        Raises: KafkaUnavailableError.
+        """
+        upto = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
+        try:
+            for answer in self._admin.delete_records(upto, request_timeout=_TIMEOUT_S).values():
+                answer.result()
+        except KafkaException as error:
+            why = self._causes.why(error, f"DELETE on {self._topic}")
+            raise KafkaUnavailableError(f"topic {self._topic}: {why}") from error
 
     def check_group(self, group: str) -> None:
         """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.

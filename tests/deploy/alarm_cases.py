@@ -23,6 +23,7 @@ PLACES = {
     "aggregator": ("aggregator:8082", "aggregator2:8082"),
     "api": ("api:8080",),
     "audit": ("audit:8083",),
+    "archive": ("archive:8084",),
 }
 PARTITIONS = {"aggregator:8082": (0, 1), "aggregator2:8082": (2, 3)}
 
@@ -36,6 +37,7 @@ def series(name: str, instance: str, **labels: object) -> str:
 
 WORKER, OTHER = PLACES["aggregator"]
 INGEST, API, AUDIT = PLACES["ingest"][0], PLACES["api"][0], PLACES["audit"][0]
+ARCHIVE = PLACES["archive"][0]
 
 READY = series("aggregator_ready", WORKER)
 LAG = series("aggregator_lag_seconds", WORKER, partition=1)
@@ -62,6 +64,7 @@ TENANT = series("api_tenant_health", API, tenant="acme", rate="bounce")
 ANOTHER = series("api_tenant_health", API, tenant="other", rate="complaint")
 MISMATCH = series("audit_mismatch_total", AUDIT)
 DONE = series("audit_last_done_timestamp_seconds", AUDIT)
+ARCHIVED = series("archive_complete_through_timestamp_seconds", ARCHIVE)
 
 ALWAYS_0, ALWAYS_1 = f"0x{SCRAPES}", f"1x{SCRAPES}"
 NEVER = -1_700_000_000
@@ -112,6 +115,7 @@ HEALTHY: World = {
     TENANT: f"_x20 {ALWAYS_0}",
     ANOTHER: f"_x20 {ALWAYS_0}",
     MISMATCH: ALWAYS_0,
+    ARCHIVED: f"0+15x{SCRAPES}",
     DONE: f"{NEVER}x239 3590x239 7190x239 10790x239 14390x{SCRAPES}",
 }
 """Fresh parts. The first audit found no generation yet and was made again an hour later."""
@@ -261,6 +265,12 @@ FAULTS: Mapping[str, Case] = {
     ),
     "AuditSilent: the last one is four hours ago": Case(
         {DONE: f"{NEVER}x4 60x{SCRAPES}"}, {115: {}, 235: {}, 245: {"AuditSilent": 1}}
+    ),
+    "ArchiveBehind: nothing since the start": Case(
+        {ARCHIVED: ALWAYS_0}, {175: {}, 190: {"ArchiveBehind": 1}}
+    ),
+    "ArchiveBehind: its store went away": Case(
+        {ARCHIVED: f"0+15x240 3600x{SCRAPES}"}, {235: {}, 250: {"ArchiveBehind": 1}}
     ),
 }
 """Each is named for the alarm that it is the fault of."""

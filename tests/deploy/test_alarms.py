@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from aggregator.config import AuditSettings
 from aggregator.counting.facts import Refusal, Skipped
-from aggregator.metrics import AUDIT
+from aggregator.metrics import ARCHIVE, AUDIT
 from api.metrics import ApiMetrics, TenantMetrics
 from deploy.stack import CHECKOUT, PORTS
 from ingest.metrics import IngestMetrics
@@ -19,7 +19,7 @@ from tests import prometheus
 RUNBOOK = (CHECKOUT / "deploy" / "runbook.md").read_text()
 GROUPS: list[dict[str, Any]] = yaml.safe_load((CHECKOUT / "deploy" / "alarms.yaml").read_text())["groups"]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
-NAME = re.compile(r"\b(?:aggregator|audit|ingest|api)_[a-z_]+\b")
+NAME = re.compile(r"\b(?:aggregator|archive|audit|ingest|api)_[a-z_]+\b")
 
 
 def names(registry: CollectorRegistry) -> set[str]:
@@ -33,10 +33,10 @@ def names(registry: CollectorRegistry) -> set[str]:
 
 OF_API = ApiMetrics().registry
 TenantMetrics(OF_API)
-METRICS = names(REGISTRY) | names(AUDIT) | names(OF_API) | names(IngestMetrics().registry)
+METRICS = set.union(*map(names, (REGISTRY, ARCHIVE, AUDIT, OF_API, IngestMetrics().registry)))
 OF_AGGREGATOR = {
     metric.name
-    for registry in (REGISTRY, AUDIT)
+    for registry in (REGISTRY, ARCHIVE, AUDIT)
     for metric in registry.collect()
     if NAME.fullmatch(metric.name)
 }
@@ -96,7 +96,7 @@ def test_every_known_label_is_born_at_zero() -> None:
     """A series that starts with its first event hides it: `increase` sees a step only after a 0."""
     born = {
         (sample.name, *sample.labels.values())
-        for registry in (REGISTRY, AUDIT, IngestMetrics().registry)
+        for registry in (REGISTRY, ARCHIVE, AUDIT, IngestMetrics().registry)
         for metric in registry.collect()
         for sample in metric.samples
     }
@@ -106,6 +106,8 @@ def test_every_known_label_is_born_at_zero() -> None:
         assert ("aggregator_records_total", outcome) in born
     for why in ("gap", "error", "gone", "lost batch", "stalled", "agent", "log", "assigned"):
         assert ("aggregator_resyncs_total", why) in born
+    for of in ("records", "files"):
+        assert ("archive_files_total", of) in born
     for what in ("new", "repeated"):
         assert ("aggregator_facts_total", what) in born
     for outcome in ("stored", "kafka", "certificate", "unlisted_topic", "too_slow", "disconnected"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.counting.facts import PSEUDONYM_BYTES, RECIPIENT_KEY_BYTES, Pseudonyms
+from aggregator.counting.facts import PSEUDONYM_BYTES, RECIPIENT_KEY_BYTES, Pseudonyms, key_check
 from tests.aggregator.law import pseudonym
 
 addresses = st.text(st.characters(codec="utf-8"))
@@ -51,3 +51,10 @@ def test_without_a_key_it_is_the_plain_hash() -> None:
     """As any tool finds it: the value is that of `b2sum -l 128`."""
     assert Pseudonyms(b"").of("ada@example.com").hex() == "25244d0e2817fc7a370a42f46e5dd258"
     assert Pseudonyms(b"").of("") == blake2b(digest_size=16).digest()
+
+
+@given(keys, keys)
+def test_the_check_of_a_key_is_the_same_for_this_key_alone(key: bytes, other: bytes) -> None:
+    """And it is no pseudonym of the words that it is made of."""
+    assert (key_check(key) == key_check(other)) == (key == other)
+    assert bytes.fromhex(key_check(key)) != Pseudonyms(key).of("key check")

@@ -1,0 +1,98 @@
+"""The second half of decoding, slim event -> outcome: the rules. Pure.
+
+Law: a slim event states under any rules what its record states under them, but for rules about tags that were
+dropped. The steps are those of `aggregator.counting.decode`, written there once.
+"""
+
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from aggregator.archive.slim import SlimEvent, type_of_tags
+from aggregator.counting.decode import Law
+from aggregator.counting.event_types import EVENT_TYPES
+from aggregator.counting.events import EventDecoder
+from aggregator.counting.facts import Refusal, type_of_outcome
+from aggregator.counting.rules import Rules
+from schemas.ses import Body, Event, Mail, TopicPreferences
+
+
+class SlimLaw:
+    """Reads slim events under one set of rules."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Prepare to read.
+
+        rules: the tag names and the default tenant; the pseudonyms are made already.
+        """
+        self._decoder = EventDecoder(rules.tags)
+        self._names = rules.tags
+        self._law = Law(
+            rules.default_tenant,
+            tags=self._decoder.tags,
+            event=self._event,
+            time=_as_it_is,
+            recipients=_as_they_are,
+        )
+
+    def outcome_of(self, slim: SlimEvent) -> type_of_outcome:
+        """What a slim event states."""
+        if slim.reason is not None and slim.event_type is None:
+            return Refusal(slim.reason)
+        return self._law.read(slim, slim.record_ms)
+
+    def _event(self, slim: SlimEvent) -> Event[Any] | None:
+        """The event, with times and recipients as the archive has them; none where these rules refuse it."""
+        tags: Any = UNSET
+        if slim.odd_tags is not None:
+            found = self._decoder.decode(slim.odd_tags.encode())
+            if found is None:
+                return None
+            tags = getattr(found.mail, "tags", UNSET)
+        elif slim.tags is not None:
+            tags = self._tags(slim.tags)
+        mail: Mail[Any] | None = None
+        if slim.message_id is not None:
+            mail = Mail(slim.message_id, slim.sent_ms, tags=tags)
+        event_type: Any = UNSET if slim.event_type is None else slim.event_type
+        event: Event[Any] = Event(mail=mail)
+        if slim.notification:
+            event.notification_type = event_type
+        else:
+            event.event_type = event_type
+        row = EVENT_TYPES.get(slim.event_type or "")
+        if row is None:
+            return event
+        recipients: Any = slim.recipients if slim.reason is None else Refusal(slim.reason)
+        if row.body is None:
+            if mail is not None:
+                mail.destination = recipients
+            return event
+        body = Body(
+            timestamp=slim.event_ms,
+            bounce_type=slim.bounce_type,
+            bounce_sub_type=slim.bounce_sub_type,
+            complaint_feedback_type=slim.complaint_feedback_type,
+            new_topic_preferences=TopicPreferences(slim.unsubscribe_all),
+            user_agent=slim.user_agent,
+            is_bot_event=UNSET if slim.is_bot_event is None else slim.is_bot_event,
+        )
+        if row.recipients is not None:
+            setattr(body, row.recipients, recipients)
+        setattr(event, row.body, body)
+        return event
+
+    def _tags(self, tags: type_of_tags) -> Any:
+        by_name = dict(tags)
+        return self._decoder.tags(*[by_name.get(name, UNSET) for name in self._names])
+
+
+def _as_it_is(ms: int | None) -> int | None:
+    return ms
+
+
+_NO_LIST: Final = Refusal.UNREADABLE
+
+
+def _as_they_are(kept: Any, _key: str | None) -> tuple[bytes, ...] | Refusal:
+    return _NO_LIST if kept is None else kept
