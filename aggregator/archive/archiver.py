@@ -23,7 +23,7 @@ from aggregator.archive.store import Store
 from aggregator.archive.trim import trim
 from aggregator.config import ArchiveSettings
 from aggregator.counting.facts import key_check
-from aggregator.errors import ArchiveUnavailableError, OtherLogError, RefusedError
+from aggregator.errors import ArchiveUnavailableError, KafkaUnavailableError, OtherLogError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from schemas.archive import CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
@@ -104,9 +104,13 @@ class Archiver:
                         self._look(bulk)
                     if time.monotonic() - trimmed > TRIM_S:
                         trimmed = time.monotonic()
-                        self._trim(bulk)
+                        try:
+                            self._trim(bulk)
+                        except KafkaUnavailableError as error:  # no reason to give up what was read
+                            log.warning("nothing was deleted from the topic", why=str(error))
                 self._end_files(bulk, stopped, all_of_them=True)
-                self._trim(bulk)
+                if once:
+                    self._trim(bulk)
         except OSError as error:  # of a local file: the disk is full
             raise ArchiveUnavailableError(f"a file that is being written: {error}") from error
         finally:

@@ -272,6 +272,7 @@ def test_only_what_is_archived_counted_and_old_is_trimmed(scene: Scene) -> None:
         with BulkReader(scene.settings()) as bulk:
             return [first for first, _ in bulk.ranges(PARTITIONS).values()]
 
+    log.commit(scene.bootstrap, scene.topic, scene.programs.group, [0] * PARTITIONS)
     assert starts() == [0] * PARTITIONS, "nothing is counted"
     log.commit(scene.bootstrap, scene.topic, scene.programs.group, [20, 4, 0, 12])
     before = scene.files()
