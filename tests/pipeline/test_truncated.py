@@ -92,14 +92,15 @@ def test_verify_compares_what_the_log_can_speak_for(place: Place, truncated: Tru
 
 
 def test_verify_finds_what_is_lost_of_what_cannot_be_compared(place: Place, truncated: Truncated) -> None:
-    """A day that Redis lost, of which the log still tells though it cannot say how much there was."""
+    """A day that Redis lost, of whose opens the log still tells though it cannot say how many there were."""
     assert len(truncated.left) > 0
     tenant, day = events.TENANTS[0], iso(LONG_AGO_MS - 3 * DAY_MS)[:10]
     code, found = as_json(place, "verify", "--tenant", tenant)
     assert (code, found["lost"]) == (0, [])
     stored.lose_the_day(place.redis, place.lanes(), tenant, datetime.fromisoformat(f"{day}T00:00Z"))
     code, found = as_json(place, "verify", "--tenant", tenant)
-    assert (code, found["differences"]) == (1, [])
+    assert code == 1
+    assert {each["field"] for each in found["differences"]} <= {"sent", "delivered", "delayed", "rejected"}
     assert "opened" in {each["field"] for each in found["lost"] if each["at"][:10] == day}
     assert all(each["log"] > each["redis"] for each in found["lost"])
 
