@@ -258,65 +258,75 @@ local function remember(block)
 end
 for d = 1, #days do remember(days[d]) end
 
+-- The bytes from..to of a text: one by one each would be a call.
+local function bytes(text, from, to)
+  local all = {byte(text, from, math.min(from + SLICE - 1, to))}
+  for at = from + SLICE, to do all[at - from + 1] = byte(text, at) end
+  return all
+end
+
 -- Adds the items from..to of a text to counts by cell: of hours where there are any, and of quarters but the
 -- first of each hour.
 local function add(text, from, to, hours, quarters)
-  local at, quarter = from, nil
-  while at <= to do
-    local number = byte(text, at)
+  local numbers, at, within, hour, first = bytes(text, from, to), 1, nil, nil, nil
+  while numbers[at] do
+    local number = numbers[at]
     at = at + 1
     if number < QUARTERS then
-      quarter = number
+      within = number % 4
+      hour, first = (number - within) * KINDS_MAX, number * KINDS_MAX
     else
-      local n = floor((number - QUARTERS) / KINDS_MAX)
       local place = (number - QUARTERS) % KINDS_MAX
+      local n = (number - QUARTERS - place) / KINDS_MAX
       if n == BYTE then
-        n, at = byte(text, at), at + 1
+        n, at = numbers[at], at + 1
       elseif n == FOUR_BYTES then
-        local a, b, c, d = byte(text, at, at + 3)
+        local a, b, c, d = unpack(numbers, at, at + 3)
         n, at = a + 256 * (b + 256 * (c + 256 * d)), at + 4
       elseif n == 0 then
         n = -1
       end
-      local within = quarter % 4
-      if hours then
-        local cell = (quarter - within) * KINDS_MAX + place
-        hours[cell] = (hours[cell] or 0) + n
-      end
-      if within > 0 then
-        local cell = quarter * KINDS_MAX + place
-        quarters[cell] = (quarters[cell] or 0) + n
-      end
+      if hours then hours[hour + place] = (hours[hour + place] or 0) + n end
+      if within > 0 then quarters[first + place] = (quarters[first + place] or 0) + n end
     end
   end
 end
 
 -- The items of counts by cell. Less than nothing is as many items that take one back.
 local function items(counts)
-  local cells, list, before = {}, {}, nil
+  local cells, list, size, before = {}, {}, 0, nil   -- size: of the list, whose bytes become text together
   for cell, n in pairs(counts) do
     if n ~= 0 then cells[#cells + 1] = cell end
   end
   table.sort(cells)
   for i = 1, #cells do
     local cell = cells[i]
-    local n, quarter, kind = counts[cell], floor(cell / KINDS_MAX), QUARTERS + cell % KINDS_MAX
+    local n, place = counts[cell], cell % KINDS_MAX
+    local quarter, kind = (cell - place) / KINDS_MAX, QUARTERS + place
     if quarter ~= before then
-      list[#list + 1] = char(quarter)
-      before = quarter
+      size = size + 1
+      list[size], before = quarter, quarter
     end
+    size = size + 1
     if n < 0 then
-      list[#list + 1] = string.rep(char(kind), -n)
+      for taken = size, size - n - 1 do list[taken] = kind end
+      size = size - n - 1
     elseif n <= MOST then
-      list[#list + 1] = char(kind + KINDS_MAX * n)
+      list[size] = kind + KINDS_MAX * n
     elseif n < 256 then
-      list[#list + 1] = char(kind + KINDS_MAX * BYTE, n)
+      list[size], list[size + 1] = kind + KINDS_MAX * BYTE, n
+      size = size + 1
     else
-      list[#list + 1] = char(
-        kind + KINDS_MAX * FOUR_BYTES, n % 256, floor(n / 256) % 256, floor(n / 65536) % 256, floor(n / 16777216))
+      list[size], list[size + 1], list[size + 2] = kind + KINDS_MAX * FOUR_BYTES, n % 256, floor(n / 256) % 256
+      list[size + 3], list[size + 4] = floor(n / 65536) % 256, floor(n / 16777216)
+      size = size + 4
     end
   end
-  return concat(list)
+  local parts = {}
+  for from = 1, size, SLICE do
+    parts[#parts + 1] = char(unpack(list, from, math.min(from + SLICE - 1, size)))
+  end
+  return concat(parts)
 end
 
 -- A packed counter with a tail added, packed where its tail has outgrown what is packed.
@@ -391,7 +401,7 @@ for tails, by_place in pairs(taken) do
 end
 
 -- A field's first packed counter is when its id, or its block, may become known.
-local new_tenants, new_ids = {}, {}
+local new_tenants, new_ids = {}, {}   -- the latter: tenant -> scopes that have any
 local function count(tenant, block, names, tails)
   local key = format('%s:c:%s:%d', lane, tenant, block)
   local wide_key = format('%s:w:%s:%d', lane, tenant, block)
@@ -404,7 +414,8 @@ local function count(tenant, block, names, tails)
     elseif not had[i] and byte(name, 2) > 0 then
       known[#known + 1] = 0
       known[#known + 1] = sub(name, 2)
-      new_ids[#new_ids + 1] = {tenant, byte(name, 2)}
+      new_ids[tenant] = new_ids[tenant] or {}
+      new_ids[tenant][byte(name, 2)] = true
     elseif not had[i] and not is_new then
       is_new = true
       local n = block - FIRST_BLOCK
@@ -456,7 +467,7 @@ for i = 1, #writes do
   may(command, key, unpack(list, 1, math.min(#list, 4)))
   if expires then may('EXPIREAT', key, expires) end
 end
-if #new_ids > 0 then
+if next(new_ids) then
   may('ZCARD', lane)
   may('ZLEXCOUNT', lane, '-', '+')
 end
@@ -468,16 +479,15 @@ for i = 1, #writes do
 end
 
 -- 5. Scopes that have got many ids.
-local many, size, seen = {}, {}, {}
-for i = 1, #new_ids do
-  local tenant, scope = unpack(new_ids[i])
+local many = {}
+for tenant, of in pairs(new_ids) do
   local known = format('%s:i:%s', lane, tenant)
-  size[tenant] = size[tenant] or call('ZCARD', known)
-  if size[tenant] >= MANY_IDS and not seen[known .. char(scope)] then
-    seen[known .. char(scope)] = true
-    local n = call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))
-    if n >= MANY_IDS then
-      many[#many + 1], many[#many + 2], many[#many + 3] = tenant, scope, n
+  if call('ZCARD', known) >= MANY_IDS then
+    for scope in pairs(of) do
+      local n = call('ZLEXCOUNT', known, '[' .. char(scope), '(' .. char(scope + 1))
+      if n >= MANY_IDS then
+        many[#many + 1], many[#many + 2], many[#many + 3] = tenant, scope, n
+      end
     end
   end
 end

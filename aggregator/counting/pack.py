@@ -45,8 +45,9 @@ def fold(facts: Iterable[Facts]) -> dict[tuple[Scopes, int], _Entries]:
         for group, state in states_of(each.kinds, each.quarter):
             for recipient in each.recipients:
                 key = message_id, recipient, group
-                had = entries.get(key)
-                entries[key] = state if had is None else merged(group, had, state)
+                had = entries.setdefault(key, state)
+                if had != state:
+                    entries[key] = merged(group, had, state)
     return mails
 
 

@@ -142,16 +142,13 @@ _encode: Final = msgspec.msgpack.encode
 _halves: Final = Struct(f">{ID_BYTES}sI").unpack
 _GROUP_BYTES: Final = [bytes((group,)) for group in range(len(KEY_GROUPS))]
 
-LONG: Final = 1024
-"""What is longer is hashed once for all recipients of a mail, not once for each."""
-
 
 class Identities:
     """Makes identities for one generation."""
 
     def __init__(self, identity_key: str) -> None:
         """identity_key: as in `schemas.counters.Generation`."""
-        self._salt = bytes.fromhex(identity_key)
+        self._begun = blake2b(digest_size=_DIGEST_BYTES, salt=bytes.fromhex(identity_key))
 
     def of(
         self, scopes: Scopes, entries: dict[tuple[str, bytes | None, int], int]
@@ -161,19 +158,14 @@ class Identities:
         scopes: of all of them. entries: by message id, pseudonym or none, and key group.
         Returns: for each the stored id and the number (32 bits) that chooses the bucket, in their order.
         """
-        salt = self._salt
-        last, mail = None, b""
-        begun: blake2b | None = None
+        begin = self._begun.copy
+        last, mail = None, begin()
         for message_id, recipient, group in entries:
-            if message_id is not last:
-                last, mail = message_id, _encode((scopes.tenant, message_id, scopes.ids))
-                begun = blake2b(mail, digest_size=_DIGEST_BYTES, salt=salt) if len(mail) > LONG else None
-            rest = _GROUP_BYTES[group] + (recipient or b"")
-            if begun is None:
-                hashed = blake2b(mail + rest, digest_size=_DIGEST_BYTES, salt=salt)
-            else:
-                hashed = begun.copy()
-                hashed.update(rest)
+            if message_id is not last:  # what its recipients and key groups share is hashed once
+                last, mail = message_id, begin()
+                mail.update(_encode((scopes.tenant, message_id, scopes.ids)))
+            hashed = mail.copy()
+            hashed.update(_GROUP_BYTES[group] + recipient if recipient else _GROUP_BYTES[group])
             yield _halves(hashed.digest())
 
 
