@@ -112,6 +112,8 @@ local function wanted(packed_counter)
   return char(PACKED, a, b, 0, 0) .. sub(packed_counter, HEAD + 1, middle) .. sub(packed_counter, middle + quarters + 1)
 end
 
+local function wide_key(block) return string.format('%s:w:%s:%d', lane, tenant, block) end
+
 -- What stands in fields of blocks, as far as it is wanted. of_blocks: for each block its fields, and of each what
 -- the first hash holds or false, which is replaced. One that is missing among the wide is nothing: damaged.
 local function complete(of_blocks)
@@ -127,7 +129,7 @@ local function complete(of_blocks)
       end
     end
     if #wide > 0 then
-      wide_keys[#wide_keys + 1] = string.format('%s:w:%s:%d', lane, tenant, block)
+      wide_keys[#wide_keys + 1] = wide_key(block)
       of_keys[#wide_keys] = {names, held, wide}
     end
   end
@@ -143,10 +145,30 @@ local function complete(of_blocks)
   end
 end
 
+-- What the two hashes of a block hold in fields. After a block whose counters were all wide those of the next one
+-- are looked for among the wide first: mostly they are there, and the other hash need not be read. It says IS_WIDE for
+-- each that is there, always. There may be no wide ones at all, and no key: what a slot that moves says to that is no
+-- answer, as is nothing; then the first hash says what must be there.
+local were_wide = false
+local function stored(at, names)
+  local found
+  if were_wide then
+    found = redis.pcall('HMGET', wide_key(blocks[at]), unpack(names))
+    local is_all = true
+    for i = 1, #names do is_all = is_all and found[i] end
+    if is_all then return found end
+  end
+  local held = call('HMGET', keys[at], unpack(names))
+  were_wide = held[1] == IS_WIDE
+  for i = 2, were_wide and #names or 0 do were_wide = were_wide and held[i] == IS_WIDE end
+  for i = 1, found and #names or 0 do held[i] = found[i] or held[i] end
+  return held
+end
+
 local of_blocks, by_family = {}, {}
 for at, block in ipairs(blocks) do
   local names, day, number = days(block, firsts[at], lasts[at], scope)
-  of_blocks[at] = {names, call('HMGET', keys[at], unpack(names)), day, number}
+  of_blocks[at] = {names, stored(at, names), day, number}
 end
 complete(of_blocks)
 for place = 1, #families do

@@ -18,6 +18,7 @@ from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.errors import UNAVAILABLE, ApiError
 from api.query.query import Groups, Needs
 from schemas.kinds import FAMILIES
+from schemas.redis_keys import BLOCK_DAYS
 from tests.api.writer import EPOCH, QUARTER, Counted, Writer
 from tests.valkey_cluster import ValkeyCluster, valkey_cluster
 
@@ -43,13 +44,18 @@ READS: Final[tuple[Callable[[CounterReader], Awaitable[object]], ...]] = (
 
 
 async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[str]:
-    """Read when each key has moved alone, and when it was left alone. Returns: what was wrong."""
+    """Read when each key has moved alone, when it was left alone, and before any. Returns: what was wrong."""
     reader = CounterReader(connect(ApiSettings(redis_url=cluster.url, redis_cluster=True)))
     wrong, refused = [], 0
     try:
         whole = [await read(reader) for read in READS]
         move = cluster.move_of(writer.lane())
         keys = set(move.keys(move.source))
+        move.begin()
+        for read, right in zip(READS, whole, strict=True):
+            assert await read(reader) == right, "a key is needed that there need not be"
+        move.end()
+        move = move.back()
         for key in sorted(keys):
             for moved in ({key}, keys - {key}):
                 move.begin()
@@ -69,13 +75,20 @@ async def read_while_it_moves(cluster: ValkeyCluster, writer: Writer) -> list[st
 
 
 def test_all_is_read_or_nothing() -> None:
-    """Counters of several blocks of days and two families, wide ones and others, and known ids."""
+    """Counters of several blocks of days and two families, wide ones and others, and known ids.
+
+    Two blocks that follow each other are all wide, and the next has no wide ones.
+    """
     with valkey_cluster() as cluster, cluster.client() as client:
         writer = Writer(client, lanes=1)
         writer.go_live()
         wide = [Counted(midnight(DAY) + at * QUARTER, "sent", 2, sequence="a") for at in range(96)]
         other = [Counted(midnight(DAY - days), "opened_human", sequence="b") for days in (1, 9)]
         wide += [replace(each, field="delayed", at=each.at - timedelta(days=15)) for each in wide]
-        writer.write([*wide, *other, Counted(midnight(DAY - 5), "opened", sequence="b")])
+        first = DAY // BLOCK_DAYS * BLOCK_DAYS + BLOCK_DAYS
+        whole = [replace(wide[at], at=midnight(first) + at * QUARTER) for at in range(96)]
+        wide += [replace(each, at=each.at + timedelta(days=day)) for each in whole for day in range(8)]
+        narrow = [Counted(midnight(day), "opened", sequence="b") for day in (DAY - 5, first + 12)]
+        writer.write([*wide, *other, *narrow])
         wrong = asyncio.run(read_while_it_moves(cluster, writer))
         assert not wrong, "; ".join(wrong[:3])

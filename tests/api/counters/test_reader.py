@@ -233,6 +233,28 @@ def test_days_of_two_ranges_are_read_and_groups_of_one(writer: Writer, read: Run
         assert groups == ({"a": {day: sent[day] for day in asked}} if asked else {})
 
 
+def test_wide_counters_that_follow_each_other_are_read_like_any(writer: Writer, read: Run) -> None:
+    """Blocks of which all counters are wide, then some, then none, then all again; days without any."""
+    first = DAY // redis_keys.BLOCK_DAYS * redis_keys.BLOCK_DAYS - 20
+    wide = {*range(first, first + 8), first + 9, *range(first + 16, first + 22), first + 23}
+    narrow = {first + 8, first + 13, first + 22}
+    for family, field in ((CORE, "sent"), (DETAILS, "delayed")):
+        for day in wide:
+            midnight = EPOCH + timedelta(days=day)
+            writer.write(Counted(midnight + at * QUARTER, field, 1 + (at + day) % 9) for at in range(96))
+        writer.write(Counted(EPOCH + timedelta(days=day), field, 1 + day % 9) for day in narrow)
+        for start, stop in ((first, first + 24), (first + 2, first + 11), (first + 6, first + 21)):
+            needs = Needs([range(start, stop)], (family,))
+
+            async def some(reader: CounterReader, needs: Needs = needs) -> Counters:
+                return await reader.counters("acme", WHOLE_TENANT, needs)
+
+            found = {day: sum(each.total) for day, each in read(some).counted[family].items()}
+            expected = {day: sum(1 + (at + day) % 9 for at in range(96)) for day in wide}
+            expected |= {day: 1 + day % 9 for day in narrow}
+            assert found == {day: sent for day, sent in expected.items() if start <= day < stop}
+
+
 def test_the_script_is_sent_again_where_redis_forgot_it(writer: Writer, read: Run) -> None:
     """A Redis that was restarted knows no scripts; the reader does not notice for its answer."""
     writer.write([Counted(HOUR, "sent")])
