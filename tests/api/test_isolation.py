@@ -25,6 +25,9 @@ DAY = 20_334
 MANY = 997
 SPAN = urlencode({"from": "2025-09-01", "to": "2025-09-05"})
 LONGEST = 255
+AGO = (5, 364)
+"""Days before `HOUR`: in the span before, and a year before."""
+SPANS = 1 + len(AGO)
 
 hostile = st.text(st.sampled_from(":{}%/\\@*?#&=+ .\n\x00spt2Faé😀\u0301\ufffd"), min_size=1, max_size=8)
 names = st.one_of(
@@ -69,7 +72,7 @@ def counted(tenant: str, ids: Iterable[str], count: int) -> Iterable[Counted]:
     for each in ids:
         of = (count, tenant, each, each, (each, each))
         yield from (Counted(HOUR, field, *of) for field in ("sent", "bounced_hard"))
-        yield from (Counted(HOUR - ago, "sent", *of) for ago in (timedelta(days=5), timedelta(days=364)))
+        yield from (Counted(HOUR - timedelta(days=ago), "sent", *of) for ago in AGO)
 
 
 def encoded(raw: str) -> str:
