@@ -16,8 +16,8 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -193,6 +193,22 @@ class _OwnSocketServer(Server):
         self._shd = holder  # type: ignore[assignment]
 
 
+@contextmanager
+def _waking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have signals wake the loop: a handler is not called while it sleeps, if it was just about to."""
+    woken, waking = socket.socketpair()
+    with woken, waking:
+        woken.setblocking(False)
+        waking.setblocking(False)
+        loop.add_reader(woken, woken.recv, 4096)
+        before = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(woken)
+
+
 async def _serve(
     app: ASGIApp, public: socket.socket, operators: socket.socket | None, grace_s: float, stop: Stop
 ) -> None:
@@ -226,6 +242,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _signal, _frame: stop.ask())
     log.info("serving http", port=port)
-    stop.listen(hear)
-    await asyncio.gather(*(server.serve() for server in servers))
+    with _waking(loop):
+        stop.listen(hear)
+        await asyncio.gather(*(server.serve() for server in servers))
     log.info("stopped serving http", port=port)
