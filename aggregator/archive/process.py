@@ -7,7 +7,6 @@ tried again, but for what only an operator can put right.
 import asyncio
 import signal
 import threading
-import time
 from typing import Final
 
 import structlog
@@ -18,11 +17,11 @@ from aggregator.archive.store import Store
 from aggregator.config import ArchiveSettings
 from aggregator.errors import PostponedError, RefusedError
 from aggregator.probes import serve
+from aggregator.reminder import Reminder
 
 log = structlog.get_logger(__name__)
 
 RETRY_S: Final = 5.0
-REMINDER_S: Final = 60.0
 
 
 class ArchiveProgram:
@@ -64,14 +63,12 @@ class ArchiveProgram:
         return 0
 
     def _archive_for_ever(self) -> None:
-        said = ("", 0.0)
+        reminder = Reminder()
         while not self._stopped.is_set():
             try:
                 self._archiver.run(self._stopped)
             except PostponedError as error:
                 self._archiver.trouble = why = str(error)
-                now = time.monotonic()
-                if why != said[0] or now - said[1] >= REMINDER_S:
-                    said = (why, now)
+                if reminder.is_due(why):
                     log.warning("archiving postponed", why=why)
                 self._stopped.wait(RETRY_S)

@@ -89,13 +89,7 @@ class Cluster:
 
         Raises: KafkaUnavailableError.
         """
-        upto = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
-        try:
-            for answer in self._admin.delete_records(upto, request_timeout=_TIMEOUT_S).values():
-                answer.result()
-        except KafkaException as error:
-            why = self._causes.why(error, f"DELETE on {self._topic}")
-            raise KafkaUnavailableError(f"topic {self._topic}: {why}") from error
+        delete_below(self._admin, self._causes, self._topic, offsets, _TIMEOUT_S)
 
     def check_group(self, group: str) -> None:
         """Raise KafkaUnavailableError where Kafka does not let us read a consumer group.
@@ -109,3 +103,20 @@ class Cluster:
             if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 why = self._causes.why(error, f"READ on group {group}")
                 raise KafkaUnavailableError(f"consumer group {group}: {why}") from error
+
+
+def delete_below(
+    admin: AdminClient, causes: Causes, topic: str, offsets: Mapping[int, int], timeout_s: float
+) -> None:
+    """Delete the records of a topic below these offsets, by partition.
+
+    admin, causes: the client, and what it hears. timeout_s: of the request.
+    Raises: KafkaUnavailableError.
+    """
+    upto = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+    try:
+        for answer in admin.delete_records(upto, request_timeout=timeout_s).values():
+            answer.result()
+    except KafkaException as error:
+        why = causes.why(error, f"DELETE on {topic}")
+        raise KafkaUnavailableError(f"topic {topic}: {why}") from error

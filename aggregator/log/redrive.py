@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from aggregator.counting.facts import Refusal
 from aggregator.counting.reading import KafkaRecord
 from aggregator.errors import KafkaUnavailableError, UndeliveredError
+from aggregator.log.admin import delete_below
 from aggregator.log.bulk_reader import BulkReader
 from schemas import topics
 from schemas.kinds import REMEMBERED_MS
@@ -129,13 +130,8 @@ class DeadLetterTopic:
     def purge(self) -> int:
         """Delete all dead letters there are now. Returns: how many records. Raises: KafkaUnavailableError."""
         topic, ranges = self._settings.dead_letter_topic, self.extent()
-        upto = [TopicPartition(topic, number, end) for number, (start, end) in ranges.items() if end > start]
-        try:
-            for answer in self._admin.delete_records(upto, request_timeout=_TIMEOUT_S).values():
-                answer.result()
-        except KafkaException as error:
-            why = self._causes.why(error, f"DELETE on {topic}")
-            raise KafkaUnavailableError(f"topic {topic}: {why}") from error
+        upto = {number: end for number, (start, end) in ranges.items() if end > start}
+        delete_below(self._admin, self._causes, topic, upto, _TIMEOUT_S)
         return sum(end - start for start, end in ranges.values())
 
     def _partitions(self, topic: str) -> int:

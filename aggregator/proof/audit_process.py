@@ -22,14 +22,13 @@ from aggregator.errors import PostponedError
 from aggregator.log.coverage import Coverage
 from aggregator.probes import serve
 from aggregator.proof.audit import Audit, Auditor
+from aggregator.reminder import Reminder
 from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
 
 LINES_MAX: Final = 20
 """Cells of one audit that are named in the log; `verify` names all."""
-
-REMINDER_S: Final = 60.0
 
 
 class AuditProgram:
@@ -43,7 +42,7 @@ class AuditProgram:
         self._settings = settings
         self._auditor = Auditor(settings, SystemRandom())
         self._trouble: str | None = None
-        self._said: tuple[str, float] = ("", 0.0)
+        self._reminder = Reminder()
         self._spans: list[tuple[str, list[str]]] = []
 
     async def run(self) -> int:
@@ -90,7 +89,8 @@ class AuditProgram:
             except PostponedError as error:
                 self._postponed(str(error))
             else:
-                self._trouble, self._said = None, ("", 0.0)
+                self._trouble = None
+                self._reminder.over()
                 self._say_coverage(found.coverage)
                 _report(found)
             time.sleep(self._settings.audit_interval_s)
@@ -98,9 +98,7 @@ class AuditProgram:
     def _postponed(self, why: str) -> None:
         """Say that nothing could be audited: at once, then once a minute at most."""
         self._trouble = why
-        now = time.monotonic()
-        if why != self._said[0] or now - self._said[1] >= REMINDER_S:
-            self._said = (why, now)
+        if self._reminder.is_due(why):
             log.warning("audit postponed", why=why)
 
     def _say_coverage(self, coverage: Coverage) -> None:

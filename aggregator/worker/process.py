@@ -25,10 +25,10 @@ from aggregator.log.admin import Cluster
 from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.log.faust_app import App, make_app
 from aggregator.probes import serve
+from aggregator.reminder import Reminder
 from aggregator.worker.checking import Checker
 from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.live import Live
-from aggregator.worker.readiness import REMINDER_S
 from aggregator.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -104,15 +104,14 @@ class Program:
     async def _wait_until_admitted(self) -> None:
         """Return when there is a generation that this worker may count into, or the process is to stop."""
         store = Store(self._settings)
-        said, at = "", 0.0
+        reminder = Reminder()
         while not self._stop.is_set():
             try:
                 generation = await asyncio.to_thread(self._find, store)
             except PostponedError as error:
                 self._not_ready = str(error)
-                if self._not_ready != said or time.monotonic() - at >= REMINDER_S:
-                    said, at = self._not_ready, time.monotonic()
-                    log.warning("waiting outside the consumer group", why=said)
+                if reminder.is_due(self._not_ready):
+                    log.warning("waiting outside the consumer group", why=self._not_ready)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), RETRY_S)
             else:

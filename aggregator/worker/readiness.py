@@ -1,15 +1,11 @@
 """Whether a worker is ready, and why not: for `/readyz`, the gauge and the log."""
 
-import time
-from typing import Final
-
 import structlog
 
 from aggregator import metrics
+from aggregator.reminder import Reminder
 
 log = structlog.get_logger(__name__)
-
-REMINDER_S: Final = 60.0
 
 
 class Readiness:
@@ -18,12 +14,12 @@ class Readiness:
     def __init__(self) -> None:
         self.why_not: str | None = "starting"
         """Why it is not ready; none where it counts, or has no partition to count."""
-        self._said: tuple[str, float] = ("", 0.0)
+        self._reminder = Reminder()
 
     def ready(self, what: str, **more: object) -> None:
         """It is. what, more: for the log."""
         log.info(what, **more)
-        self._said = ("", 0.0)
+        self._reminder.over()
         self.why_not = None
         metrics.READY.set(1)
 
@@ -39,7 +35,5 @@ class Readiness:
 
     def remind(self, what: str, then: str = "counting waits") -> None:
         """Say something that lasts: at once, then once a minute."""
-        now = time.monotonic()
-        if what != self._said[0] or now - self._said[1] >= REMINDER_S:
-            self._said = (what, now)
+        if self._reminder.is_due(what):
             log.warning(then, why=what)

@@ -23,13 +23,14 @@ from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import FloodWatch, read_all
 from aggregator.errors import GoneError, OtherRulesError, PostponedError, RolledBackError
 from aggregator.log.source import Batch, Source
+from aggregator.reminder import Reminder
 from aggregator.worker.assignment import Assignment
 from aggregator.worker.checking import Checker
 from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.lag import Lags
 from aggregator.worker.live import Live
 from aggregator.worker.log_check import LogCheck
-from aggregator.worker.readiness import REMINDER_S, Readiness
+from aggregator.worker.readiness import Readiness
 from aggregator.worker.ticking import Ticks
 from aggregator.worker.vouching import Vouching
 from schemas.instants import DAY_MS
@@ -80,7 +81,7 @@ class Worker:
         self._resyncs: list[float] = []
         self._flood = FloodWatch()
         self._log_read: tuple[str, str] | None = None
-        self._warned_at = -REMINDER_S
+        self._reminder = Reminder()
         self.leaving: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         """Set when the worker must leave the group: to its exit status, or none to wait outside."""
 
@@ -214,9 +215,7 @@ class Worker:
 
     def _warn_if_behind(self, batch: Batch) -> None:
         behind_ms = self._clock_ms() - batch.last_ms
-        now = time.monotonic()
-        if behind_ms > BEHIND_WARNING_MS and now - self._warned_at >= REMINDER_S:
-            self._warned_at = now
+        if behind_ms > BEHIND_WARNING_MS and self._reminder.is_due("behind"):
             log.warning(
                 "far behind, from 14 days on duplicates may count twice",
                 partition=batch.partition,

@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import pytest
-
 from kraiter import ApiError, AsyncKraiter, Kraiter, KraiterError, UnexpectedAnswerError
 from kraiter.counts import ByField
 from kraiter.results import FURTHER_RATES
+from tests.debian import skip_but_not_in_ci
 from tests.services import LIMIT_S
 
 CLIENTS = Path(__file__).parents[3] / "api" / "clients"
@@ -118,7 +117,7 @@ def node() -> str:
     """The path of Node."""
     found = shutil.which("node")
     if found is None:
-        pytest.skip("no `node` on the PATH: the JavaScript client cannot be tried")
+        skip_but_not_in_ci("no `node` on the PATH: the JavaScript client cannot be tried")
     return found
 
 
