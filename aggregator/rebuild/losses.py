@@ -6,19 +6,15 @@ Where records are gone, the new generation holds of these cells what is left in 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import stored_cells
 from aggregator.errors import GoneError
 from aggregator.log.coverage import Coverage
+from aggregator.rebuild.compare import COUNTERS_A_PAGE, TENANTS_A_PAGE
 from schemas.counters import Generation
 from schemas.redis_keys import unsafe_id
-
-TENANTS_A_PAGE: Final = 200
-COUNTERS_A_PAGE: Final = 2_000
-"""Read by one call, as for the comparison."""
 
 
 @dataclass(slots=True)
