@@ -123,10 +123,13 @@ READERS: tuple[Mapping[str, Any], ...] = (
 """What an open or click may say of who caused it."""
 
 
-def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) -> list[Outgoing]:
+def records(
+    seed: int, now_ms: int, number: int, tenants: int = len(TENANTS), uncounted: float = 0.01
+) -> list[Outgoing]:
     """Records in a wild order, one in five of them a copy of another.
 
-    now_ms: no record is younger. number: how many records. tenants: how many of `TENANTS` send.
+    now_ms: no record is younger. number: how many records. tenants: how many of `TENANTS` send. uncounted: of
+    the mails, the share that brings one record for each reason not to count.
     """
     rng = Random(seed)
     senders = [_letters(rng, name) for name in TENANTS[:tenants]]
@@ -142,7 +145,7 @@ def records(seed: int, now_ms: int, number: int, tenants: int = len(TENANTS)) ->
         for at_ms, event in life:
             if at_ms <= now_ms:
                 reported.append(_record(event, min(now_ms, at_ms + rng.randrange(20 * SECOND))))
-        if rng.random() < 0.01:
+        if rng.random() < uncounted:
             reported += _uncounted(rng, letter, now_ms)
     reported = reported[:distinct]
     reported += rng.choices(reported, k=number - distinct)

@@ -27,10 +27,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def traffic(place: Place) -> AbstractContextManager[None]:
-    """Some hundreds of records a second."""
+def traffic(place: Place, uncounted: float = 0.01) -> AbstractContextManager[None]:
+    """Some hundreds of records a second. uncounted: as of `events.records`."""
     seeds = count(2_001)
-    return meanwhile(lambda: place.send(events.records(next(seeds), now_ms(), 100, TENANTS)))
+    return meanwhile(lambda: place.send(events.records(next(seeds), now_ms(), 100, TENANTS, uncounted)))
 
 
 def counted(place: Place, seed: int, number: int) -> Program:
