@@ -34,6 +34,7 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 cli.command()(rebuild.rebuild)
 cli.command()(proof.verify)
 cli.command(help=proof.AUDIT_HELP)(proof.audit)
+cli.command()(proof.recount)
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(generations.cli, name="generations")
 cli.add_typer(dead_letters.cli, name="dead-letters")

@@ -176,8 +176,18 @@ class ArchiveSettings(AggregatorSettings):
         return self
 
 
-class AuditSettings(AggregatorSettings):
-    """Those of the worker, and what `audit` does beside it."""
+class ProofSettings(AggregatorSettings):
+    """Those of the worker, and what counting the log again may take."""
+
+    recount_memory_mb: int = Field(
+        default=512,
+        ge=128,
+        description="memory of `verify` and `audit` for facts, in MiB; the rest goes to files in TMPDIR",
+    )
+
+
+class AuditSettings(ProofSettings):
+    """Those of a recount, and what `audit` does beside the worker."""
 
     audit_port: int = Field(default=8083, ge=0, le=65535, description="of /metrics; 0: any free one")
     audit_interval_s: int = Field(default=3600, ge=1, description="the pause between two audits")

@@ -48,9 +48,6 @@ AUDIT_MISMATCH: Final = Counter(
     "audit_mismatch", "Cells that differed from a recount of the log", registry=AUDIT
 )
 AUDIT_COMPARED: Final = Counter("audit_compared", "Days of a tenant that were compared", registry=AUDIT)
-AUDIT_GIVEN_UP: Final = Counter(
-    "audit_given_up", "Days of a tenant that were too large to be compared", registry=AUDIT
-)
 AUDIT_LAST_DONE: Final = Gauge(
     "audit_last_done_timestamp_seconds", "When an audit was last brought to its end", registry=AUDIT
 )

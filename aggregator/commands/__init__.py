@@ -1,4 +1,4 @@
-"""The operators' commands: `rebuild`, `verify`, `audit`, `archive`, `generations`, `dead-letters`.
+"""The operators' commands: `rebuild`, `verify`, `audit`, `recount`, `archive`, `generations`, `dead-letters`.
 
 Words for a person go to stderr, results to stdout (one JSON object with `--json`). Exit codes: 0 done, 1 not
 done or something differs, 2 the command line or a setting is wrong.

@@ -122,11 +122,8 @@ def _report(found: Audit) -> None:
         log.error("audit: more cells differ, `verify` names all", cells=len(found.differences) - LINES_MAX)
     for tenant, day in found.damaged:
         log.error("audit: counters are damaged", tenant=tenant, day=iso(day * DAY_MS))
-    for tenant, day in found.given_up:
-        log.warning("audit: too many facts for the memory of an audit", tenant=tenant, day=iso(day * DAY_MS))
     metrics.AUDIT_MISMATCH.inc(len(found.differences) + len(found.damaged))
     metrics.AUDIT_COMPARED.inc(found.compared)
-    metrics.AUDIT_GIVEN_UP.inc(len(found.given_up))
     metrics.AUDIT_LAST_DONE.set_to_current_time()
     log.info(
         "audit done",

@@ -14,9 +14,20 @@ from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.coverage import Coverage, coverage_of
 from schemas.counters import Generation
+from schemas.instants import DAY_MS
+from schemas.kinds import FUTURE_MS, HORIZON_MS
 from schemas.redis_keys import unsafe_id
 
 Checkpoints = Mapping[int, int]
+
+
+def earliest_record_ms(since_ms: int) -> int:
+    """The least time of a record's own that can matter to the counts of times from `since_ms` on.
+
+    A mail with a fact then was sent within the horizon before. The same fact may have been reported for an
+    earlier time, where it counts instead: at the earliest at the start of the day of that send.
+    """
+    return max(0, (since_ms - HORIZON_MS) // DAY_MS * DAY_MS - FUTURE_MS)
 
 
 class Subject(NamedTuple):

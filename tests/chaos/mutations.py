@@ -397,6 +397,60 @@ MUTATIONS = (
         "Cell(tenant='acme'",
     ),
     Mutation(
+        "the law in SQL counts a fact at the last quarter of an hour told of it",
+        (Edit("aggregator/proof/law.sql", "min(at_ms) AS at_ms", "max(at_ms) AS at_ms"),),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL forgets the day of the send",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "GROUP BY tenant, ids, day, message_id, recipient, field",
+                "GROUP BY tenant, ids, message_id, recipient, field",
+            ),
+        ),
+        "tests/aggregator/proof/test_law.py::test_a_message_id_of_two_days_is_of_two_mails",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL has one horizon for all kinds",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "fact_ms - sent_ms <= late_ms",
+                "fact_ms - sent_ms <= (SELECT max(late_ms) FROM kinds)",
+            ),
+        ),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "only-told-too-late",
+    ),
+    Mutation(
+        "the law in SQL takes what came after a tenant's checkpoint",
+        (Edit("aggregator/proof/law.sql", '"offset" < coalesce(', '"offset" <= coalesce('),),
+        "tests/aggregator/proof/test_law.py::test_only_what_is_below_the_checkpoints_of_its_tenant_counts",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL takes the first of equal tags",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "arg_max(value, id) AS value, json_type(arg_max(value, id))",
+                "arg_min(value, id) AS value, json_type(arg_min(value, id))",
+            ),
+        ),
+        "tests/aggregator/proof/test_law_records.py::test_each_odd_tag_states_the_same",
+        "assert set() == {",
+    ),
+    Mutation(
+        "the law in SQL takes machines for people",
+        (Edit("aggregator/proof/law.sql", "AND NOT (by_people AND by_machine)", ""),),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "opened_human",
+    ),
+    Mutation(
         "a rebuild loses live counters untold",
         (Edit("aggregator/rebuild/rebuild.py", "if plan.losses and not lose:", "if False:"),),
         "tests/pipeline/test_truncated.py"
