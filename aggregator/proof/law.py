@@ -19,7 +19,8 @@ _ALL_COUNT: Final = 2**63 - 1
 
 _SCRIPT: Final = """\
 -- Counts the archive by the rules of the settings. For DuckDB: duckdb < this.sql
-CREATE OR REPLACE TEMP VIEW slim AS FROM read_parquet({files}, union_by_name => true);
+CREATE OR REPLACE TEMP VIEW slim AS SELECT * REPLACE (map_entries(tags) AS tags)
+FROM read_parquet({files}, union_by_name => true);
 -- All that is there counts, of every topic that was archived.
 {parameters}{checkpoints}SET VARIABLE unlisted = {unlisted};
 

@@ -1,7 +1,8 @@
 -- The law of counting once more: slim events in, cells out. DuckDB runs it and needs no extension for it.
 --
 -- It shares nothing with live counting but the slim events, whose columns schemas/archive.py explains. In:
---   slim          these events in any order. One that is there twice tells the same facts again: nothing more
+--   slim          these events in any order, their tags as a list of key and value (`map_entries`); one that is
+--                 there twice tells the same facts again: nothing more
 --   checkpoints   (tenant, partition, checkpoint): of a tenant only what is below its checkpoints counts; where
 --                 no row speaks of it, only what is below the variable `unlisted`
 -- Data, not logic, is made of schemas/kinds.py, schemas/machines.py and the settings (aggregator/proof/law.py):
@@ -9,6 +10,10 @@
 --   variables     scopes and tags (the tenant's first), default_tenant, future_ms, machines
 -- Out: `cells`, the number of each cell that is not 0, and a 1 for each id that is known. Times are in ms.
 -- Who takes the events in bit by bit keeps the facts of each bit, in a table in the place of the view `told`.
+
+-- Of tags that are lists of texts, what each tag of the rules says: its first text, if any.
+CREATE OR REPLACE TEMP MACRO said_by(tags) AS list_transform(getvariable('tags'),
+  lambda tag: nullif(list_filter(tags, lambda each: each.key = tag)[1].value[1], ''));
 
 -- Events with a tag that is no list of texts: one that the rules name refuses its event, but for "". Of equal
 -- names the last one counts. Wherever the rules look, a number that fits no double makes the event unreadable.
@@ -28,7 +33,7 @@ WITH places AS (
     AND part.type = 'DOUBLE' AND isinf(try_cast(part.atom AS DOUBLE))
 )
 SELECT odd_tags,
-  map_from_entries(list((key, if(listed, try_cast(value AS VARCHAR[]), []))) FILTER (key IS NOT NULL)) AS tags,
+  said_by(list({key: key, value: if(listed, try_cast(value AS VARCHAR[]), [])}) FILTER (key IS NOT NULL)) AS odd_named,
   odd_tags IN (FROM unreadable) OR any_value(json_type(places.tags)) <> 'OBJECT' OR bool_or(
     if(listed, len(list_filter(json_type(value, '$[*]'), lambda of: of <> 'VARCHAR')) > 0, value <> '""')
   ) AS refused
@@ -37,8 +42,8 @@ FROM places LEFT JOIN named USING (odd_tags) GROUP BY odd_tags;
 -- What each event tells: a fact for each kind and each recipient, or for the message.
 CREATE OR REPLACE TEMP VIEW facts AS
 WITH mails AS (
-  SELECT slim.* EXCLUDE (tags),
-    list_transform(getvariable('tags'), lambda tag: nullif(coalesce(slim.tags, odd.tags)[tag][1], '')) AS named,
+  SELECT slim.*,
+    coalesce(odd_named, said_by(tags)) AS named,
     coalesce(named[1], getvariable('default_tenant')) AS tenant, named[2:] AS ids,
     epoch_ms(record_time) AS record_ms, epoch_ms(sent_time) AS sent_ms,
     greatest(sent_ms, epoch_ms(event_time)) AS fact_ms,
