@@ -48,11 +48,12 @@ CREATE TEMP TABLE held (tenant VARCHAR, scope VARCHAR, id VARCHAR, at_ms BIGINT,
 SET VARIABLE unlisted = 0;
 """
 
-_BOTH: Final = """
-SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT, sum(redis)::BIGINT FROM (
-  SELECT * RENAME (n AS log), 0 AS redis FROM cells
+_COMPARE: Final = """
+CREATE OR REPLACE TEMP TABLE compared AS
+SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT AS log, sum(other)::BIGINT AS other FROM (
+  SELECT * RENAME (n AS log), 0 AS other FROM cells
   UNION ALL SELECT * EXCLUDE (n), 0, n FROM held
-) GROUP BY ALL ORDER BY tenant
+) GROUP BY ALL
 """
 
 
@@ -145,18 +146,27 @@ class Recount:
         with _room():
             self._fill("held", ((*cell, count) for cell, count in cells))
 
-    def both(self) -> Iterator[Counts]:
-        """All cells of both sides, tenant by tenant, in order."""
+    def compare(self) -> int:
+        """Count, and put both sides together. Returns: how many cells there are on either."""
         with _room():
-            rows = self._read(_BOTH)
+            self._db.execute(_COMPARE)
+            return int(self._db.execute("SELECT count(*) FROM compared").fetchall()[0][0])
+
+    def both(self, *, equal: bool) -> Iterator[Counts]:
+        """The cells of both sides as they were compared last, tenant by tenant, in order.
+
+        equal: those too in which they agree.
+        """
+        with _room():
+            rows = self._read(f"FROM compared {'' if equal else 'WHERE log <> other'} ORDER BY tenant")
             for tenant, of_tenant in groupby(rows, key=itemgetter(0)):
                 counts = Counts(tenant, {}, {})
-                for *where, log, held in of_tenant:
+                for *where, log, other in of_tenant:
                     cell = Cell(*where)
                     if log:
                         counts.log[cell] = log
-                    if held:
-                        counts.held[cell] = held
+                    if other:
+                        counts.held[cell] = other
                 yield counts
 
     def day(self, tenant: str, day: int) -> dict[Cell, int]:

@@ -116,7 +116,8 @@ def recounted(new: SimpleNamespace, records: list[Record]) -> dict[Any, int]:
     with new.recount.Recount(new.rules.Rules(), 128) as recount:
         recount.add(new.columns.columns_of("t", 0, [reducer.reduce(record) for record in records]))
         recount.count_below([("acme", {0: 1})])
-        (counts,) = recount.both()
+        recount.compare()
+        (counts,) = recount.both(equal=True)
     return {cell: count for cell, count in counts.log.items() if cell.field != "known"}
 
 

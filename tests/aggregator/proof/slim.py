@@ -28,7 +28,8 @@ def counted(recount: Recount, checkpoints: Mapping[str, Mapping[int, int]] | Non
     everything = {tenant: dict.fromkeys(range(16), ALL) for tenant in recount.tenants()}
     recount.count_below((everything if checkpoints is None else checkpoints).items())
     cells: Counter[Cell] = Counter()
-    for counts in recount.both():
+    recount.compare()
+    for counts in recount.both(equal=True):
         assert {cell.tenant for cell in counts.log} == {counts.tenant}
         cells.update(counts.log)
     return cells

@@ -48,17 +48,21 @@ def test_both_sides_come_tenant_by_tenant_and_in_order() -> None:
     """Also tenants that one side alone has; cells of 0 stand on neither."""
     events = [opened(0, "m", "b"), opened(1, "m", "b", QUARTER_MS), opened(2, "n", "b", 5 * QUARTER_MS)]
     with Recount(Rules(), MEMORY_MB) as recount:
-        recount.hold([(cell(7, "c"), 3), (cell(5, "b"), 4), (cell(6, "b", "clicked"), 1)])
+        recount.hold([(cell(7, "c"), 3), (cell(5, "b"), 4), (cell(6, "b", "clicked"), 1), (cell(0, "é"), 1)])
         recount.add(columns_of("t", 0, [*events, opened(3, "m", "é")]))
         assert sorted(recount.tenants()) == ["b", "é"]
         recount.count_below((tenant, {0: ALL}) for tenant in recount.tenants())
-        assert list(recount.both()) == [
+        assert recount.compare() == 5
+        both = [
             Counts("b", {cell(0, "b"): 1, cell(5, "b"): 1}, {cell(5, "b"): 4, cell(6, "b", "clicked"): 1}),
             Counts("c", {}, {cell(7, "c"): 3}),
-            Counts("é", {cell(0, "é"): 1}, {}),
+            Counts("é", {cell(0, "é"): 1}, {cell(0, "é"): 1}),
         ]
+        assert list(recount.both(equal=True)) == both
+        assert list(recount.both(equal=False)) == both[:2]
         recount.count_below([("b", {0: 2})])
-        assert [counts.log for counts in recount.both()] == [{cell(0, "b"): 1}, {}]
+        assert recount.compare() == 5
+        assert [counts.log for counts in recount.both(equal=True)] == [{cell(0, "b"): 1}, {}, {}]
 
 
 def test_batches_are_taken_in_as_soon_as_they_are_many_or_large(monkeypatch: pytest.MonkeyPatch) -> None:
