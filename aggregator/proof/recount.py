@@ -1,8 +1,8 @@
 """The law of counting in SQL, run: slim events come in batch by batch, cells come out.
 
 Knows no Kafka and no Redis. Memory: DuckDB takes what it is given (`memory_mb`), whatever comes, and has the
-rest in files of a temporary directory (`TMPDIR`). Beside that there are the batches that wait, some 32 MiB,
-and of what is compared the cells of one tenant at a time.
+rest in files of a temporary directory (`TMPDIR`), some 300 bytes an event. Beside that there are the batches
+that wait, some 32 MiB, and of what is compared the cells of one tenant at a time.
 
 It never goes to the network, and reads no file but its own: extensions are neither fetched nor loaded.
 """
