@@ -26,7 +26,7 @@ from aggregator.counting.facts import key_check
 from aggregator.errors import ArchiveUnavailableError, KafkaUnavailableError, OtherLogError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
-from schemas.archive import CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
+from schemas.archive import ALWAYS_DROPPED, CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
 from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class Archiver:
         self._settings = settings
         self._store = store
         self._cluster = Cluster(settings)
-        self._reducer = Reducer(settings.recipient_key, settings.archive_drop_tags)
+        self._reducer = Reducer(settings.recipient_key, ALWAYS_DROPPED | settings.archive_drop_tags)
         self._log = Log("", "", 0)
         self._topic_id = ""
         self._files: dict[int, list[File]] = {}

@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from aggregator.archive.restore import SlimLaw
+from aggregator.archive.slim import SlimEvent
 from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
-from aggregator.counting.reading import KafkaRecord, outcome_of
 from aggregator.errors import OtherLogError
+from aggregator.history.reader import History
 from aggregator.log.admin import Cluster
-from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.coverage import Coverage
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import earliest_record_ms
@@ -87,11 +87,11 @@ class Auditor:
         Raises: PostponedError of any kind where nothing could be compared.
         """
         subject = subject_of(self._settings)
-        with BulkReader(self._settings) as bulk, ExitStack() as stack:
-            first, coverage = subject.first_offsets(bulk, now_ms)
+        with History(self._settings, subject.log.topic_id) as history, ExitStack() as stack:
+            first, coverage = subject.first_offsets(history, now_ms)
             found = Audit(coverage)
             chosen = self._choose(subject.live, now_ms, found, stack)
-            self._count(bulk, subject, first, chosen, found)
+            self._count(history, subject, first, chosen, found)
             if Cluster(self._settings).log() != subject.log:
                 raise OtherLogError("the topic was changed while it was read")
             for each in chosen:
@@ -135,7 +135,7 @@ class Auditor:
 
     def _count(
         self,
-        bulk: BulkReader,
+        history: History,
         subject: Subject,
         first: Mapping[int, int],
         chosen: list[_Chosen],
@@ -144,16 +144,19 @@ class Auditor:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
-        decoder = Decoder(self._settings.rules)
+        from aggregator.archive.columns import events_of  # noqa: PLC0415  # workers start without pyarrow
+
+        law = SlimLaw(self._settings.rules)
         days = [each.count.day for each in chosen]
         earliest = earliest_record_ms(min(days) * DAY_MS)
         latest = (max(days) + 1) * DAY_MS + STALE_MS
-        start = subject.offsets_since(bulk, first, earliest)
+        start = subject.offsets_since(history, first, earliest)
         stop = {number: max(each.checkpoints.get(number, 0) for each in chosen) for number in start}
         by_tenant = _by_tenant(chosen)
-        for number, rows in bulk.until(start, stop):
-            found.records += len(rows)
-            _take(decoder, number, [row for row in rows if earliest <= row.timestamp <= latest], by_tenant)
+        for number, batch in history.slim(start, stop):
+            found.records += batch.num_rows
+            rows = [row for row in events_of(batch) if earliest <= row.record_ms <= latest]
+            _take(law, number, rows, by_tenant)
             while sum(len(each.count) for each in chosen) > FACTS_MAX:
                 largest = max(chosen, key=lambda each: len(each.count))
                 largest.count.close()
@@ -169,12 +172,10 @@ def _by_tenant(chosen: list[_Chosen]) -> dict[str, list[_Chosen]]:
     return found
 
 
-def _take(
-    decoder: Decoder, number: int, rows: list[KafkaRecord], by_tenant: dict[str, list[_Chosen]]
-) -> None:
+def _take(law: SlimLaw, number: int, rows: list[SlimEvent], by_tenant: dict[str, list[_Chosen]]) -> None:
     """Count the records of one partition that are of chosen tenants and below their checkpoints."""
     for row in rows:
-        facts = outcome_of(decoder, row)
+        facts = law.outcome_of(row)
         if type(facts) is Facts:
             for each in by_tenant.get(facts.scopes.tenant, ()):
                 if row.offset < each.checkpoints.get(number, 0):

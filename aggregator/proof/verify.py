@@ -13,13 +13,12 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from aggregator.archive.restore import SlimLaw
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
-from aggregator.counting.reading import outcome_of
-from aggregator.log.bulk_reader import BulkReader
+from aggregator.history.reader import History
 from aggregator.log.coverage import Coverage
 from aggregator.proof.recount import Recount, earliest_record_ms
 from aggregator.proof.shortfall import shortfalls
@@ -130,16 +129,18 @@ class Verifier:
 
         Returns: the cells, how many records it read, and what the log can speak for.
         """
-        recount, decoder, records = Recount(self._live.scopes), Decoder(self._settings.rules), 0
-        with BulkReader(self._settings) as bulk:
-            start, coverage = self._subject.first_offsets(bulk, now_ms)
+        from aggregator.archive.columns import events_of  # noqa: PLC0415  # workers start without pyarrow
+
+        recount, law, records = Recount(self._live.scopes), SlimLaw(self._settings.rules), 0
+        with History(self._settings, self._subject.log.topic_id) as history:
+            start, coverage = self._subject.first_offsets(history, now_ms)
             if since_ms is not None:
-                start = self._subject.offsets_since(bulk, start, earliest_record_ms(since_ms))
+                start = self._subject.offsets_since(history, start, earliest_record_ms(since_ms))
             stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
-            for number, rows in bulk.until(start, stop):
-                records += len(rows)
-                for row in rows:
-                    facts = outcome_of(decoder, row)
+            for number, batch in history.slim(start, stop):
+                records += batch.num_rows
+                for row in events_of(batch):
+                    facts = law.outcome_of(row)
                     if type(facts) is Facts:
                         checkpoints = upto(facts.scopes.tenant)
                         if checkpoints is not None and row.offset < checkpoints.get(number, 0):

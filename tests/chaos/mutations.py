@@ -403,6 +403,16 @@ MUTATIONS = (
         "::test_a_rebuild_says_what_it_would_lose_and_loses_it_only_when_told",
         "assert 0 == 1",
     ),
+    Mutation(
+        "a hole of the archive is passed over",
+        (
+            Edit(
+                "aggregator/history/spans.py", "if first <= topic_first <= next_:", "if first <= topic_first:"
+            ),
+        ),
+        "tests/aggregator/history/test_spans.py::test_history_begins_where_nothing_is_missing_any_more",
+        "Falsifying example",
+    ),
 )
 
 
