@@ -103,6 +103,12 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
         " fills Redis for ever",
     )
 
+    archive_url: str = Field(
+        default="",
+        description="where the archive's files are: file:///..., s3://..., what pyarrow knows; none: all"
+        " history is in the topic",
+    )
+
     lanes: int = Field(
         default=LANES,
         ge=1,
@@ -147,14 +153,11 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
 
 
 class ArchiveSettings(AggregatorSettings):
-    """Those of the worker, and where the archive is and how its files are cut.
+    """Those of the worker, and how the archive's files are cut.
 
     Of the rules an archive takes `RECIPIENT_KEY` alone.
     """
 
-    archive_url: str = Field(
-        default="", description="where the archive's files are: file:///..., s3://..., what pyarrow knows"
-    )
     archive_file_mb: int = Field(default=128, ge=1, description="a file ends when it is so large")
     archive_file_minutes: float = Field(
         default=60, gt=0, le=720, description="or when its first record was read so long ago"

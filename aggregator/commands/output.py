@@ -20,6 +20,12 @@ PIPED_WIDTH: Final = 100_000
 ROWS_SHOWN: Final = 50
 """Of a table on a terminal; `--json` gives all."""
 
+WITHOUT_DEAD_LETTER: Final = (
+    "{:,} records of the archive were refused before any worker is known to have passed them: no dead letter"
+    " of theirs can be written, as the topic no longer has them"
+)
+"""Of `rebuild` and `catch-up`: how many."""
+
 err: Final = Console(stderr=True, soft_wrap=True)
 out: Final = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 

@@ -24,12 +24,11 @@ from aggregator.config import AuditSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
 from aggregator.errors import OtherLogError
+from aggregator.history.reader import History
 from aggregator.log.admin import Cluster
-from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.coverage import Coverage
 from aggregator.proof.recount import Recount
 from aggregator.proof.subject import Checkpoints, Subject, earliest_record_ms, subject_of, tenants_of
-from aggregator.proof.topic import slim_batches
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.redis_keys import BLOCK_DAYS, days_of, lane_of, safe_id
@@ -79,12 +78,15 @@ class Auditor:
         """
         subject = subject_of(self._settings)
         settings = self._settings
-        with BulkReader(settings) as bulk, Recount(settings.rules, settings.recount_memory_mb) as recount:
-            first, coverage = subject.first_offsets(bulk, now_ms)
+        with (
+            History(settings, subject.log.topic_id) as history,
+            Recount(settings.rules, settings.recount_memory_mb) as recount,
+        ):
+            first, coverage = subject.first_offsets(history, now_ms)
             found = Audit(coverage)
             chosen = self._choose(subject.live, now_ms, found)
             recount.only({each.tenant for each in chosen})
-            found.records = self._take_in(bulk, subject, first, chosen, recount)
+            found.records = self._take_in(history, subject, first, chosen, recount)
             if Cluster(settings).log() != subject.log:
                 raise OtherLogError("the topic was changed while it was read")
             for each in chosen:
@@ -128,7 +130,7 @@ class Auditor:
 
     def _take_in(
         self,
-        bulk: BulkReader,
+        history: History,
         subject: Subject,
         first: Mapping[int, int],
         chosen: list[_Chosen],
@@ -139,9 +141,9 @@ class Auditor:
         if not chosen:
             return records
         earliest = earliest_record_ms(min(each.day for each in chosen) * DAY_MS)
-        start = subject.offsets_since(bulk, first, earliest)
+        start = subject.offsets_since(history, first, earliest)
         stop = {number: max(each.checkpoints.get(number, 0) for each in chosen) for number in start}
-        for _, batch in slim_batches(bulk, self._settings.rules, subject.log.topic_id, start, stop):
+        for _, batch in history.slim(start, stop):
             records += batch.num_rows
             recount.add(batch)
         return records

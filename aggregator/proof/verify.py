@@ -18,12 +18,11 @@ from random import Random
 from aggregator.config import ProofSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.log.bulk_reader import BulkReader
+from aggregator.history.reader import History
 from aggregator.log.coverage import Coverage
 from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.shortfall import shortfalls
 from aggregator.proof.subject import Checkpoints, earliest_record_ms, subject_of, tenants_of
-from aggregator.proof.topic import slim_batches
 from schemas.redis_keys import lane_of, safe_id
 
 
@@ -128,13 +127,12 @@ class Verifier:
         Returns: how many records it read, and what the log can speak for.
         """
         records = 0
-        with BulkReader(self._settings) as bulk:
-            start, coverage = self._subject.first_offsets(bulk, now_ms)
+        with History(self._settings, self._subject.log.topic_id) as history:
+            start, coverage = self._subject.first_offsets(history, now_ms)
             if since_ms is not None:
-                start = self._subject.offsets_since(bulk, start, earliest_record_ms(since_ms))
+                start = self._subject.offsets_since(history, start, earliest_record_ms(since_ms))
             stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
-            topic_id = self._subject.log.topic_id
-            for _, batch in slim_batches(bulk, self._settings.rules, topic_id, start, stop):
+            for _, batch in history.slim(start, stop):
                 records += batch.num_rows
                 recount.add(batch)
         return records, coverage

@@ -1,8 +1,9 @@
-"""Counting the bulk of the topic into a generation, without a consumer group: partitions up to given offsets.
+"""Counting the history into a generation, without a consumer group: partitions up to given offsets.
 
-The same reading, folding, script and checkpoints as live counting. It begins at the generation's own
+The same law, folding, script and checkpoints as live counting. It begins at the generation's own
 checkpoints, so one that was killed goes on, and two at once are harmless. Dead letters are written only of
-records that no worker is known to have passed: the others were written when those were counted first.
+records that no worker is known to have passed: the others were written when those were counted first. Of
+records that only the archive has none can be written; that is counted.
 """
 
 from collections import deque
@@ -17,10 +18,9 @@ from aggregator.counters.sink import Sink
 from aggregator.counters.store import Store
 from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
-from aggregator.counting.decode import Decoder
-from aggregator.counting.reading import Pending, read_all
+from aggregator.counting.reading import Pending
 from aggregator.errors import RolledBackError
-from aggregator.log.bulk_reader import BulkReader
+from aggregator.history.reader import History
 from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
 
@@ -45,18 +45,20 @@ def count_until(
     progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
-) -> None:
+) -> int:
     """Count partitions up to given offsets.
 
     generation: to count into. stop: the offset to end at, for each partition to count.
     dead_lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is submitted.
     pace, lock: as in `throttle.Caller`.
+    Returns: how many records are refused of which no dead letter is known, nor can be written.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
     """
-    for attempt in range(1, RESYNCS_MAX + 1):
+    attempt = 1
+    while True:
         try:
-            _count_once(
+            return _count_once(
                 settings,
                 generation,
                 stop,
@@ -68,8 +70,7 @@ def count_until(
         except RolledBackError:
             if attempt == RESYNCS_MAX:
                 raise
-        else:
-            return
+            attempt += 1
 
 
 def _count_once(
@@ -81,8 +82,8 @@ def _count_once(
     progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
-) -> None:
-    decoder, store = Decoder(settings.rules), Store(settings)
+) -> int:
+    store = Store(settings)
     store.open()
     checkpoints = store.checkpoints(generation)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
@@ -95,18 +96,17 @@ def _count_once(
         for number, partition in partitions.items():
             progress(number, partition.position)
 
-    with closing(store), BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+    topic_id = generation.topic_id
+    with closing(store), History(settings, topic_id) as history, ThreadPoolExecutor(1) as thread:
         sink = Sink(thread, Caller(store, generation, pace, lock), DeadLetterWriter(settings))
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
-        for number, rows in bulk.until(start, stop):
-            for reading in read_all(decoder, generation.lanes, iter(rows)) if rows else ():
-                position = rows[-1].offset + 1 if reading.end is None else reading.end
-                partitions[number].read(reading.by_lane, position, pending.backlog)
-                pending.add(number, reading, dead_lettered[number])
-                if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
-                    submit(pending)
-                    pending = Pending()
+        for number, next_, reading in history.readings(generation.lanes, start, stop, dead_lettered):
+            partitions[number].read(reading.by_lane, next_, pending.backlog)
+            pending.add(number, reading, dead_lettered[number])
+            if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
+                submit(pending)
+                pending = Pending()
         submit(pending)
         for number, partition in partitions.items():
             partition.read({}, max(partition.position, stop[number]), Backlog())
@@ -115,3 +115,4 @@ def _count_once(
         for job in waiting:
             job.result()
         moved.result()
+        return history.without_dead_letter

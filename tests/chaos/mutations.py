@@ -457,6 +457,23 @@ MUTATIONS = (
         "::test_a_rebuild_says_what_it_would_lose_and_loses_it_only_when_told",
         "assert 0 == 1",
     ),
+    Mutation(
+        "a hole of the archive is passed over",
+        (
+            Edit(
+                "aggregator/history/spans.py", "if first <= topic_first <= next_:", "if first <= topic_first:"
+            ),
+        ),
+        "tests/aggregator/history/test_spans.py::test_history_begins_where_nothing_is_missing_any_more",
+        "Extra items in the left set",
+    ),
+    Mutation(
+        "a rebuild reads from the archive what has no dead letter yet",
+        (Edit("aggregator/history/spans.py", "if topic_from is not None:", "if False:"),),
+        "tests/aggregator/history/test_reader.py"
+        "::test_from_where_dead_letters_may_be_missing_the_topic_is_read",
+        "assert [30, 31",
+    ),
 )
 
 
