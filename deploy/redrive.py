@@ -274,13 +274,13 @@ def _show(report: Report, size: int | None, *, as_json: bool) -> None:
         print(json.dumps(said))
         return
     taken = ", ".join(f"{number:,} {word}" for word, number in sorted(report.taken.items()))
-    print(f"{report.taken.total():,} messages were taken and deleted{f' ({taken})' if taken else ''}")
+    print(f"taken and deleted: {report.taken.total():,}{f' ({taken})' if taken else ''}")
     for why, number in sorted(report.left.items()):
-        print(f"{number:,} were not taken and stay: {why}, as SNS message {', '.join(report.named[why])}")
+        print(f"not taken, still in the queue: {number:,} ({why}), as SNS's {', '.join(report.named[why])}")
     if report.undeleted:
-        print(f"{report.undeleted:,} of those taken were not deleted: they come again, and count once")
+        print(f"taken and not deleted: {report.undeleted:,}, which come again and count once")
     if size is not None:
-        print(f"about {size:,} are in the queue now")
+        print(f"in the queue now: about {size:,}")
     if report.trouble:
         print(f"stopped: {report.trouble}. Nothing was lost: run it again", file=sys.stderr)
 

@@ -108,7 +108,7 @@ def explain(
     else:
         for each in rows:
             _show(each)
-        out.print(f"{read:,} records were read")
+        out.print(f"Records read: {read:,}")
     words = {fact["standing"] for row in rows for fact in row["facts"]}
     unknown = next((each.unknown for each in traces if each.unknown is not None), None)
     if unknown is not None:
@@ -192,7 +192,7 @@ def _show(row: dict[str, Any]) -> None:
     out.print(table("Record", [said]))
     out.print(table("Event", [row["event"]]))
     if row["outcome"] == "facts":
-        out.print(f"It states {len(row['facts']):,} facts, for {row['at']}, of tenant", end=" ")
+        out.print(f"Facts that it states: {len(row['facts']):,}, for {row['at']}, of tenant", end=" ")
         out.print(row["tenant"], markup=False)
         if row["checkpoint"] is not None:
             out.print(f"Lane {row['lane']} is counted up to offset {row['checkpoint']} of the partition")

@@ -158,11 +158,8 @@ def test_the_program_reports(
     assert (said["taken"], said["left"], said["in_queue"]) == ({"stored": 2}, {"403 NO": 1}, 1)
     assert main(arguments) == 1
     out = capsys.readouterr().out
-    assert f"1 were not taken and stay: 403 NO, as SNS message {json.loads(bodies[0])['MessageId']}" in out
+    assert f"still in the queue: 1 (403 NO), as SNS's {json.loads(bodies[0])['MessageId']}\n" in out
     webhook.answers = {}
     assert main(arguments) == 0
-    assert (
-        "1 messages were taken and deleted (1 stored)\nabout 0 are in the queue now"
-        in capsys.readouterr().out
-    )
+    assert capsys.readouterr().out == "taken and deleted: 1 (1 stored)\nin the queue now: about 0\n"
     assert main(["--queue", f"{url}-of-nobody", "--webhook", webhook.url]) == 1
