@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from aggregator.commands import archive, catch_up, dead_letters, generations, proof, rebuild
+from aggregator.commands import archive, catch_up, dead_letters, explain, generations, proof, rebuild
 from aggregator.config import AggregatorSettings
 from aggregator.worker.process import Program
 from schemas.shared import logs
@@ -36,6 +36,7 @@ cli.command("catch-up")(catch_up.catch_up)
 cli.command()(proof.verify)
 cli.command(help=proof.AUDIT_HELP)(proof.audit)
 cli.command()(proof.recount)
+cli.command()(explain.explain)
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(generations.cli, name="generations")
 cli.add_typer(dead_letters.cli, name="dead-letters")

@@ -1,7 +1,7 @@
 """Redis, as the operators' commands use it: whole generations, read and dropped.
 
-One script reads (`snapshot.lua`), so that counters and the checkpoints that say which events they hold are of
-one instant.
+Scripts read (`snapshot.lua`, `states.lua`), so that what is counted and the checkpoints that say which events
+that is are of one instant.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
 _SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
+_STATES: Final = files("aggregator.counters").joinpath("states.lua").read_text()
 
 
 class Held(NamedTuple):
@@ -44,6 +45,18 @@ class Snapshot(NamedTuple):
     checkpoints: dict[int, int]
     held: list[Held]
     stopped: int | None
+
+
+class Entry(NamedTuple):
+    """Where the state of a message or recipient stands in a lane (`counting.states`).
+
+    horizon: its name. day: of the send, since 1970. id, bucket_hash: as `Identities` makes them.
+    """
+
+    horizon: str
+    day: int
+    id: bytes
+    bucket_hash: int
 
 
 class Page(NamedTuple):
@@ -137,6 +150,24 @@ class Keyspace:
             ],
             stopped,
         )
+
+    def states(
+        self, generation: Generation, lane: int, entries: Iterable[Entry]
+    ) -> tuple[dict[int, int], list[int | None]]:
+        """What a lane remembers of messages and recipients, and its checkpoints, read in one step.
+
+        Returns: the checkpoints, and of each entry its state, none where there is none (any more).
+        Raises: GoneError.
+        """
+        arguments = [part for entry in entries for part in entry]
+        with translated():
+            answer: Any = self._client.eval_ro(
+                _STATES, 1, lane_key(generation.name, lane), generation.name, *arguments
+            )
+        if answer is None:
+            raise gone(generation, lane)
+        checkpoints, states = answer
+        return _numbers(checkpoints, b"f"), [None if state is None else int(state) for state in states]
 
     def pages(
         self,
