@@ -3,8 +3,7 @@
 import json
 import logging
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.clock import now_ms
 from deploy.doctor import site
 from deploy.doctor.check import Row, State, is_healthy
 from deploy.doctor.examination import examination
@@ -78,12 +78,12 @@ def main(  # noqa: PLR0917 - typer's options
     logs.configure(logging.CRITICAL)  # what goes wrong is a finding
     found = site.read(programs or list(Program), env_file)
     given = {"ingest": ingest_url, "aggregator": aggregator_url, "api": api_url}
-    rows = list(examination(found, addresses(found, given), _now_ms, Sending(key) if send else None))
+    rows = list(examination(found, addresses(found, given), now_ms, Sending(key) if send else None))
     print_json(rows) if as_json else print_table(rows)
     raise typer.Exit(0 if is_healthy(rows) else 1)
 
 
-def addresses(found: Site, given: dict[str, str | None]) -> dict[str, str]:
+def addresses(found: Site, given: Mapping[str, str | None]) -> dict[str, str]:
     """Where programs answer: as given, else this host; one whose port is any free one is left out."""
     ports = {
         "ingest": found.ingest and found.ingest.ingest_port,
@@ -91,7 +91,7 @@ def addresses(found: Site, given: dict[str, str | None]) -> dict[str, str]:
         "api": found.api and found.api.api_port,
     }
     urls = {
-        name: (given[name] or "").rstrip("/") or (f"http://127.0.0.1:{port}" if port else "")
+        name: (given.get(name) or "").rstrip("/") or (f"http://127.0.0.1:{port}" if port else "")
         for name, port in ports.items()
         if name in found.names
     }
@@ -118,10 +118,6 @@ def print_json(rows: Iterable[Row]) -> None:
         for row in rows
     ]
     print(json.dumps({"healthy": is_healthy(rows), "findings": findings}))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def run() -> None:

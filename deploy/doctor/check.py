@@ -46,9 +46,9 @@ def stop(what: str, fix: str) -> Finding:
     return Finding(State.PROBLEM, what, fix, blocks=True)
 
 
-def skipped(why: str, fix: str = "") -> Finding:
-    """It could not be looked at, so what needs it cannot be either."""
-    return Finding(State.SKIPPED, why, fix, blocks=True)
+def skipped(why: str, fix: str = "", *, blocks: bool = True) -> Finding:
+    """It could not be looked at. blocks: so what needs it cannot be either."""
+    return Finding(State.SKIPPED, why, fix, blocks)
 
 
 class UnansweredError(Exception):

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.doctor.check import Check, Finding, ok, problem
 from deploy.doctor.counting import instant
-from deploy.doctor.kafka_side import LOGIN, Kafka, header
+from deploy.doctor.kafka_side import BROKERS, Kafka, header
 from deploy.doctor.site import Site
 from ingest.config import IngestSettings
 from ingest.sns import outbound
@@ -45,12 +45,12 @@ def checks(site: Site, kafka: Kafka, clock_ms: Callable[[], int], metrics_url: s
             Check("signing certificates", lambda: _check_certificates(settings)),
         ]
     if topic is not None:
-        listed = None if settings is None else settings.sns_topic_arns
+        listed = settings.sns_topic_arns or None if settings is not None else None
         found.append(
             Check(
                 "last delivery",
                 lambda: judge_last(kafka.newest(topic), listed, clock_ms()),
-                (LOGIN, f"topic {topic}"),
+                (BROKERS, f"topic {topic}"),
             )
         )
     if settings is not None and metrics_url is not None:

@@ -87,10 +87,10 @@ def _of_counting(found: Site, kafka: Kafka, server: Redis, clock_ms: Callable[[]
     topic = found.events_topic
     checks = [Check("generation", partial(_check_generation, found, server), (redis_side.LOGIN,))]
     if found.aggregator is not None:
-        needs = (kafka_side.LOGIN, "generation", f"topic {topic}")
+        needs = (kafka_side.BROKERS, "generation", f"topic {topic}")
         checks.append(Check("rules", partial(_check_rules, found, server), needs))
     if topic is not None:
-        needs = (kafka_side.LOGIN, "generation", f"topic {topic}")
+        needs = (kafka_side.BROKERS, "generation", f"topic {topic}")
         checks.append(Check("lag", partial(_check_lag, kafka, server, topic, clock_ms), needs))
     return [*checks, Check("freshness", partial(_check_freshness, server, clock_ms), ("generation",))]
 

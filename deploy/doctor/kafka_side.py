@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -24,6 +25,8 @@ from schemas.shared.tls import client_context
 TIMEOUT_S: Final = 5.0
 SETTING: Final = "KAFKA_BOOTSTRAP_SERVERS"
 LOGIN: Final = "kafka login"
+BROKERS: Final = "kafka brokers"
+"""What all else needs: that they can be talked to where they say that they are."""
 
 _LOOK_AT: Final = "look at Kafka's log, and ask again"
 
@@ -38,8 +41,9 @@ class Kafka:
         self._config: dict[str, Any] = {**settings.librdkafka(), "error_cb": self._causes.hear}
         self._admin = AdminClient(self._config)
 
+    @cached_property
     def brokers(self) -> dict[int, tuple[str, int]]:
-        """Where the brokers say that they are, by id. Raises: KafkaException."""
+        """Where the brokers say that they are, by id, as seen first. Raises: KafkaException."""
         found = self._admin.list_topics(timeout=TIMEOUT_S).brokers
         return {number: (str(broker.host), int(broker.port)) for number, broker in found.items()}
 
@@ -55,9 +59,8 @@ class Kafka:
             yield
         except KafkaException as error:
             if lacks_a_right(error):
-                raise UnansweredError(
-                    skipped(describe(error, wants=wants), "run it once with the login of an administrator")
-                ) from error
+                why, fix = describe(error, wants=wants), "run it once with the login of an administrator"
+                raise UnansweredError(skipped(why, fix, blocks=False)) from error
             raise UnansweredError(stop(self.why(error), _LOOK_AT)) from error
 
     def topic(self, name: str) -> Any:
@@ -143,10 +146,10 @@ def checks(site: Site, kafka: Kafka) -> list[Check]:
         found.append(Check("kafka tls", lambda: [_check_tls(settings)], tuple(before)))
         before.append("kafka tls")
     found.append(Check(LOGIN, lambda: [_check_login(kafka)], tuple(before)))
-    found.append(Check("kafka brokers", lambda: _check_brokers(kafka), (LOGIN,)))
+    found.append(Check(BROKERS, lambda: _check_brokers(kafka), (LOGIN,)))
     for name, wanted in site.topics.items():
-        found.append(Check(f"topic {name}", _topic_check(kafka, name, wanted), (LOGIN,)))
-    found.append(Check("kafka rights", lambda: _check_rights(site, kafka), (LOGIN,)))
+        found.append(Check(f"topic {name}", _topic_check(kafka, name, wanted), (BROKERS,)))
+    found.append(Check("kafka rights", lambda: _check_rights(site, kafka), (BROKERS,)))
     return found
 
 
@@ -164,7 +167,7 @@ def _check_tls(settings: KafkaSettings) -> Finding:
 def _check_login(kafka: Kafka) -> Finding:
     settings = kafka.settings
     try:
-        brokers = kafka.brokers()
+        brokers = kafka.brokers
     except KafkaException as error:
         why = kafka.why(error)
         encrypted = settings.kafka_security_protocol.endswith("SSL")
@@ -189,11 +192,10 @@ def _check_login(kafka: Kafka) -> Finding:
 
 def _check_brokers(kafka: Kafka) -> list[Finding]:
     """Programs talk to the brokers where these say that they are, not where the settings say."""
-    with kafka.asking("DESCRIBE on the cluster"):
-        brokers = kafka.brokers()
-    why = {number: why_unreachable(address) for number, address in brokers.items()}
+    why = {number: why_unreachable(address) for number, address in kafka.brokers.items()}
+    report = stop if all(why.values()) else problem
     bad = [
-        problem(
+        report(
             f"broker {number} says that it is elsewhere than where it can be reached from here: {text}",
             "advertised.listeners of that broker must hold a name and port that all programs can reach",
         )
@@ -218,7 +220,7 @@ def _topic_check(kafka: Kafka, name: str, wanted: contract.TopicConfig) -> Calla
             ]
         partitions = described.topic.partitions
         replicas = min(len(each.replicas) for each in partitions)
-        config, brokers = kafka.config(name), len(kafka.brokers())
+        config, brokers = kafka.config(name), len(kafka.brokers)
         return topics.judge(topics.Topic(name, len(partitions), replicas, config, brokers), wanted)
 
     return check

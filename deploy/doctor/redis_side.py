@@ -17,7 +17,7 @@ from deploy.doctor import redis_server
 from deploy.doctor.check import Check, Finding, UnansweredError, ok, problem, skipped, stop
 from deploy.doctor.counting import Lane, lane_of_fields
 from deploy.doctor.network import check_addresses, check_tls, speaks_tls, why_unreachable
-from deploy.doctor.rights import CHECK_SCRIPT, judge_redis, redis_calls, redis_commands
+from deploy.doctor.rights import CHECK_SCRIPT, THE_RECORD, judge_redis, redis_calls, redis_commands
 from deploy.doctor.site import Site, redis_addresses, redis_user
 from schemas.counters import Generation, Record
 from schemas.redis_keys import RECORD_KEY, lane_key
@@ -27,6 +27,9 @@ from schemas.shared.tls import client_context
 
 SETTING: Final = "REDIS_URL"
 LOGIN: Final = "redis login"
+_LACKS_IN_SCRIPT: Final = ("ACL failure in script", "executing the script can't run this command")
+"""Of a script whose user may not give one of its commands; which of them depends on the server's version."""
+
 SKEW_MS: Final = 60_000
 """Clocks farther apart than that are set by nobody: numbers of the running minute are then of another one."""
 
@@ -54,8 +57,9 @@ class Redis:
         try:
             yield
         except (redis.RedisError, RedisClusterException, StoreUnavailableError) as error:
-            if isinstance(error, NoPermissionError) or "ACL failure in script" in str(error):
-                finding = skipped(describe(error), "run it for another program, or as an administrator")
+            if isinstance(error, NoPermissionError) or any(words in str(error) for words in _LACKS_IN_SCRIPT):
+                why = f"this Redis user lacks a right: {error}"
+                finding = skipped(why, "run it for another program, or as an administrator")
             else:
                 finding = stop(describe(error), "look at Redis's log, and ask again")
             raise UnansweredError(finding) from error
@@ -72,15 +76,23 @@ class Redis:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def lacking(self, commands: list[str]) -> list[str]:
-        """Which of some commands our user may not give. Raises: UnansweredError."""
+        """Which of some commands our user may not give, or `THE_RECORD`. Raises: UnansweredError."""
+        names, calls = zip(*redis_calls(commands), strict=True)
         with self.asking():
-            return [each.decode() for each in self._run(CHECK_SCRIPT, json.dumps(redis_calls(commands)))]
+            try:
+                return [names[place] for place in self._run(CHECK_SCRIPT, json.dumps(calls))]
+            except NoPermissionError as error:
+                if "key" in str(error):
+                    return [THE_RECORD]
+                return [name for name in ("eval", "eval_ro") if name in commands]
 
     def _run(self, script: str, *arguments: str) -> Any:
         """Run a script that writes nothing, in the way that our user may."""
         try:
             return self.client.eval_ro(script, 1, RECORD_KEY, *arguments)
-        except NoPermissionError:
+        except NoPermissionError as error:
+            if "eval_ro" not in str(error):
+                raise
             return self.client.eval(script, 1, RECORD_KEY, *arguments)
 
     @cached_property

@@ -18,6 +18,9 @@ USERS: Final = {"ingest": "ses-ingest", "aggregator": "ses-worker", "api": "ses-
 _GRANT: Final = re.compile(r"^may (\S+) --operation (\w+) --(topic|group) (\S+)$", re.MULTILINE)
 _SECURITY: Final = files("deploy").joinpath("security")
 
+THE_RECORD: Final = ""
+"""Stands for what is no command of its own: reading the record of the generations."""
+
 A_KEY: Final = lane_key("doctor", 0)
 """A key that matches what the users may touch, and that nothing ever stands at."""
 
@@ -30,15 +33,16 @@ _SHAPES: Final[Mapping[str, tuple[str, ...]]] = {
 
 CHECK_SCRIPT: Final = """
 local lacking = {}
-for _, call in ipairs(cjson.decode(ARGV[1])) do
+for number, call in ipairs(cjson.decode(ARGV[1])) do
   if not redis.acl_check_cmd(unpack(call)) then
-    lacking[#lacking + 1] = call[1] .. (call[3] and ' ' .. call[2] or '')
+    lacking[#lacking + 1] = number - 1
   end
 end
 return lacking
 """
-"""Asks Redis which of some calls its user may not make; it makes none of them. (`ACL DRYRUN` would take a
-right of its own.)"""
+"""Asks Redis which of some calls, by their places, its user may not make; it makes none of them.
+
+`ACL DRYRUN` would take a right of its own."""
 
 
 class KafkaRight(NamedTuple):
@@ -73,13 +77,16 @@ def redis_commands(programs: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(granted))
 
 
-def redis_calls(commands: Iterable[str]) -> list[list[str]]:
-    """A call of each command, and a look at the record of the generations, for `CHECK_SCRIPT`."""
-    calls = [["GET", RECORD_KEY]]
+def redis_calls(commands: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """A call of each command, for `CHECK_SCRIPT`, and before them a look at the record of the generations.
+
+    Returns: the command (`THE_RECORD`), and the words of the call.
+    """
+    calls = [(THE_RECORD, ["GET", RECORD_KEY])]
     for command in commands:
         name, _, part = command.partition("|")
         arguments = (part, "x") if part else _SHAPES.get(name, (A_KEY,))
-        calls.append([name, *arguments])
+        calls.append((command, [name, *arguments]))
     return calls
 
 
@@ -101,12 +108,10 @@ def judge_kafka(
 
 
 def judge_redis(wanted: Collection[str], lacking: Collection[str], user: str) -> list[Finding]:
-    """Which commands are lacking. lacking: what the script said of those wanted. user: of Redis."""
+    """Which commands are lacking. lacking: of those wanted, or `THE_RECORD`. user: of Redis."""
     if not lacking:
         return [ok(f"{len(wanted)} commands")]
-    named = [name if name in wanted else name.replace(" ", "|") for name in lacking]
-    commands = sorted({name for name in named if name in wanted})
-    if len(commands) < len(named):
+    if THE_RECORD in lacking:
         return [
             problem(
                 f"the Redis user {user} may not read the record of the generations",
@@ -116,7 +121,7 @@ def judge_redis(wanted: Collection[str], lacking: Collection[str], user: str) ->
         ]
     return [
         problem(
-            f"the Redis user {user} may not: {' '.join(commands)}",
-            f"ACL SETUSER {user} {' '.join(f'+{name}' for name in commands)} (deploy/security/redis.acl)",
+            f"the Redis user {user} may not: {' '.join(lacking)}",
+            f"ACL SETUSER {user} {' '.join(f'+{name}' for name in lacking)} (deploy/security/redis.acl)",
         )
     ]

@@ -24,7 +24,7 @@ from api.keys.commands import NotAppliedError, await_applied
 from api.keys.form import ENTROPY_BYTES, new_key
 from api.keys.topic import KeyTopicError, write_records
 from deploy.doctor.check import Check, Finding, UnansweredError, ok, skipped, stop
-from deploy.doctor.kafka_side import LOGIN, Kafka, header
+from deploy.doctor.kafka_side import BROKERS, Kafka, header
 from deploy.doctor.redis_side import Redis
 from deploy.doctor.site import Site
 from deploy.signing import Signer
@@ -77,7 +77,7 @@ class Sending:
             steps = _Steps(site, kafka, server, urls, stack)
             yield [
                 Check("send: a key", lambda: [steps.take_key(self._key)]),
-                Check("send: published", lambda: [steps.publish()], (LOGIN, *_topic_check(site))),
+                Check("send: published", lambda: [steps.publish()], (BROKERS, *_topic_check(site))),
                 Check("send: in the topic", lambda: [steps.find()], ("send: published",)),
                 Check(
                     "send: counted",
@@ -133,7 +133,7 @@ class _Steps:
         self._consumer = self._stack.enter_context(self._kafka.consumer())
         self._consumer.assign([TopicPartition(topic, number, end) for number, end in ends.items()])
         arns = sorted(settings.sns_topic_arns, key=lambda arn: (not _is_nobodys(arn), arn))
-        event = test_event(self._tenant_tag)
+        event = made_up_event(self._tenant_tag)
         self._trace.began = time.monotonic()
         if _is_nobodys(arns[0]):
             return self._post(settings, arns[0], event)
@@ -239,7 +239,7 @@ class _Steps:
         return found
 
 
-def test_event(tenant_tag: str) -> str:
+def made_up_event(tenant_tag: str) -> str:
     """SES's event of a mail that was sent just now; no two are of one mail."""
     sent = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     mail = {
