@@ -76,7 +76,8 @@ class Store:
         with translated():
             found = infos(self._connected())
         for info in found:
-            _validate(info)
+            check_version(info)
+            check_policy(info)
         return frozenset(str(info.get("run_id", "")) for info in found)
 
     def check_or_open(self) -> frozenset[str]:
@@ -205,13 +206,17 @@ def _answer(reply: list[Any]) -> Answer:
     return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
 
 
-def _validate(info: dict[str, Any]) -> None:
-    """Raise StoreUnsupportedError for a server on which counts would not be safe."""
+def check_version(info: Mapping[str, Any]) -> None:
+    """Raise StoreUnsupportedError for a server that lacks what the scripts need. info: of `INFO`."""
     valkey = info.get("server_name") == "valkey"
     name, least = ("Valkey", 8) if valkey else ("Redis", 7)
     version = str(info["valkey_version"] if valkey else info["redis_version"])
     if int(version.partition(".")[0]) < least:
         raise StoreUnsupportedError(f"{name} {version} is too old: {name} {least} or newer is needed")
+
+
+def check_policy(info: Mapping[str, Any]) -> None:
+    """Raise StoreUnsupportedError for a server that may drop counts. info: of `INFO`."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise StoreUnsupportedError(f"maxmemory-policy is {policy}, which drops counts: set it to noeviction")
