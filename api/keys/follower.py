@@ -70,6 +70,7 @@ class KeyFollower:
         self._read_to_end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="api-keys", daemon=True)
         self._next_offset = 0
+        self._heard_ms = 0
         self._quiet_until = 0.0
         self._ask_why_at = 0.0
         self._noted_ms: dict[str, int] = {}
@@ -91,6 +92,19 @@ class KeyFollower:
     def next_offset(self) -> int:
         """The offset below which every record of the topic is in the table."""
         return self._next_offset
+
+    @property
+    def unread(self) -> int:
+        """See `KeySource`."""
+        with suppress(RuntimeError):  # it is closed
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(API_KEYS_TOPIC, 0), cached=True)
+            return max(0, end - self._next_offset)
+        return 0
+
+    @property
+    def heard_ms(self) -> int:
+        """See `KeySource`."""
+        return self._heard_ms
 
     def start(self) -> None:
         """Begin to read."""
@@ -146,6 +160,8 @@ class KeyFollower:
                 self._ask_why()
             elif self.trouble is not None and self._is_time_to_ask():
                 self._ask_for_the_end()
+            elif self._read_to_end.is_set() and self.trouble is None:
+                self._heard_ms = time.time_ns() // 1_000_000
             self._write_uses()
 
     def _is_time_to_ask(self) -> bool:
