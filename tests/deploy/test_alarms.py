@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import Metric
 
 from aggregator.config import ArchiveSettings, AuditSettings
 from aggregator.counting.facts import Refusal, Skipped
@@ -22,18 +22,30 @@ RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules
 NAME = re.compile(r"\b(?:aggregator|archive|audit|ingest|api)_[a-z_]+\b")
 
 
-def names(registry: CollectorRegistry) -> set[str]:
-    """Every name under which a registry's metrics are read, `_total`, `_sum` and the like included."""
-    found = set()
-    for metric in registry.collect():
-        found |= {metric.name, f"{metric.name}_total"} if metric.type == "counter" else {metric.name}
-        found |= {sample.name for sample in metric.samples}
-    return {name for name in found if NAME.fullmatch(name)}
+SUFFIXES = {"counter": ("total",), "histogram": ("bucket", "count", "sum")}
+
+
+def names(metric: Metric) -> set[str]:
+    """Every name under which a metric is read, also where it has no sample yet."""
+    return {
+        metric.name,
+        *(f"{metric.name}_{suffix}" for suffix in SUFFIXES.get(metric.type, ())),
+        *(sample.name for sample in metric.samples),
+    }
 
 
 OF_API = ApiMetrics().registry
 TenantMetrics(OF_API)
-METRICS = set.union(*map(names, (WORKER, ARCHIVE, AUDIT, OF_API, IngestMetrics().registry)))
+REGISTRIES = (WORKER, ARCHIVE, AUDIT, OF_API, IngestMetrics().registry)
+"""Of all programs."""
+
+METRICS = {
+    name
+    for registry in REGISTRIES
+    for metric in registry.collect()
+    for name in names(metric)
+    if NAME.fullmatch(name)
+}
 OF_AGGREGATOR = {
     metric.name
     for registry in (WORKER, ARCHIVE, AUDIT)

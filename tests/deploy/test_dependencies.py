@@ -75,7 +75,11 @@ def test_every_dependency_is_imported_or_says_why_it_is_here() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "groups"),
-    [*((program, ()) for program in PROGRAMS), ("deploy", ("stack",)), ("tests", ("stack", "test", "bench"))],
+    [
+        *((program, ()) for program in PROGRAMS),
+        ("deploy", ("stack", "build")),
+        ("tests", ("stack", "test", "bench")),
+    ],
 )
 def test_whatever_is_imported_is_declared(folder: str, groups: tuple[str, ...]) -> None:
     declared = RUNTIME.union(*(GROUPS[group] for group in groups))
