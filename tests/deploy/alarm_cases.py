@@ -281,6 +281,10 @@ FAULTS: Mapping[str, Case] = {
     "ArchiveBehind: nothing since the start": Case(
         {ARCHIVED: ALWAYS_0}, {175: {}, 190: {"ArchiveBehind": 1}}
     ),
+    "ArchiveBehind: it is down": Case(
+        {series("up", ARCHIVE): f"1x40 0x{SCRAPES}", ARCHIVED: "0+15x40"},
+        {10: {}, 14: {}, 16: {"ArchiveBehind": 1}, 200: {"ArchiveBehind": 1}},
+    ),
     "ArchiveBehind: its store went away": Case(
         {ARCHIVED: f"0+15x240 3600x{SCRAPES}"}, {235: {}, 250: {"ArchiveBehind": 1}}
     ),
@@ -362,6 +366,7 @@ SILENT: Mapping[str, Case] = {
     ),
     "a fresh start without any traffic": Case({COUNTED: ALWAYS_0, STORED: ALWAYS_0, ANSWERED: ALWAYS_0}),
     "each part restarts once, with a rebalance": Case(RESTARTED),
+    "no archive": Case({name: None for name in HEALTHY if 'job="archive"' in name}),
     "tenants in warning, and none is told of": Case({TENANT: f"1x{SCRAPES}", ANOTHER: None}),
     "a new Prometheus beside parts that had their troubles long ago": Case(SCARRED),
 }
