@@ -138,7 +138,6 @@ PIPELINE: Final = Board(
                     "Days of a tenant that were recounted, an hour",
                     "short",
                     Query(rises("audit_compared_total", span="1h"), "compared"),
-                    Query(rises("audit_given_up_total", span="1h"), "too large"),
                 ),
                 course(
                     "Cells that differed",
