@@ -13,7 +13,7 @@ COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11
 	--generate-hashes --no-header --no-annotate pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack unit check test chaos attack bench format lock clean
+.PHONY: help setup run stack unit check test chaos attack bench boards format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ attack: setup  ## attack a stack of its own with hostile records, HTTP and comma
 
 bench: setup  ## measure speed, memory and latency against the goals (BENCH="--quick --only NAME" for a part)
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH)
+
+boards: setup  ## write the boards for Grafana (deploy/grafana/*.json) anew from their tables
+	@exec $(BIN)/python -m deploy.grafana
 
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix

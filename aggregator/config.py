@@ -18,7 +18,7 @@ from aggregator.counting.facts import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
 from schemas.archive import ALWAYS_DROPPED
 from schemas.counters import LANES, LANES_MAX, TENANT
-from schemas.shared.settings import RedisSettings, TopicsSettings
+from schemas.shared.settings import MetricsSettings, RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
 """What SES lets a message tag be called, and the names of its own tags (`ses:...`)."""
@@ -73,7 +73,7 @@ def _read_hex(text: object) -> object:
         raise ValueError("no hex digits") from None
 
 
-class AggregatorSettings(TopicsSettings, RedisSettings):
+class AggregatorSettings(TopicsSettings, RedisSettings, MetricsSettings):
     """Where Kafka and Redis are, the group's name, and the rules of counting.
 
     A change of `*_TAG`, `SCOPE_TAGS`, `DEFAULT_TENANT` or `RECIPIENT_KEY` changes the rules: it takes a new

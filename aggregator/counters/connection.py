@@ -1,6 +1,6 @@
 """A connection to Redis that tries nothing again, and its errors as what the caller does next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -53,13 +53,20 @@ def connect(settings: RedisSettings) -> Client:
         return redis.RedisCluster.from_url(url, startup_nodes=nodes, **options)
 
 
-def infos(client: Client, *sections: str) -> list[dict[str, Any]]:
-    """What `INFO` says of the server, or of each that takes writes in a cluster."""
+def infos(client: Client, *sections: str) -> dict[str, dict[str, Any]]:
+    """What `INFO` says of the server, or of each that takes writes in a cluster, by its `host:port`."""
     if not isinstance(client, redis.RedisCluster):
-        return [client.info(*sections)]
+        place = client.connection_pool.connection_kwargs
+        name = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
+        return {name: client.info(*sections)}
     # redis-py answers with the answer itself, and not with one for each node, where there is one node
     primaries = client.get_primaries()  # type: ignore[no-untyped-call]
-    return [client.info(*sections, target_nodes=node) for node in primaries]
+    return {node.name: client.info(*sections, target_nodes=node) for node in primaries}
+
+
+def memory(info: Mapping[str, Any]) -> tuple[int, int]:
+    """Of what `INFO` says: bytes used, and the limit (0 for none)."""
+    return int(info["used_memory"]), int(info.get("maxmemory", 0))
 
 
 def decoded(raw: bytes, kind: type[Any]) -> Any:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from aggregator.counters.connection import connect, infos, translated
+from aggregator.counters.connection import connect, infos, memory, translated
 from aggregator.counters.lanes import gone
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
@@ -204,10 +204,7 @@ class Keyspace:
     def memory(self) -> list[tuple[int, int]]:
         """For each node: bytes used, and the limit (0 for none)."""
         with translated():
-            return [
-                (int(info["used_memory"]), int(info.get("maxmemory", 0)))
-                for info in infos(self._client, "memory")
-            ]
+            return [memory(info) for info in infos(self._client, "memory").values()]
 
     def sizes(self) -> dict[str, int]:
         """How many keys each generation has, those that no record knows too: one pass over all keys."""

@@ -9,8 +9,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from aggregator import metrics
 from aggregator.counters import lifecycle
-from aggregator.counters.connection import Client, connect, infos, translated
+from aggregator.counters.connection import Client, connect, infos, memory, translated
 from aggregator.counters.lanes import gone
 from aggregator.counters.registry import Registry
 from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
@@ -71,14 +72,17 @@ class Store:
     def check(self) -> frozenset[str]:
         """Check the server, or all that take writes in a cluster: its policy may change while it runs.
 
+        Their memory is shown as metrics by the way.
+
         Returns: their ids. Raises: StoreUnavailableError, StoreUnsupportedError.
         """
         with translated():
             found = infos(self._connected())
-        for info in found:
+        _show_memory(found)
+        for info in found.values():
             check_version(info)
             check_policy(info)
-        return frozenset(str(info.get("run_id", "")) for info in found)
+        return frozenset(str(info.get("run_id", "")) for info in found.values())
 
     def check_or_open(self) -> frozenset[str]:
         """As `check`, connecting first where that was not done or was undone. Raises: as `open`."""
@@ -204,6 +208,18 @@ def _answer(reply: list[Any]) -> Answer:
         known = {(tenant.decode(), scope): number for tenant, scope, number in found}
         return Answer(status, repeated=reply[1], known=known)
     return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
+
+
+def _show_memory(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Of these nodes and no others: a cluster may have others than before. found: `INFO` of each."""
+    shown = {sample.labels["node"] for family in metrics.REDIS_MEMORY.collect() for sample in family.samples}
+    for away in shown - found.keys():
+        metrics.REDIS_MEMORY.remove(away)
+        metrics.REDIS_MEMORY_LIMIT.remove(away)
+    for node, info in found.items():
+        used, limit = memory(info)
+        metrics.REDIS_MEMORY.labels(node).set(used)
+        metrics.REDIS_MEMORY_LIMIT.labels(node).set(limit)
 
 
 def check_version(info: Mapping[str, Any]) -> None:

@@ -59,11 +59,14 @@ class AuditProgram:
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, ended, 0)
-        port = self._settings.audit_port
         try:
-            runner, port = await serve(port, lambda: self._trouble, metrics.AUDIT)
+            servers, port = await serve(
+                self._settings.audit_port, self._settings.metrics_port, lambda: self._trouble, metrics.AUDIT
+            )
         except OSError as error:
-            log.error("cannot listen: set AUDIT_PORT to a free port", port=port, error=error.strerror)  # noqa: TRY400  # one clear line
+            log.error(  # noqa: TRY400  # one clear line
+                "cannot listen: set AUDIT_PORT or METRICS_PORT to a free port", error=error.strerror
+            )
             return 1
         log.info("listening", port=port, topic=self._settings.events_topic)
 
@@ -77,7 +80,7 @@ class AuditProgram:
         try:
             status = await end
         finally:
-            await runner.cleanup()
+            await servers.aclose()
         log.info("stopped", status=status)
         return status
 

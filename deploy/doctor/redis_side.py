@@ -67,7 +67,7 @@ class Redis:
     def infos(self) -> list[dict[str, Any]]:
         """`INFO` of each server that takes writes. Raises: UnansweredError."""
         with self.asking():
-            return infos(self.client)
+            return list(infos(self.client).values())
 
     def now_ms(self) -> int:
         """Its clock, in ms since 1970. Raises: UnansweredError."""

@@ -79,7 +79,7 @@ def test_every_dependency_is_imported_or_says_why_it_is_here() -> None:
     ("folder", "groups"),
     [
         *((program, ()) for program in PROGRAMS),
-        ("deploy", ("stack", "aws")),
+        ("deploy", ("stack", "build", "aws")),
         ("tests", ("stack", "test", "bench")),
     ],
 )
