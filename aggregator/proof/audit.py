@@ -16,7 +16,7 @@ Where the log has lost its beginning, only days are chosen of which it can speak
 compared (`log.coverage`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from random import Random
@@ -80,15 +80,17 @@ class Auditor:
         self._settings = settings
         self._random = random
 
-    def audit(self, now_ms: int) -> Audit:
+    def audit(self, now_ms: int, begun: Callable[[], None] = lambda: None) -> Audit:
         """Choose, count and compare.
 
         now_ms: the time that the age of days is counted from, in ms since 1970.
+        begun: called once it is known that there is a generation and a log that can speak for it.
         Raises: PostponedError of any kind where nothing could be compared.
         """
         subject = subject_of(self._settings)
         with BulkReader(self._settings) as bulk, ExitStack() as stack:
             first, coverage = subject.first_offsets(bulk, now_ms)
+            begun()
             found = Audit(coverage)
             chosen = self._choose(subject.live, now_ms, found, stack)
             self._count(bulk, subject, first, chosen, found)
