@@ -51,6 +51,7 @@ def scraping(programs: dict[str, Program], directory: Path) -> Iterator[Server]:
     config = yaml.safe_load((CHECKOUT / "deploy" / "prometheus.yaml").read_text())
     config["rule_files"] = [str(CHECKOUT / "deploy" / name) for name in config["rule_files"]]
     for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
         job["static_configs"] = [{"targets": [programs[job["job_name"]].url.removeprefix("http://")]}]
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
     port = free_port()
