@@ -1,7 +1,4 @@
-"""What of the container files can be checked without an engine: they wire what the local stack does.
-
-`test_running` builds and runs them.
-"""
+"""What of the container files can be checked without an engine: they wire what the local stack does."""
 
 import re
 from importlib.metadata import version
