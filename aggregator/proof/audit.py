@@ -15,7 +15,7 @@ Where the log has lost its beginning, only days are chosen of which it can speak
 compared (`log.coverage`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
@@ -70,10 +70,11 @@ class Auditor:
         self._settings = settings
         self._random = random
 
-    def audit(self, now_ms: int) -> Audit:
+    def audit(self, now_ms: int, begun: Callable[[], None] = lambda: None) -> Audit:
         """Choose, count and compare.
 
         now_ms: the time that the age of days is counted from, in ms since 1970.
+        begun: called once it is known that there is a generation and a log that can speak for it.
         Raises: PostponedError of any kind where nothing could be compared.
         """
         subject = subject_of(self._settings)
@@ -83,6 +84,7 @@ class Auditor:
             Recount(settings.rules, settings.recount_memory_mb) as recount,
         ):
             first, coverage = subject.first_offsets(history, now_ms)
+            begun()
             found = Audit(coverage)
             chosen = self._choose(subject.live, now_ms, found)
             recount.only({each.tenant for each in chosen})

@@ -122,7 +122,7 @@ HEALTHY: World = {
     ARCHIVED: f"0+15x{SCRAPES}",
     DONE: f"{NEVER}x239 3590x239 7190x239 10790x239 14390x{SCRAPES}",
 }
-"""Fresh parts. The first audit found no generation yet and was made again an hour later."""
+"""Fresh parts. The first audit came to its end an hour after the start."""
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,19 @@ def test_the_alarms_know_the_jobs_of_the_configuration() -> None:
     Of the archive, which not everybody has, the job stands there as a comment.
     """
     config = yaml.safe_load(prometheus.with_archive((CHECKOUT / "deploy" / "prometheus.yaml").read_text()))
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    services = yaml.safe_load((CHECKOUT / "deploy" / "compose.yaml").read_text())["services"]
+    targets = {}
+    for job in config["scrape_configs"]:
+        match job:
+            case {"static_configs": [{"targets": [target]}]}:
+                targets[job["job_name"]] = target
+            case {"dns_sd_configs": [{"names": [name], "type": "A", "port": port}]}:
+                targets[job["job_name"]] = f"{name}:{port}"
     ports = {name: port for name, (_, port) in PORTS.items()}
     ports["audit"] = AuditSettings.model_fields["audit_port"].default
+    ports |= {name: int(services[name]["environment"].get("METRICS_PORT", ports[name])) for name in ports}
     ports["archive"] = ArchiveSettings.model_fields["archive_port"].default
-    assert targets == {name: [f"{name}:{port}"] for name, port in ports.items()}
+    assert targets == {name: f"{name}:{port}" for name, port in ports.items()}
     jobs = set(re.findall(r'job=~?"([a-z|]+)"', " ".join(rule["expr"] for rule in RULES)))
     assert set("|".join(jobs).split("|")) <= set(targets)
 

@@ -110,6 +110,17 @@ def test_an_audit_needs_little_memory(place: Place) -> None:
     assert found.differences == []
 
 
+def test_the_first_generation_is_waited_for_and_not_for_an_interval(place: Place) -> None:
+    """Started before any worker, it says so at /readyz, and audits once there is something to audit."""
+    auditor = place.programs.audit(AUDIT_INTERVAL_S="3600")
+    auditor.wait_until_unready_because("no generation")
+    assert auditor.metric("audit_last_done_timestamp_seconds") == 0
+    counted(place, 37, 500)
+    auditor.wait_until(lambda: bool(auditor.said("audit done")), "it audits")
+    assert auditor.get("/readyz").status_code == 200
+    assert auditor.stop() == 0
+
+
 def test_it_waits_for_what_is_out_of_reach_and_says_so_seldom(kafka_bootstrap: str, tmp_path: Path) -> None:
     """Redis gone, wiped, or a log without its beginning: 503 and a word, no mismatch; then it goes on."""
     with (

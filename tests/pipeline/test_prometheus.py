@@ -79,6 +79,7 @@ def scraping(urls: Mapping[str, str], directory: Path) -> Iterator[Server]:
     config = yaml.safe_load(prometheus.with_archive(shipped))
     config["rule_files"] = [str(CHECKOUT / "deploy" / name) for name in config["rule_files"]]
     for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
         job["static_configs"] = [{"targets": [urls[job["job_name"]].removeprefix("http://")]}]
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
     port = free_port()
