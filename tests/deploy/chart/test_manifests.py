@@ -16,6 +16,7 @@ from tests.deploy.chart.rendering import (
     PROGRAMS,
     VALUES,
     container,
+    environment,
     helm,
     manifests,
     of_kind,
@@ -109,8 +110,9 @@ def test_accounts_have_no_token_and_are_there() -> None:
     assert all(each["automountServiceAccountToken"] is False for each in accounts.values())
     assert "annotations" not in accounts[NAME]["metadata"]
     assert accounts[f"{NAME}-archive"]["metadata"]["annotations"]
-    for program, pod in pods(manifests("lake")).items():
-        assert pod["spec"]["serviceAccountName"] == NAME + ("-archive" if program == "archive" else "")
+    for pod in pods(found).values():
+        of_archive = "ARCHIVE_URL" in environment(pod)
+        assert pod["spec"]["serviceAccountName"] == NAME + ("-archive" if of_archive else "")
     assert "serviceAccountName" not in pods(manifests("least"))["topics"]["spec"]
 
 

@@ -217,7 +217,7 @@ def test_what_speaks_to_redis_or_kafka_is_known_by_its_settings() -> None:
         for server, settings in (("kafka", KafkaSettings), ("redis", RedisSettings)):
             speaks = issubclass(SETTINGS[program], settings) and f"{server.upper()}_URL" not in unused
             assert (server in facts["reaches"]) == speaks, program
-        assert ("https" in facts["reaches"]) == (program in ("ingest", "archive"))
+        assert ("https" in facts["reaches"]) == (program == "ingest" or "ARCHIVE_URL" in known(program))
 
 
 def test_the_archive_lies_on_its_volume_or_where_its_url_says() -> None:
