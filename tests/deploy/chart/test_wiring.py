@@ -92,7 +92,8 @@ def test_a_network_policy_opens_what_a_program_has_and_needs() -> None:
     assert of_kind(manifests("lake"), "NetworkPolicy") == {}
 
 
-def test_what_the_hook_needs_is_there_before_it() -> None:
+def test_what_the_hook_needs_is_there_before_it_and_both_go() -> None:
+    """Helm removes hooks that went well after the last of them, and never with the release."""
     found = manifests("least")
     hooks = {
         each["kind"]: each["metadata"]["annotations"]
@@ -101,6 +102,9 @@ def test_what_the_hook_needs_is_there_before_it() -> None:
     }
     assert set(hooks) == {"Job", "NetworkPolicy"}
     assert {each["helm.sh/hook"] for each in hooks.values()} == {"pre-install,pre-upgrade"}
+    assert {each["helm.sh/hook-delete-policy"] for each in hooks.values()} == {
+        "before-hook-creation,hook-succeeded"
+    }
     assert int(hooks["NetworkPolicy"]["helm.sh/hook-weight"]) < int(hooks["Job"]["helm.sh/hook-weight"])
 
 
