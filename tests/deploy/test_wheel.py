@@ -26,7 +26,7 @@ from deploy.signing import Signer
 from deploy.stack import CHECKOUT
 from deploy.traffic import iso
 from deploy.valkey import Valkey
-from tests.deploy.test_containers import packages
+from tests.deploy.containers.test_files import packages
 from tests.pipeline import webhook
 from tests.pipeline.programs import LIMIT_S, wait_until
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from aggregator.config import AggregatorSettings, ArchiveSettings, AuditSettings
+from aggregator.metrics import AUDIT
 from aggregator.probes import serve
 from aggregator.worker.process import STOP_WITHIN_S
 from api.app import create_app as create_api
@@ -147,12 +148,12 @@ def test_a_pod_listens_where_its_program_is_told_to(program: str) -> None:
 
 
 async def answered_by_aggregators(paths: set[str]) -> set[str]:
-    runner, port = await serve(0, lambda: None)
+    servers, port = await serve(0, None, lambda: None, AUDIT)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
             answers = {path: await client.get(f"http://127.0.0.1:{port}{path}") for path in paths}
     finally:
-        await runner.cleanup()
+        await servers.aclose()
     return {path for path, answer in answers.items() if answer.status_code == 200}
 
 
