@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from aggregator.config import AggregatorSettings, ArchiveSettings, AuditSettings
+from aggregator.config import AggregatorSettings, ArchiveSettings, AuditSettings, ProofSettings
 from aggregator.metrics import AUDIT
 from aggregator.probes import serve
 from aggregator.worker.process import STOP_WITHIN_S
@@ -44,7 +44,7 @@ SETTINGS: Final[dict[str, type[BaseSettings]]] = {
     "audit": AuditSettings,
     "archive": ArchiveSettings,
     "rebuild": AggregatorSettings,
-    "verify": AggregatorSettings,
+    "verify": ProofSettings,
 }
 TABLE: Final = PROGRAMS["programs"]
 DEPLOYED: Final = [name for name, facts in TABLE.items() if facts["kind"] == "deployment"]
