@@ -20,7 +20,6 @@ from schemas import topics as contract
 from schemas.shared.kafka_causes import Causes
 from schemas.shared.kafka_errors import describe, lacks_a_right
 from schemas.shared.settings import KafkaSettings
-from schemas.shared.tls import client_context
 
 TIMEOUT_S: Final = 5.0
 SETTING: Final = "KAFKA_BOOTSTRAP_SERVERS"
@@ -154,14 +153,12 @@ def checks(site: Site, kafka: Kafka) -> list[Check]:
 
 
 def _check_tls(settings: KafkaSettings) -> Finding:
-    context = client_context(
-        "KAFKA",
+    files = (
         settings.kafka_ssl_ca_location,
         settings.kafka_ssl_certificate_location,
         settings.kafka_ssl_key_location,
     )
-    address = next(each for each in kafka_addresses(settings) if why_unreachable(each) is None)
-    return check_tls(address, context, "KAFKA", SETTING)
+    return check_tls(kafka_addresses(settings), files, "KAFKA", SETTING)
 
 
 def _check_login(kafka: Kafka) -> Finding:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from deploy.doctor.check import Finding, ok, problem, stop
+from schemas.shared.tls import client_context
 
 Address = tuple[str, int]
 
@@ -53,11 +54,16 @@ def _fix_of_address(why: str, setting: str) -> str:
     return f"check host and port in {setting}, whether the server runs, and the firewalls between"
 
 
-def check_tls(address: Address, context: ssl.SSLContext, prefix: str, setting: str) -> Finding:
-    """Whether both sides accept each other's certificates.
+def check_tls(
+    addresses: Sequence[Address], files: tuple[str, str, str], prefix: str, setting: str
+) -> Finding:
+    """Whether both sides accept each other's certificates, at the first address that answers.
 
-    context: of the client. prefix: of the settings' names (`KAFKA`). setting: names the server.
+    files: our CA, certificate and key, as `client_context` takes them. prefix: of the settings' names
+    (`KAFKA`). setting: names the server.
     """
+    context = client_context(prefix, *files)
+    address = next(each for each in addresses if why_unreachable(each) is None)
     try:
         version = _shake_hands(address, context)
     except ssl.SSLCertVerificationError as error:

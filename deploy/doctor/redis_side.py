@@ -16,14 +16,13 @@ from aggregator.errors import StoreUnavailableError
 from deploy.doctor import redis_server
 from deploy.doctor.check import Check, Finding, UnansweredError, ok, problem, skipped, stop
 from deploy.doctor.counting import Lane, lane_of_fields
-from deploy.doctor.network import check_addresses, check_tls, speaks_tls, why_unreachable
+from deploy.doctor.network import check_addresses, check_tls, speaks_tls
 from deploy.doctor.rights import CHECK_SCRIPT, THE_RECORD, judge_redis, redis_calls, redis_commands
 from deploy.doctor.site import Site, redis_addresses, redis_user
 from schemas.counters import Generation, Record
 from schemas.redis_keys import RECORD_KEY, lane_key
 from schemas.shared.redis_errors import describe
 from schemas.shared.settings import RedisSettings
-from schemas.shared.tls import client_context
 
 SETTING: Final = "REDIS_URL"
 LOGIN: Final = "redis login"
@@ -144,14 +143,12 @@ def checks(site: Site, server: Redis, clock_ms: Callable[[], int]) -> list[Check
 
 
 def _check_tls(settings: RedisSettings) -> Finding:
-    context = client_context(
-        "REDIS",
+    files = (
         settings.redis_ssl_ca_location,
         settings.redis_ssl_certificate_location,
         settings.redis_ssl_key_location,
     )
-    address = next(each for each in redis_addresses(settings) if why_unreachable(each) is None)
-    return check_tls(address, context, "REDIS", SETTING)
+    return check_tls(redis_addresses(settings), files, "REDIS", SETTING)
 
 
 def _check_login(server: Redis) -> Finding:
