@@ -13,7 +13,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,7 +69,7 @@ def engine_trouble() -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the client forgets its socket where it fails
         try:
-            with docker.from_env(timeout=10) as engine:
+            with closing(docker.from_env(timeout=10)) as engine:
                 engine.ping()
         except docker.errors.DockerException as error:
             trouble = str(error)

@@ -16,6 +16,7 @@ from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
 FIRST: Final = (
     "tests/pipeline/test_secure.py",
     "tests/chaos/test_mutations.py",
+    "tests/deploy/containers/",
     "tests/chaos/",
     "tests/pipeline/",
     "tests/attack/",

@@ -1,4 +1,7 @@
-"""What of the container files can be checked without an engine: they wire what the local stack does."""
+"""What of the container files can be checked without an engine: they wire what the local stack does.
+
+`test_running` builds and runs them.
+"""
 
 import re
 from importlib.metadata import version
