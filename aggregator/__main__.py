@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from aggregator.commands import archive, dead_letters, generations, proof, rebuild
+from aggregator.commands import archive, dead_letters, erase, generations, proof, rebuild
 from aggregator.config import AggregatorSettings
 from aggregator.worker.process import Program
 from schemas.shared import logs
@@ -34,6 +34,7 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 cli.command()(rebuild.rebuild)
 cli.command()(proof.verify)
 cli.command(help=proof.AUDIT_HELP)(proof.audit)
+cli.command()(erase.erase)
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(generations.cli, name="generations")
 cli.add_typer(dead_letters.cli, name="dead-letters")

@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from aggregator.counting.facts import Refusal, Skipped
 
-Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lost batch", "stalled"]
+Why: TypeAlias = Literal[
+    "assigned", "agent", "erased", "error", "gap", "gone", "log", "lost batch", "stalled"
+]
 """Why a worker resyncs; a label, so one of a few words."""
 
 RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])

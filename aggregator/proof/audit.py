@@ -35,7 +35,6 @@ from aggregator.log.coverage import Coverage
 from aggregator.proof.day_recount import DayRecount
 from aggregator.proof.recount import earliest_record_ms
 from aggregator.proof.subject import Checkpoints, Subject, subject_of, tenants_of
-from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.kinds import STALE_MS
 from schemas.redis_keys import BLOCK_DAYS, days_of, lane_of, safe_id
@@ -90,7 +89,7 @@ class Auditor:
         with BulkReader(self._settings) as bulk, ExitStack() as stack:
             first, coverage = subject.first_offsets(bulk, now_ms)
             found = Audit(coverage)
-            chosen = self._choose(subject.live, now_ms, found, stack)
+            chosen = self._choose(subject, now_ms, found, stack)
             self._count(bulk, subject, first, chosen, found)
             if Cluster(self._settings).log() != subject.log:
                 raise OtherLogError("the topic was changed while it was read")
@@ -103,7 +102,8 @@ class Auditor:
         found.compared = len(chosen) + len(found.damaged)
         return found
 
-    def _choose(self, live: Generation, now_ms: int, found: Audit, stack: ExitStack) -> list[_Chosen]:
+    def _choose(self, subject: Subject, now_ms: int, found: Audit, stack: ExitStack) -> list[_Chosen]:
+        live = subject.live
         bounds = [] if found.coverage.first_ms is None else [found.coverage.first_ms // DAY_MS]
         if self._settings.audit_oldest_days:
             bounds.append(now_ms // DAY_MS - self._settings.audit_oldest_days)
@@ -121,6 +121,7 @@ class Auditor:
             for tenant, day in sorted(pairs):
                 lane, safe, block = lane_of(tenant, live.lanes), safe_id(tenant), day // BLOCK_DAYS
                 snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
+                subject.erasures.check(snapshot.erased, lane, live.lanes)
                 try:
                     held = stored_cells(tenant, live.scopes, *snapshot.held[0])
                 except ValueError:
@@ -144,7 +145,7 @@ class Auditor:
         """Count the log up to the checkpoints of each; `chosen` is without those that were given up then."""
         if not chosen:
             return
-        decoder = Decoder(self._settings.rules)
+        decoder = Decoder(self._settings.rules, subject.erasures)
         days = [each.count.day for each in chosen]
         earliest = earliest_record_ms(min(days) * DAY_MS)
         latest = (max(days) + 1) * DAY_MS + STALE_MS

@@ -2,7 +2,7 @@
 
 Each tenant's counters are read together with the checkpoints of its lane, in one step; the recount takes in
 exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
-difference.
+difference. A tenant that was erased has no past there either (`aggregator.counting.rules`).
 
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
@@ -84,7 +84,9 @@ class Verifier:
         for name in [tenant] if tenant is not None else self._tenants(random):
             if sample is not None and read >= sample:
                 break
-            snapshot = self._keys.snapshot(self._live, lane_of(name, lanes), [safe_id(name)])
+            lane = lane_of(name, lanes)
+            snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
+            self._subject.erasures.check(snapshot.erased, lane, lanes)
             held[name] = snapshot.checkpoints, stored_cells(name, self._live.scopes, *snapshot.held[0])
             read += len(held[name][1])
 
@@ -130,7 +132,8 @@ class Verifier:
 
         Returns: the cells, how many records it read, and what the log can speak for.
         """
-        recount, decoder, records = Recount(self._live.scopes), Decoder(self._settings.rules), 0
+        recount, records = Recount(self._live.scopes), 0
+        decoder = Decoder(self._settings.rules, self._subject.erasures)
         with BulkReader(self._settings) as bulk:
             start, coverage = self._subject.first_offsets(bulk, now_ms)
             if since_ms is not None:

@@ -19,7 +19,8 @@ from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import Pending, read_all
-from aggregator.errors import RolledBackError
+from aggregator.erasure.take_in import Eraser
+from aggregator.errors import ErasedError, RolledBackError
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
@@ -52,7 +53,8 @@ def count_until(
     dead_lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is submitted.
     pace, lock: as in `throttle.Caller`.
-    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
+    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again, ErasedError
+    where tenants were erased again and again.
     """
     for attempt in range(1, RESYNCS_MAX + 1):
         try:
@@ -65,7 +67,7 @@ def count_until(
                 pace=pace,
                 lock=lock,
             )
-        except RolledBackError:
+        except (RolledBackError, ErasedError):
             if attempt == RESYNCS_MAX:
                 raise
         else:
@@ -82,9 +84,11 @@ def _count_once(
     pace: Pace,
     lock: AbstractContextManager[object],
 ) -> None:
-    decoder, store = Decoder(settings.rules), Store(settings)
+    store = Store(settings)
     store.open()
-    checkpoints = store.checkpoints(generation)
+    with closing(Eraser(settings, store)) as eraser:
+        erasures, checkpoints = eraser.checkpoints(generation)
+    decoder = Decoder(settings.rules, erasures)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
     waiting: deque[Future[Applied]] = deque()
 
@@ -96,7 +100,8 @@ def _count_once(
             progress(number, partition.position)
 
     with closing(store), BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
-        sink = Sink(thread, Caller(store, generation, pace, lock), DeadLetterWriter(settings))
+        caller = Caller(store, generation, pace, lock, erasures)
+        sink = Sink(thread, caller, DeadLetterWriter(settings))
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
         for number, rows in bulk.until(start, stop):

@@ -114,9 +114,11 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+                "if head[1] ~= ARGV[1] or (head[3] and not erasing) then return {'GONE'} end\n"
+                "if head[2] ~= ARGV[2] then",
                 "if not head[1] then write('HSET', lane, {'generation', ARGV[1], 'rules', ARGV[2]})\n"
-                "elseif head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+                "elseif head[1] ~= ARGV[1] or (head[3] and not erasing) then return {'GONE'} end\n"
+                "if head[1] and head[2] ~= ARGV[2] then",
             ),
         ),
         "test_targeted.py::test_wiped_in_the_moment_before_a_call",
@@ -292,8 +294,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counting/states.py",
-                "_encode((scopes.tenant, message_id, scopes.ids))",
-                "_encode((message_id, scopes.ids))",
+                "_encode((scopes.tenant, message_id, of))",
+                "_encode((message_id, of))",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_a_message_id_of_two_tenants_is_of_two_messages",
@@ -402,6 +404,44 @@ MUTATIONS = (
         "tests/pipeline/test_truncated.py"
         "::test_a_rebuild_says_what_it_would_lose_and_loses_it_only_when_told",
         "assert 0 == 1",
+    ),
+    Mutation(
+        "who knows of another erasure counts all the same",
+        (Edit("aggregator/counters/apply.lua", "if head[2] ~= ARGV[2] then", "if false then"),),
+        "tests/aggregator/counters/test_erasing.py::test_a_call_of_other_erasures_does_nothing",
+        "[b'ERASED']",
+    ),
+    Mutation(
+        "what is later than an erasure is not counted again",
+        (
+            Edit(
+                "aggregator/erasure/take_in.py",
+                "self._later_facts(generation, tenants, held.checkpoints, erasures) if recount else []",
+                "[]",
+            ),
+        ),
+        "tests/aggregator/erasure/test_take_in.py"
+        "::test_an_old_erasure_is_not_taken_in_by_a_log_that_lost_its_beginning",
+        "rebuild",
+    ),
+    Mutation(
+        "what is remembered of an erased tenant is found again",
+        (Edit("aggregator/counting/states.py", "else (scopes.ids, erased.number)", "else scopes.ids"),),
+        "tests/aggregator/counters/test_erasing.py::test_all_of_a_tenant_goes_and_nothing_else",
+        "[b'OK', 0, []]",
+    ),
+    Mutation(
+        "the last record of an erasure's time still counts",
+        (
+            Edit(
+                "aggregator/counting/decode.py",
+                "record_ms <= erased.through_ms",
+                "record_ms < erased.through_ms",
+            ),
+        ),
+        "tests/aggregator/counting/test_erasures.py"
+        "::test_an_erased_record_states_nothing_and_all_others_what_they_did",
+        "erased",
     ),
 )
 

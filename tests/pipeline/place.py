@@ -263,6 +263,7 @@ def open_place_on(
     wanted = {
         programs.events_topic: topics.EVENTS,
         programs.dead_letter_topic: topics.DEAD_LETTERS,
+        programs.erasures_topic: topics.ERASURES,
         topics.API_KEYS_TOPIC: topics.API_KEYS,
     }
     services.create_topics(bootstrap, wanted)

@@ -68,8 +68,9 @@ KEYS = Part("api keys", "ses-keys", arguments=("list",))
 REBUILD = Part("aggregator rebuild", "ses-rebuild", redis=True)
 VERIFY = Part("aggregator verify", "ses-verify", redis=True)
 AUDIT = Part("aggregator audit", "ses-verify", redis=True, port="AUDIT_PORT")
+ERASE = Part("aggregator erase", "ses-erase", redis=True, arguments=("--tenant", "nobody"))
 DEAD_LETTERS = Part("aggregator dead-letters", "ses-letters", arguments=("list",))
-PARTS = [TOPICS, INGEST, WORKER, API, KEYS, REBUILD, VERIFY, AUDIT, DEAD_LETTERS]
+PARTS = [TOPICS, INGEST, WORKER, API, KEYS, REBUILD, VERIFY, AUDIT, ERASE, DEAD_LETTERS]
 
 
 class Ended(NamedTuple):
@@ -250,6 +251,8 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
             (KEYS, "Read", ("list",)),
             (KEYS, "Write", ("create", "--", "nobody")),
             (VERIFY, "Read", ()),
+            (ERASE, "Read", ERASE.arguments),
+            (ERASE, "Write", ERASE.arguments),
         )
         for right in by_user[part.user]
         if right.operation == operation

@@ -11,6 +11,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.store import Answer, LaneCall
 from aggregator.counters.throttle import ALONE
 from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
+from aggregator.counting.rules import NO_ERASURES, Erasures
 from aggregator.errors import UndeliveredError
 from aggregator.rebuild import bulk_count
 from schemas.counters import Generation
@@ -66,11 +67,24 @@ def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: 
                 assert others_wait.wait(10)
                 raise UndeliveredError("Kafka is out of reach")
 
+    class Erasers:
+        def __init__(self, _settings: object, store: Counters) -> None:
+            self._store = store
+            self.close = lambda: None
+
+        def checkpoints(self, generation: Generation) -> tuple[Erasures, list[dict[int, int]]]:
+            return NO_ERASURES, self._store.checkpoints(generation)
+
     def progress(_partition: int, offset: int) -> None:
         if offset > bulk_count.IN_FLIGHT - 1:
             others_wait.set()
 
-    fakes: dict[str, Any] = {"Store": Counters, "DeadLetterWriter": DeadLetters, "BulkReader": Log}
+    fakes: dict[str, Any] = {
+        "Store": Counters,
+        "Eraser": Erasers,
+        "DeadLetterWriter": DeadLetters,
+        "BulkReader": Log,
+    }
     for name, fake in fakes.items():
         monkeypatch.setattr(bulk_count, name, fake)
     monkeypatch.setattr(bulk_count, "AT_ONCE", 1)

@@ -20,8 +20,8 @@ from aggregator import metrics
 from aggregator.counters.store import Answer, LaneCall
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import DeadLetter
-from aggregator.counting.rules import Rules
-from aggregator.errors import NoVerdictError, StoreUnavailableError, UndeliveredError
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
+from aggregator.errors import ErasedError, NoVerdictError, StoreUnavailableError, UndeliveredError
 from aggregator.log.admin import Log
 from aggregator.log.source import Batch
 from aggregator.worker import assignment, worker
@@ -93,6 +93,20 @@ class Checkpoints:
         return all(lane.get(number, 0) == end for lane in self.lanes for number, end in enumerate(ends))
 
 
+class Erasers:
+    """A topic of erasures, and a Redis that has taken them in."""
+
+    def __init__(self, redis: Checkpoints) -> None:
+        self._redis = redis
+        self.erasures = NO_ERASURES
+
+    def close(self) -> None:
+        """There is nothing to drop."""
+
+    def checkpoints(self, generation: Generation) -> tuple[Erasures, list[dict[int, int]]]:
+        return self.erasures, self._redis.checkpoints(generation)
+
+
 class DeadLetters:
     """A dead-letter topic."""
 
@@ -134,19 +148,23 @@ class World:
         self.source = FakeSource(partitions, in_flight_max=IN_FLIGHT_MAX)
         self.redis = Checkpoints()
         self.dead_letters = DeadLetters()
+        self.erasers = Erasers(self.redis)
         self.verdict: Exception | None = None
         live = Live(
             rules=RULES,
             store=cast("Any", self.redis),
             dead_letters=cast("Any", self.dead_letters),
             cluster=cast("Any", SimpleNamespace(log=lambda: Log("cluster", "topic", partitions))),
+            eraser=cast("Any", self.erasers),
         )
         self.worker = Recorded(live, SimpleNamespace(check=self._check, close=lambda: None))
         self.worker.bind(self.source)
 
-    def _check(self, _generation: Generation, _servers: frozenset[str]) -> None:
+    def _check(self, _generation: Generation, _servers: frozenset[str], erasures_end: int) -> None:
         if self.verdict is not None:
             raise self.verdict
+        if erasures_end != self.erasers.erasures.end:
+            raise ErasedError("there is more to read")
 
     def append(self, number: int, partition: int = 0) -> None:
         self.source.append(partition, GOOD[:number], NOW)
