@@ -202,6 +202,8 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         with house.running(AUDIT, AUDIT_INTERVAL_S="1", AUDIT_OLDEST_DAYS="0") as audit:
             audit.wait_until(lambda: audit.metric("audit_compared_total") > 0, "days are compared")
             assert audit.metric("audit_mismatch_total") == 0
+        erased = house.run(ERASE, *ERASE.arguments, "--json")
+        assert (erased.status, json.loads(erased.out)["left"]) == (0, {}), erased.err
         rebuilt = house.run(REBUILD, "--drop", "--json")
         assert rebuilt.status == 0, rebuilt.err
         report = json.loads(rebuilt.out)

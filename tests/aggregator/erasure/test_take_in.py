@@ -15,7 +15,7 @@ import pytest
 import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from aggregator.config import AggregatorSettings
 from aggregator.counters.lanes import standing_of
@@ -183,6 +183,7 @@ class Book(Ledger):
 class Machine(machine.Machine):
     """One log, one Redis, two workers, and an operator."""
 
+    @initialize()
     def a_generation(self) -> None:
         World.told, World.starts = [], {}
         super().a_generation()
@@ -216,6 +217,7 @@ class Machine(machine.Machine):
     def come_late(self, which: int) -> None:
         cast("ErasingWorker", self.workers[0]).come_late(self.late[which % len(self.late)])
 
+    @invariant()
     def a_lane_holds_what_its_checkpoints_say(self) -> None:
         if not self.workers:
             return
