@@ -149,7 +149,8 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
 class ArchiveSettings(AggregatorSettings):
     """Those of the worker, and where the archive is and how its files are cut.
 
-    Of the rules an archive takes `RECIPIENT_KEY` alone.
+    Of the rules an archive takes `RECIPIENT_KEY`, and where a tenant is erased `TENANT_TAG` and
+    `DEFAULT_TENANT`.
     """
 
     archive_url: str = Field(

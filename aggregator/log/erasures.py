@@ -48,8 +48,8 @@ class ErasureTopic:
         """
         try:
             end = self._end()
-            while self._position < end:
-                self._take_next()
+            if self._position < end:
+                self._read_to(end)
         except BaseException:
             self.close()
             raise
@@ -129,18 +129,24 @@ class ErasureTopic:
             topic = consumer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
             if topic.error is not None:
                 raise KafkaException(topic.error)  # noqa: TRY301  # as if it had been raised
-            consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
         except KafkaException:
             consumer.poll(0)  # delivers what librdkafka has for `error_cb`
             consumer.close()
             raise
         return consumer
 
-    def _take_next(self) -> None:
-        """Take in what comes next: a record, or that there are none before the end."""
+    def _read_to(self, end: int) -> None:
         assert self._consumer is not None
+        begin = self._position or OFFSET_BEGINNING
+        self._consumer.assign([TopicPartition(self._topic, 0, begin)])
+        while self._position < end:
+            self._take_next(self._consumer)
+        self._consumer.unassign()  # else it would go on fetching while nobody reads
+
+    def _take_next(self, consumer: Consumer) -> None:
+        """Take in what comes next: a record, or that there are none before the end."""
         waited = 0.0
-        while (message := self._consumer.poll(_POLL_S)) is None:
+        while (message := consumer.poll(_POLL_S)) is None:
             waited += _POLL_S
             if waited >= TIMEOUT_S:
                 raise KafkaUnavailableError(f"topic {self._topic}: nothing comes")

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from aggregator import metrics
 from aggregator.counters.store import Answer, LaneCall
 from aggregator.counting.decode import Decoder
+from aggregator.counting.facts import Facts
 from aggregator.counting.reading import DeadLetter
 from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.errors import ErasedError, NoVerdictError, StoreUnavailableError, UndeliveredError
@@ -34,6 +35,7 @@ from tests.aggregator.log.fake_source import RECORDS_A_BATCH, FakeSource
 from tests.pipeline import events
 
 RULES = Rules()
+DECODER = Decoder(RULES)
 LANES = 3
 GENERATION = replace(generations.GENERATION, lanes=LANES, rules=RULES.fingerprint)
 NOW = 1_764_000_000_000
@@ -396,5 +398,26 @@ def test_a_broker_that_is_away_ends_nothing_for_good(play: Play) -> None:
         await asyncio.sleep(0.05)
         world.source.is_away = False
         await world.until_counted()
+
+    play(story)
+
+
+def test_who_is_erased_is_heard_of_within_a_tick(play: Play) -> None:
+    """The worker begins anew, once, and what is read from then on is read by it."""
+
+    async def story(world: World) -> None:
+        world.append(30)
+        await world.until_counted()
+        tenants = {facts.scopes.tenant for value in GOOD if type(facts := DECODER.read(value, NOW)) is Facts}
+        told = [(offset, tenant, NOW) for offset, tenant in enumerate(tenants)]
+        world.erasers.erasures = Erasures(told, len(told))
+        await world.until(lambda: world.worker.whys == ["assigned", "erased"])
+        await world.until(lambda: world.worker.not_ready is None)
+        before, world.redis.asked = metrics.RECORDS.labels("erased")._value.get(), []
+        world.append(30)
+        await world.until_counted()
+        assert "facts" not in world.redis.asked
+        assert metrics.RECORDS.labels("erased")._value.get() > before
+        assert world.worker.whys == ["assigned", "erased"]
 
     play(story)
