@@ -144,7 +144,7 @@ class Eraser:
                 pack([], facts, identities)[0] if facts else pack_moves([]),
             ),
         )
-        if done:
+        if done and any(held.checkpoints.values()):
             log.info(
                 "what was counted of erased tenants is removed",
                 generation=generation.name,

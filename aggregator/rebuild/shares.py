@@ -12,6 +12,7 @@ from aggregator.errors import PostponedError
 from aggregator.rebuild.bulk_count import count_until
 from aggregator.rebuild.plan import RebuildRefusedError
 from schemas.counters import Generation
+from schemas.shared import logs
 
 _LOOK_S = 0.2
 
@@ -88,6 +89,7 @@ def _count(
     reasons: Any,
 ) -> None:
     """In a process of its own: count some partitions. reasons: a queue for why that cannot be."""
+    logs.configure()  # of the parent's it has nothing, and stdout is for the command's result
     place = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:
