@@ -8,12 +8,11 @@ CHAOS_SEED ?=
 CHAOS ?=
 ATTACK ?=
 BENCH ?=
-LOCKS := deploy/requirements.txt deploy/requirements-runtime.txt
 COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
-	--generate-hashes --no-header --no-annotate pyproject.toml
+	--generate-hashes --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack unit check test chaos attack bench format lock clean
+.PHONY: help setup run stack unit check test chaos attack bench boards format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,20 +47,25 @@ attack: setup  ## attack a stack of its own with hostile records, HTTP and comma
 bench: setup  ## measure speed, memory and latency against the goals (BENCH="--quick --only NAME" for a part)
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH)
 
+boards: setup  ## write the boards for Grafana (deploy/grafana/*.json) anew from their tables
+	@exec $(BIN)/python -m deploy.grafana
+
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 lock: .local/uv/bin/uv  ## pin the newest versions that pyproject.toml allows, with their hashes
-	$(COMPILE) --upgrade --group stack --group test --group bench --group build --output-file deploy/requirements.txt
-	$(COMPILE) --upgrade --constraint deploy/requirements.txt --output-file deploy/requirements-runtime.txt
+	$(COMPILE) pyproject.toml --group stack --group test --group bench --group build --output-file deploy/requirements.txt
+	$(COMPILE) pyproject.toml --constraint deploy/requirements.txt --output-file deploy/requirements-runtime.txt
+	$(COMPILE) --group lock --output-file deploy/requirements-uv.txt
 
 clean:  ## remove .venv and the caches; keeps .local, where the stack's data is
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-.local/uv/bin/uv:
-	$(PYTHON) -m venv .local/uv
-	.local/uv/bin/pip install --quiet --disable-pip-version-check uv
+.local/uv/bin/uv: deploy/requirements-uv.txt
+	$(PYTHON) -m venv --clear .local/uv
+	.local/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
 
 .venv/.installed: pyproject.toml deploy/requirements.txt
 	@$(PYTHON) deploy/install.py

@@ -6,7 +6,16 @@ from typing import Final
 
 import typer
 
-from aggregator.commands import archive, dead_letters, erase, generations, proof, rebuild
+from aggregator.commands import (
+    archive,
+    catch_up,
+    dead_letters,
+    erase,
+    explain,
+    generations,
+    proof,
+    rebuild,
+)
 from aggregator.config import AggregatorSettings
 from aggregator.worker.process import Program
 from schemas.shared import logs
@@ -32,8 +41,11 @@ Exit codes: 0 stopped; 1 it can't start, and says why; 3 most records could not 
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.command()(rebuild.rebuild)
+cli.command("catch-up")(catch_up.catch_up)
 cli.command()(proof.verify)
 cli.command(help=proof.AUDIT_HELP)(proof.audit)
+cli.command()(proof.recount)
+cli.command()(explain.explain)
 cli.command()(erase.erase)
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(generations.cli, name="generations")

@@ -18,7 +18,7 @@ from aggregator.counting.facts import RECIPIENT_KEY_BYTES
 from aggregator.counting.rules import Rules
 from schemas.archive import ALWAYS_DROPPED
 from schemas.counters import LANES, LANES_MAX, TENANT
-from schemas.shared.settings import RedisSettings, TopicsSettings
+from schemas.shared.settings import MetricsSettings, RedisSettings, TopicsSettings
 
 TagName = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:@-]{1,255}\z")]
 """What SES lets a message tag be called, and the names of its own tags (`ses:...`)."""
@@ -73,7 +73,7 @@ def _read_hex(text: object) -> object:
         raise ValueError("no hex digits") from None
 
 
-class AggregatorSettings(TopicsSettings, RedisSettings):
+class AggregatorSettings(TopicsSettings, RedisSettings, MetricsSettings):
     """Where Kafka and Redis are, the group's name, and the rules of counting.
 
     A change of `*_TAG`, `SCOPE_TAGS`, `DEFAULT_TENANT` or `RECIPIENT_KEY` changes the rules: it takes a new
@@ -101,6 +101,12 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
         ge=1,
         description="a scope with so many ids of one tenant is warned of: a tag that is unique to each mail"
         " fills Redis for ever",
+    )
+
+    archive_url: str = Field(
+        default="",
+        description="where the archive's files are: file:///..., s3://..., what pyarrow knows; none: all"
+        " history is in the topic",
     )
 
     lanes: int = Field(
@@ -147,15 +153,12 @@ class AggregatorSettings(TopicsSettings, RedisSettings):
 
 
 class ArchiveSettings(AggregatorSettings):
-    """Those of the worker, and where the archive is and how its files are cut.
+    """Those of the worker, and how the archive's files are cut.
 
     Of the rules an archive takes `RECIPIENT_KEY`, and where a tenant is erased `TENANT_TAG` and
     `DEFAULT_TENANT`.
     """
 
-    archive_url: str = Field(
-        default="", description="where the archive's files are: file:///..., s3://..., what pyarrow knows"
-    )
     archive_file_mb: int = Field(default=128, ge=1, description="a file ends when it is so large")
     archive_file_minutes: float = Field(
         default=60, gt=0, le=720, description="or when its first record was read so long ago"
@@ -177,8 +180,18 @@ class ArchiveSettings(AggregatorSettings):
         return self
 
 
-class AuditSettings(AggregatorSettings):
-    """Those of the worker, and what `audit` does beside it."""
+class ProofSettings(AggregatorSettings):
+    """Those of the worker, and what counting the log again may take."""
+
+    recount_memory_mb: int = Field(
+        default=512,
+        ge=128,
+        description="memory of `verify` and `audit` for facts, in MiB; the rest goes to files in TMPDIR",
+    )
+
+
+class AuditSettings(ProofSettings):
+    """Those of a recount, and what `audit` does beside the worker."""
 
     audit_port: int = Field(default=8083, ge=0, le=65535, description="of /metrics; 0: any free one")
     audit_interval_s: int = Field(default=3600, ge=1, description="the pause between two audits")

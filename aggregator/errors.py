@@ -21,6 +21,14 @@ class ArchiveUnavailableError(PostponedError):
     """The store of the archive did not do what was asked, and may or may not have done it."""
 
 
+class NoRoomError(PostponedError):
+    """The memory or the disk that a recount may take does not suffice: give it more."""
+
+
+class OtherArchiveError(PostponedError):
+    """The archive was not written for these settings: another key or version, or without a tag they need."""
+
+
 class TopicMissingError(KafkaUnavailableError):
     """Kafka answered that it does not have the topic (yet)."""
 

@@ -7,40 +7,84 @@ is born with its first event hides that event: `increase` sees no step where the
 from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aggregator.counting.facts import Refusal, Skipped
+from schemas.kinds import FIELDS
+from schemas.shared.process_metrics import add_process_metrics
 
 Why: TypeAlias = Literal[
     "assigned", "agent", "erased", "error", "gap", "gone", "log", "lost batch", "stalled"
 ]
 """Why a worker resyncs; a label, so one of a few words."""
 
-RECORDS: Final = Counter("aggregator_records", "Records read from the events topic, by outcome", ["outcome"])
-FACTS: Final = Counter("aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"])
-DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters acknowledged by Kafka", ["reason"])
-RESYNCS: Final = Counter("aggregator_resyncs", "Times that counting began anew at the checkpoints", ["why"])
-ROLLBACKS: Final = Counter(
-    "aggregator_redis_rollbacks", "Times that Redis was found to have gone back in time"
+WORKER: Final = CollectorRegistry()
+"""Of a worker alone."""
+
+RECORDS: Final = Counter(
+    "aggregator_records", "Records read from the events topic, by outcome", ["outcome"], registry=WORKER
 )
-REFOLDS: Final = Counter("aggregator_refolds", "Calls of which another worker had counted a part")
+FACTS: Final = Counter(
+    "aggregator_facts", "Facts handed to Redis: new ones and repeated ones", ["what"], registry=WORKER
+)
+FACTS_BY_KIND: Final = Counter(
+    "aggregator_facts_by_kind", "Facts that events told of, repeated ones too", ["kind"], registry=WORKER
+)
+DEAD_LETTERS: Final = Counter(
+    "aggregator_dead_letters", "Dead letters acknowledged by Kafka", ["reason"], registry=WORKER
+)
+RESYNCS: Final = Counter(
+    "aggregator_resyncs", "Times that counting began anew at the checkpoints", ["why"], registry=WORKER
+)
+ROLLBACKS: Final = Counter(
+    "aggregator_redis_rollbacks", "Times that Redis was found to have gone back in time", registry=WORKER
+)
+REFOLDS: Final = Counter(
+    "aggregator_refolds", "Calls of which another worker had counted a part", registry=WORKER
+)
 LAG_RECORDS: Final = Gauge(
-    "aggregator_lag_records", "Records in the topic that are not read yet", ["partition"]
+    "aggregator_lag_records",
+    "Records in the topic that are not read yet",
+    ["partition"],
+    registry=WORKER,
 )
 LAG_SECONDS: Final = Gauge(
     "aggregator_lag_seconds",
     "Age of the partition's complete-through time, or how long this worker has it where that is shorter",
     ["partition"],
+    registry=WORKER,
 )
-READY: Final = Gauge("aggregator_ready", "1 where the worker counts or has no partition to count")
+READY: Final = Gauge(
+    "aggregator_ready", "1 where the worker counts or has no partition to count", registry=WORKER
+)
 KNOWN_IDS: Final = Gauge(
-    "aggregator_known_ids", "Ids of the scopes with most of them, as last reported", ["tenant", "scope"]
+    "aggregator_known_ids",
+    "Ids of the scopes with most of them, as last reported",
+    ["tenant", "scope"],
+    registry=WORKER,
 )
 SCOPES_OF_MANY_IDS: Final = Gauge(
-    "aggregator_scopes_of_many_ids", "Scopes of a tenant with IDS_WARNING ids or more that have got new ones"
+    "aggregator_scopes_of_many_ids",
+    "Scopes of a tenant with IDS_WARNING ids or more that have got new ones",
+    registry=WORKER,
 )
 APPLY_SECONDS: Final = Histogram(
-    "aggregator_apply_seconds", "From a batch's submission to its acknowledgement"
+    "aggregator_apply_seconds", "From a batch's submission to its acknowledgement", registry=WORKER
+)
+FRESHNESS_SECONDS: Final = Histogram(
+    "aggregator_freshness_seconds",
+    "From the own time of a batch's latest record to its count in Redis",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400),
+    registry=WORKER,
+)
+REDIS_MEMORY: Final = Gauge(
+    "aggregator_redis_memory_bytes", "Memory that a node of Redis uses", ["node"], registry=WORKER
+)
+REDIS_MEMORY_LIMIT: Final = Gauge(
+    "aggregator_redis_memory_limit_bytes",
+    "Its maxmemory, beyond which it takes no counts; 0: it has none",
+    ["node"],
+    registry=WORKER,
 )
 
 AUDIT: Final = CollectorRegistry()
@@ -50,9 +94,6 @@ AUDIT_MISMATCH: Final = Counter(
     "audit_mismatch", "Cells that differed from a recount of the log", registry=AUDIT
 )
 AUDIT_COMPARED: Final = Counter("audit_compared", "Days of a tenant that were compared", registry=AUDIT)
-AUDIT_GIVEN_UP: Final = Counter(
-    "audit_given_up", "Days of a tenant that were too large to be compared", registry=AUDIT
-)
 AUDIT_LAST_DONE: Final = Gauge(
     "audit_last_done_timestamp_seconds", "When an audit was last brought to its end", registry=AUDIT
 )
@@ -80,8 +121,8 @@ ARCHIVE_COMPLETE_THROUGH: Final = Gauge(
     registry=ARCHIVE,
 )
 
-for _registry in (AUDIT, ARCHIVE):
-    ProcessCollector(registry=_registry)  # the other registry, prometheus_client's own, has one
+for _program, _registry in (("aggregator", WORKER), ("audit", AUDIT), ("archive", ARCHIVE)):
+    add_process_metrics(_program, _registry)
 
 
 def _bear(counter: Counter, values: Iterable[str]) -> None:
@@ -91,6 +132,7 @@ def _bear(counter: Counter, values: Iterable[str]) -> None:
 
 _bear(RECORDS, ("counted", *Skipped, *Refusal))
 _bear(FACTS, ("new", "repeated"))
+_bear(FACTS_BY_KIND, FIELDS)
 _bear(DEAD_LETTERS, Refusal)
 _bear(RESYNCS, get_args(Why))
 _bear(ARCHIVE_FILES, ("records", "files"))

@@ -47,6 +47,10 @@ def create_app(settings: ApiSettings, *, keys: KeySource, clock: Callable[[], in
     metrics = ApiMetrics()
     metrics.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
     metrics.keys_unreadable.set_function(lambda: keys.unreadable)
+    metrics.keys_known.set_function(lambda: len(keys.table))
+    metrics.keys_next_offset.set_function(lambda: keys.next_offset)
+    metrics.keys_lag.set_function(lambda: keys.unread)
+    metrics.keys_heard.set_function(lambda: keys.heard_ms / 1000)
     watch = None
     if settings.health_metrics:
         watch = Watch(reader, TenantMetrics(metrics.registry), clock)

@@ -10,10 +10,11 @@ from http import HTTPStatus
 from itertools import product
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ERRORS
+from schemas.shared.process_metrics import add_process_metrics
 
 NO_ROUTE: Final = "none"
 """The label of paths that no route knows: a path itself would make labels without end."""
@@ -29,7 +30,7 @@ class ApiMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        add_process_metrics("api", self.registry)
         self.requests = Counter(
             "api_requests_total",
             "Requests that were answered.",
@@ -38,6 +39,11 @@ class ApiMetrics:
         )
         self.request_seconds = Histogram(
             "api_request_seconds", "From request to answer.", ["route"], registry=self.registry
+        )
+        self.in_flight = Gauge(
+            "api_requests_in_flight",
+            "Requests that are being answered, this one too.",
+            registry=self.registry,
         )
         self.redis_seconds = Histogram(
             "api_redis_read_seconds", "Reads from Redis for one answer.", registry=self.registry
@@ -50,6 +56,26 @@ class ApiMetrics:
         self.keys_unreadable = Gauge(
             "api_keys_unreadable_records",
             "Records of the topic of keys that cannot be read, and open nothing.",
+            registry=self.registry,
+        )
+        self.keys_known = Gauge(
+            "api_keys_known",
+            "Keys that the topic of keys tells of, revoked ones too.",
+            registry=self.registry,
+        )
+        self.keys_next_offset = Gauge(
+            "api_keys_next_offset",
+            "Offset of the topic of keys below which every record is known.",
+            registry=self.registry,
+        )
+        self.keys_lag = Gauge(
+            "api_keys_lag_records",
+            "Records of the topic of keys that are not known yet, as far as Kafka has told.",
+            registry=self.registry,
+        )
+        self.keys_heard = Gauge(
+            "api_keys_heard_timestamp_seconds",
+            "Up to when every key and every revocation is known; 0 before the topic was read to its end.",
             registry=self.registry,
         )
         self.ready = Gauge(
@@ -112,9 +138,11 @@ class MeasureRequests:
                 status = message["status"]
             await send(message)
 
+        self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, watch)
         finally:
+            self._metrics.in_flight.dec()
             route = getattr(scope.get("route"), "path_format", NO_ROUTE)
             self._metrics.requests.labels(route, status).inc()
             self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started)

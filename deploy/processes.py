@@ -29,6 +29,15 @@ def say(text: str, *, error: bool = False) -> None:
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def put(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file that is there as a whole or not at all. mode: who may read it, if it is new."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode)
+    part.write_text(text)
+    part.replace(path)
+
+
 class StackError(Exception):
     """The stack can't start or go on; the text is for a person and says what to do."""
 

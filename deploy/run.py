@@ -127,6 +127,9 @@ def _introduce(stack: Stack, keys: Mapping[str, str]) -> None:
   The operators' commands take the settings of this stack:
   {" ".join(f"{name}={value}" for name, value in settings.items())} .venv/bin/python -m aggregator verify
 
+  When a number looks odd (with --send a test event is followed to the API):
+  .venv/bin/python -m deploy.doctor --env-file {stack.local / "stack.env"}
+
 The numbers are made up: three tenants, {PAST_DAYS} days of their past, and more from now on. Ctrl-C stops
 everything.
 """)

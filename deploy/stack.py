@@ -24,9 +24,10 @@ from typing import IO
 
 import httpx
 
+from deploy.doctor.site import as_env_file
 from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
-from deploy.processes import Child, StackError, Waiting, free_port, port_is_free, say
+from deploy.processes import Child, StackError, Waiting, free_port, port_is_free, put, say
 from deploy.valkey import Valkey
 
 CHECKOUT = Path(__file__).parents[1]
@@ -137,9 +138,8 @@ class Stack:
             for name in PORTS:
                 self._wait_until_ready(name, client)
         self.check()
-        part = self.local / "stack.json.part"
-        part.write_text(json.dumps(asdict(self.addresses)) + "\n")
-        part.replace(self.local / "stack.json")
+        put(self.local / "stack.env", as_env_file(self.environment), 0o600)
+        put(self.local / "stack.json", json.dumps(asdict(self.addresses)) + "\n")
 
     def run(self, name: str, module: str, *arguments: str, output: Path | None = None) -> Child:
         """Start a Python module of the checkout as one more part, in the programs' environment.

@@ -7,9 +7,10 @@ event hides that event: `increase` sees no step where there was nothing before.
 from itertools import product
 from typing import Literal, TypeAlias, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.errors import Reason
+from schemas.shared.process_metrics import add_process_metrics
 
 Taken: TypeAlias = Literal["stored", "confirmed", "unsubscribed", "test"]
 """What became of a delivery that was answered with 200."""
@@ -22,13 +23,14 @@ class IngestMetrics:
     """The metrics of one app, in a registry of their own.
 
     ready: whether Kafka could be reached when that was asked last; deliveries: requests to the webhook by
-    outcome; publishing: seconds until Kafka had the record, those that it got; calls: calls to SNS by
-    purpose and whether they succeeded.
+    outcome; in_flight: those that are not answered yet; storing: seconds from the request's line and headers
+    until Kafka had the record, publishing: the last part of that, of those that it got; calls: calls to SNS
+    by purpose and whether they succeeded.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        add_process_metrics("ingest", self.registry)
         self.ready = Gauge("ingest_ready", "1 where the events topic can be reached", registry=self.registry)
         self.deliveries = Counter(
             "ingest_deliveries",
@@ -38,6 +40,16 @@ class IngestMetrics:
         )
         for outcome in (*get_args(Taken), *get_args(Reason), DISCONNECTED):
             self.deliveries.labels(outcome)
+        self.in_flight = Gauge(
+            "ingest_deliveries_in_flight",
+            "Requests to the webhook that are not answered yet",
+            registry=self.registry,
+        )
+        self.storing = Histogram(
+            "ingest_delivery_seconds",
+            "Time from a request to the webhook until Kafka acknowledged its record",
+            registry=self.registry,
+        )
         self.publishing = Histogram(
             "ingest_publish_seconds",
             "Time until Kafka acknowledged a record",

@@ -3,7 +3,8 @@
 The first that fits gives both or either:
 1. addresses in the environment: `TEST_KAFKA_BOOTSTRAP_SERVERS`, `TEST_REDIS_URL`. (Not the names that the
    programs read: a shell that knows production's addresses must not run tests against it.)
-2. containers, where `TEST_CONTAINERS=1` asks for them and an engine answers.
+2. containers of the images that `deploy/compose.yaml` names, where `TEST_CONTAINERS=1` asks for them and an
+   engine answers.
 3. the embedded stack of `deploy`.
 """
 
@@ -18,11 +19,13 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
 from deploy.processes import Waiting, free_port
+from deploy.stack import CHECKOUT
 from deploy.valkey import Valkey
 from schemas.shared import create_topics as topics
 from schemas.topics import TopicConfig
@@ -74,6 +77,12 @@ def engine_trouble() -> str | None:
     return trouble
 
 
+def image_of(service: str) -> str:
+    """The image of a service, as an operator runs it."""
+    compose = yaml.safe_load((CHECKOUT / "deploy" / "compose.yaml").read_text())
+    return str(compose["services"][service]["image"])
+
+
 @contextmanager
 def kafka_server() -> Iterator[Kafka]:
     """A running embedded Kafka with new data, stopped at the end."""
@@ -111,7 +120,7 @@ def kafka_address(source: Source) -> Iterator[str]:
 
             port = free_port()
             container = (
-                DockerContainer("apache/kafka:4.3.0")
+                DockerContainer(image_of("kafka"))
                 .with_bind_ports(9092, port)
                 .with_env("KAFKA_PROCESS_ROLES", "broker,controller")
                 .with_env("KAFKA_NODE_ID", "1")
@@ -140,15 +149,15 @@ def redis_address(source: Source) -> Iterator[str]:
             from testcontainers.core.container import DockerContainer  # noqa: PLC0415  # as above
             from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
 
+            port = free_port()
             container = (
-                DockerContainer("valkey/valkey:9-alpine")
+                DockerContainer(image_of("valkey"))
                 .with_command("valkey-server --appendonly yes --save ''")
-                .with_exposed_ports(6379)
+                .with_bind_ports(6379, port)
                 .waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
             )
             with container:
-                host, port = container.get_container_host_ip(), container.get_exposed_port(6379)
-                yield f"redis://{host}:{port}/0"
+                yield f"redis://127.0.0.1:{port}/0"
         case "embedded":
             with valkey_server() as valkey:
                 yield valkey.url

@@ -34,7 +34,7 @@ from aggregator.errors import ArchiveUnavailableError, KafkaUnavailableError, Ot
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.erasures import ErasureTopic
-from schemas.archive import CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
+from schemas.archive import ALWAYS_DROPPED, CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
 from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Archiver:
         self._settings = settings
         self._store = store
         self._cluster = Cluster(settings)
-        self._reducer = Reducer(settings.recipient_key, settings.archive_drop_tags)
+        self._reducer = Reducer(settings.recipient_key, ALWAYS_DROPPED | settings.archive_drop_tags)
         self._erasures = ErasureTopic(settings)
         self._erasing = Erasing(settings.rules, NO_ERASURES)
         self._log = Log("", "", 0)

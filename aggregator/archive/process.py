@@ -32,7 +32,7 @@ class ArchiveProgram:
 
         settings: of the process. store: of the archive. trim_days: as in `Archiver`.
         """
-        self._port = settings.archive_port
+        self._settings = settings
         self._archiver = Archiver(settings, store, trim_days)
         self._stopped = threading.Event()
         self._refused: RefusedError | None = None
@@ -46,9 +46,16 @@ class ArchiveProgram:
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, self._stopped.set)
         try:
-            runner, port = await serve(self._port, lambda: self._archiver.trouble, metrics.ARCHIVE)
+            servers, port = await serve(
+                self._settings.archive_port,
+                self._settings.metrics_port,
+                lambda: self._archiver.trouble,
+                metrics.ARCHIVE,
+            )
         except OSError as error:
-            log.error("cannot listen: set ARCHIVE_PORT to a free port", port=self._port, error=error.strerror)  # noqa: TRY400  # one clear line
+            log.error(  # noqa: TRY400  # one clear line
+                "cannot listen: set ARCHIVE_PORT or METRICS_PORT to a free port", error=error.strerror
+            )
             return 1
         log.info("listening", port=port)
         metrics.ARCHIVE_COMPLETE_THROUGH.set_to_current_time()
@@ -58,7 +65,7 @@ class ArchiveProgram:
             log.error("the archive must not be written", why=str(error))  # noqa: TRY400  # one clear line
             return 1
         finally:
-            await runner.cleanup()
+            await servers.aclose()
         log.info("stopped")
         return 0
 

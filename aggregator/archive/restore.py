@@ -17,6 +17,11 @@ from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from schemas.archive import ERASED
 from schemas.ses import Body, Event, Mail, TopicPreferences
 
+_NOTHING_MADE: Final[tuple[None, None]] = None, None
+
+_MADE_MAX: Final = 16_384
+"""So many kinds of tags are remembered, of some kilobyte each."""
+
 
 class SlimLaw:
     """Reads slim events under one set of rules, and of erasures."""
@@ -29,6 +34,7 @@ class SlimLaw:
         """
         self._decoder = EventDecoder(rules.tags)
         self._names = rules.tags
+        self._made: dict[int, tuple[type_of_tags, Any]] = {}
         self._law = Law(
             rules.default_tenant,
             tags=self._decoder.tags,
@@ -96,8 +102,15 @@ class SlimLaw:
         return event
 
     def _tags(self, tags: type_of_tags) -> Any:
-        by_name = dict(tags)
-        return self._decoder.tags(*[by_name.get(name, UNSET) for name in self._names])
+        """What the rules read of tags. Rows of one kind have one object, which is held while it is known."""
+        held, made = self._made.get(id(tags), _NOTHING_MADE)
+        if held is not tags:
+            by_name = dict(tags)
+            made = self._decoder.tags(*[by_name.get(name, UNSET) for name in self._names])
+            if len(self._made) >= _MADE_MAX:
+                self._made.clear()
+            self._made[id(tags)] = tags, made
+        return made
 
 
 def _as_it_is(ms: int | None) -> int | None:

@@ -62,14 +62,14 @@ class SlimEvent(Struct, frozen=True, gc=False):
 class Reducer:
     """Makes slim events of records."""
 
-    def __init__(self, recipient_key: bytes, drop_tags: frozenset[str] = frozenset()) -> None:
+    def __init__(self, recipient_key: bytes, drop_tags: frozenset[str] = ALWAYS_DROPPED) -> None:
         """Prepare.
 
-        recipient_key: of the pseudonyms. drop_tags: names of tags that are not kept, beside those with IPs.
+        recipient_key: of the pseudonyms. drop_tags: names of all tags that are not kept.
         """
         self._record = RecordDecoder().decode
         self._recipients = Recipients(recipient_key).of
-        self._tags = _Tags(drop_tags | ALWAYS_DROPPED)
+        self._tags = _Tags(drop_tags)
 
     def reduce(self, record: KafkaRecord) -> SlimEvent:
         """The slim event of a record of the topic, whatever that is."""
@@ -169,7 +169,7 @@ class _Tags:
     def __init__(self, dropped: frozenset[str]) -> None:
         self._dropped = dropped
         names = b"|".join(re.escape(name.encode()) for name in sorted(dropped))
-        self._without = re.compile(rb'"(?:%s)":\["[^"]*"\],?' % names).sub
+        self._without = re.compile(rb'"(?:%s)":\["[^"]*"\],?' % names if names else rb"(?!)").sub
         self._known: dict[bytes, _Kept] = {}
 
     def of(self, record: Record[Raw], event: Event[Raw]) -> tuple[type_of_tags | None, str | None]:

@@ -111,13 +111,18 @@ class Store:
     def metadata(self, file: File) -> dict[str, str]:
         """What a file says of itself, by key (`schemas.archive`)."""
         with self.open(file) as opened:
-            found: dict[bytes, bytes] = opened.metadata.metadata or {}
-        return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+            return said_by(opened)
 
     def remove(self, file: File) -> None:
         """Remove a file; one that is not there is removed already."""
         with _translated(), suppress(FileNotFoundError):
             self._fs.delete_file(f"{self._root}/{file.name}")
+
+
+def said_by(opened: Any) -> dict[str, str]:
+    """As `Store.metadata`, of a file that is open."""
+    found: dict[bytes, bytes] = opened.metadata.metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
 
 @contextmanager

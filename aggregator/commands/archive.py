@@ -55,7 +55,7 @@ def archive(
         typer.Option(
             min=1,
             help="Delete from the topic what is archived, counted and so many days old. `rebuild`, `verify`"
-            " and `audit` read the topic alone: they do not reach back behind that.",
+            " and `audit` take it from the archive then, where ARCHIVE_URL is set for them.",
         ),
     ] = None,
     without_key: Annotated[

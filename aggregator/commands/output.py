@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from aggregator.counting.cells import Difference
 from aggregator.errors import PostponedError, RefusedError
@@ -19,6 +21,12 @@ PIPED_WIDTH: Final = 100_000
 
 ROWS_SHOWN: Final = 50
 """Of a table on a terminal; `--json` gives all."""
+
+WITHOUT_DEAD_LETTER: Final = (
+    "{:,} records of the archive were refused before any worker is known to have passed them: no dead letter"
+    " of theirs can be written, as the topic no longer has them"
+)
+"""Of `rebuild` and `catch-up`: how many."""
 
 err: Final = Console(stderr=True, soft_wrap=True)
 out: Final = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -40,7 +48,7 @@ def errors_in_a_line(*others: type[Exception]) -> Iterator[None]:
 
 def failed(error: Exception) -> typer.Exit:
     """Print an error in a line on stderr. Returns: what to raise, for exit code 1."""
-    err.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+    err.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False)
     return typer.Exit(1)
 
 
@@ -80,7 +88,7 @@ def table(title: str, rows: list[dict[str, Any]]) -> Table:
     return made
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value)
-    return "" if value is None else str(value)
+def _text(value: Any) -> Text:
+    """As it stands, whatever a tenant wrote into it: no mark-up, and nothing that a terminal would act on."""
+    text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return Text(text if text.isprintable() else repr(text))

@@ -1,9 +1,13 @@
-"""`verify` and `audit`: the log counted again, and compared with Redis."""
+"""`verify`, `audit` and `recount`: the log counted again, and compared with Redis.
+
+DuckDB and pyarrow are imported where something is counted: workers start without them.
+"""
 
 import asyncio
 import time
 from random import SystemRandom
 from typing import Annotated, Final
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -19,10 +23,9 @@ from aggregator.commands.output import (
     show_coverage,
     table,
 )
-from aggregator.config import AggregatorSettings, AuditSettings
+from aggregator.config import ArchiveSettings, AuditSettings, ProofSettings
 from aggregator.errors import OtherLogError
-from aggregator.proof.audit_process import AuditProgram
-from aggregator.proof.verify import Verifier
+from aggregator.proof.law import script
 from schemas.shared import logs
 from schemas.shared.settings import describe
 
@@ -58,8 +61,10 @@ def verify(
     It may run beside live traffic. Of a log that has lost its beginning, it compares the cells that the log
     can speak for, and says which; exits 1 where these are none. Of the others it finds what Redis has lost.
     """
+    from aggregator.proof.verify import Verifier  # noqa: PLC0415  # see above
+
     logs.configure()
-    settings = AggregatorSettings()
+    settings = ProofSettings()
     with errors_in_a_line(ValueError):  # a counter in Redis is damaged
         result = Verifier(settings).verify(
             time.time_ns() // 1_000_000,
@@ -104,5 +109,27 @@ def verify(
 
 def audit() -> None:
     """Run the process that audits, until SIGTERM or SIGINT."""
+    from aggregator.proof.audit_process import AuditProgram  # noqa: PLC0415  # see above
+
     logs.configure()
     raise typer.Exit(asyncio.run(AuditProgram(AuditSettings()).run()))
+
+
+def recount(
+    *,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that counts the archive.")] = False,
+) -> None:
+    """Print the law of counting as SQL, with the rules of the settings filled in.
+
+    DuckDB runs it over the archive of ARCHIVE_URL: `python -m aggregator recount --sql | duckdb`. To count
+    and compare with Redis there are `verify` and `audit`.
+
+    It asks no Kafka, so its table `erasures` is empty. What was erased in the archive counts for nothing all
+    the same; where `archive erase` was not run yet, insert the tenant and its time.
+    """
+    if not sql:
+        raise typer.BadParameter("say --sql: it prints what counts, and counts nothing itself")
+    settings = ArchiveSettings()
+    url = urlsplit(settings.archive_url or "file:///archive")
+    archive = unquote(url.path) if url.scheme == "file" else url.geturl()
+    print(script(settings.rules, archive.rstrip("/")), end="")  # noqa: T201  # the result

@@ -1,4 +1,4 @@
-"""`rebuild`: count the whole topic anew and switch to it; or say what that would be."""
+"""`rebuild`: count the whole history anew and switch to it; or say what that would be."""
 
 import sys
 import time
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aggregator.commands.arguments import Json, instant, offsets
 from aggregator.commands.output import (
     ROWS_SHOWN,
+    WITHOUT_DEAD_LETTER,
     covered_json,
     err,
     errors_in_a_line,
@@ -103,9 +104,10 @@ def rebuild(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Count the whole topic into a new generation, compare it with the live one, and switch to it.
+    """Count the whole history into a new generation, compare it with the live one, and switch to it.
 
-    Live counting and the API go on meanwhile. Killed, it goes on where it was when it is run again.
+    The history is what the archive of ARCHIVE_URL, if there is one, and the topic hold together. Live
+    counting and the API go on meanwhile. Killed, it goes on where it was when it is run again.
     """
     logs.configure()
     settings = AggregatorSettings()
@@ -126,7 +128,12 @@ def rebuild(
 
 def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
     rows = [
-        {"partition": number, "from": plan.start[number], "to": plan.stop[number]}
+        {
+            "partition": number,
+            "from": plan.start[number],
+            "archived_to": plan.archived[number],
+            "to": plan.stop[number],
+        }
         for number in sorted(plan.stop)
     ]
     if as_json:
@@ -134,6 +141,7 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
             {
                 "partitions": rows,
                 "records": plan.records,
+                "records_archived": plan.records_archived,
                 "partial": plan.partial,
                 **covered_json(plan.coverage),
                 "loses": [_loss_row(loss) for loss in plan.losses.of],
@@ -150,8 +158,9 @@ def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:
         return
     out.print(table("What would be counted", rows))
     out.print(
-        f"{plan.records:,} records: about {timedelta(seconds=round(plan.seconds))} at {RECORDS_A_SECOND:,} a"
-        " second, as measured beside live traffic on two cores"
+        f"{plan.records:,} records, {plan.records_archived:,} of them in the archive: about"
+        f" {timedelta(seconds=round(plan.seconds))} at {RECORDS_A_SECOND:,} a second, as measured beside live"
+        " traffic on two cores"
     )
     out.print(
         f"memory: Redis holds {plan.used:,} bytes now and would need up to {plan.more_bytes:,} more until the"
@@ -193,6 +202,7 @@ def _show_report(report: Report, *, as_json: bool) -> None:
                 "partial": report.partial,
                 "cells_lost": report.lost,
                 "resumed": report.resumed,
+                "without_dead_letter": report.without_dead_letter,
                 "tenants_compared": report.compared,
                 "cells_differing": report.differing,
                 "kept": report.previous if report.wrong else None,
@@ -209,6 +219,8 @@ def _show_report(report: Report, *, as_json: bool) -> None:
     )
     if report.partial:
         out.print(f"partial: {report.partial}")
+    if report.without_dead_letter:
+        out.print(WITHOUT_DEAD_LETTER.format(report.without_dead_letter))
     if report.not_compared:
         out.print(f"not compared: {report.not_compared}")
     elif report.previous:

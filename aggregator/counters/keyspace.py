@@ -1,7 +1,7 @@
 """Redis, as the operators' commands use it: whole generations, read and dropped.
 
-One script reads (`snapshot.lua`), so that counters and the checkpoints that say which events they hold are of
-one instant.
+Scripts read (`snapshot.lua`, `states.lua`), so that what is counted and the checkpoints that say which events
+that is are of one instant.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from aggregator.counters.connection import connect, infos, translated
+from aggregator.counters.connection import connect, infos, memory, translated
 from aggregator.counters.lanes import gone, standing_of
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
@@ -21,6 +21,7 @@ from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
 _SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
+_STATES: Final = files("aggregator.counters").joinpath("states.lua").read_text()
 
 
 class Held(NamedTuple):
@@ -46,6 +47,18 @@ class Snapshot(NamedTuple):
     erased: int
     held: list[Held]
     stopped: int | None
+
+
+class Entry(NamedTuple):
+    """Where the state of a message or recipient stands in a lane (`counting.states`).
+
+    horizon: its name. day: of the send, since 1970. id, bucket_hash: as `Identities` makes them.
+    """
+
+    horizon: str
+    day: int
+    id: bytes
+    bucket_hash: int
 
 
 class Page(NamedTuple):
@@ -99,6 +112,10 @@ class Keyspace:
         """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
+    def erased(self, generation: Generation, lane: int) -> int:
+        """The number of the last erasure that a lane has taken in. Raises: GoneError."""
+        return standing_of(self._ask(generation, lane)[0][-1]).erased
+
     def blocks(self, generation: Generation, lane: int, tenant: str) -> list[int]:
         """The blocks of days that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
@@ -141,6 +158,24 @@ class Keyspace:
             stopped,
         )
 
+    def states(
+        self, generation: Generation, lane: int, entries: Iterable[Entry]
+    ) -> tuple[dict[int, int], list[int | None]]:
+        """What a lane remembers of messages and recipients, and its checkpoints, read in one step.
+
+        Returns: the checkpoints, and of each entry its state, none where there is none (any more).
+        Raises: GoneError.
+        """
+        arguments = [part for entry in entries for part in entry]
+        with translated():
+            answer: Any = self._client.eval_ro(
+                _STATES, 1, lane_key(generation.name, lane), generation.name, *arguments
+            )
+        if answer is None:
+            raise gone(generation, lane)
+        checkpoints, states = answer
+        return _numbers(checkpoints, b"f"), [None if state is None else int(state) for state in states]
+
     def pages(
         self,
         generation: Generation,
@@ -176,10 +211,7 @@ class Keyspace:
     def memory(self) -> list[tuple[int, int]]:
         """For each node: bytes used, and the limit (0 for none)."""
         with translated():
-            return [
-                (int(info["used_memory"]), int(info.get("maxmemory", 0)))
-                for info in infos(self._client, "memory")
-            ]
+            return [memory(info) for info in infos(self._client, "memory").values()]
 
     def sizes(self) -> dict[str, int]:
         """How many keys each generation has, those that no record knows too: one pass over all keys."""

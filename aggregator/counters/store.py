@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgpack
 
 from aggregator.counters import lifecycle
-from aggregator.counters.connection import Client, connect, infos, translated
+from aggregator.counters.connection import Client, connect, infos, show_memory, translated
 from aggregator.counters.lanes import Standing, gone, standing_of
 from aggregator.counters.registry import Registry
 from aggregator.counting.rules import NO_ERASURES, Erasures
@@ -95,13 +95,17 @@ class Store:
     def check(self) -> frozenset[str]:
         """Check the server, or all that take writes in a cluster: its policy may change while it runs.
 
+        Their memory is shown as metrics by the way.
+
         Returns: their ids. Raises: StoreUnavailableError, StoreUnsupportedError.
         """
         with translated():
             found = infos(self._connected())
-        for info in found:
-            _validate(info)
-        return frozenset(str(info.get("run_id", "")) for info in found)
+        show_memory(found)
+        for info in found.values():
+            check_version(info)
+            check_policy(info)
+        return frozenset(str(info.get("run_id", "")) for info in found.values())
 
     def check_or_open(self) -> frozenset[str]:
         """As `check`, connecting first where that was not done or was undone. Raises: as `open`."""
@@ -273,13 +277,17 @@ def _held(fields: Mapping[bytes, bytes]) -> LaneHeld:
     return LaneHeld(standing_of(fields[b"rules"]), checkpoints)
 
 
-def _validate(info: dict[str, Any]) -> None:
-    """Raise StoreUnsupportedError for a server on which counts would not be safe."""
+def check_version(info: Mapping[str, Any]) -> None:
+    """Raise StoreUnsupportedError for a server that lacks what the scripts need. info: of `INFO`."""
     valkey = info.get("server_name") == "valkey"
     name, least = ("Valkey", 8) if valkey else ("Redis", 7)
     version = str(info["valkey_version"] if valkey else info["redis_version"])
     if int(version.partition(".")[0]) < least:
         raise StoreUnsupportedError(f"{name} {version} is too old: {name} {least} or newer is needed")
+
+
+def check_policy(info: Mapping[str, Any]) -> None:
+    """Raise StoreUnsupportedError for a server that may drop counts. info: of `INFO`."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise StoreUnsupportedError(f"maxmemory-policy is {policy}, which drops counts: set it to noeviction")

@@ -6,6 +6,7 @@ the lane is counted, none at or above. Each call says `prev`, the position that 
 Redis that has gone back in time shows itself as a checkpoint below `prev`, also with several calls in flight.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
 from schemas.instants import QUARTERS
+from schemas.kinds import FIELDS
 from schemas.redis_keys import BLOCK_DAYS
 
 FACTS_A_CALL: Final = 1000
@@ -207,6 +209,20 @@ class Backlog:
             had.events.extend(span.events)
             span = Span(span.partition, had.prev, span.end, had.events)
         of_lane[span.partition] = span
+
+    def facts_by_kind(self) -> Counter[str]:
+        """How many facts it holds, as often as they are told: by the field of their kind."""
+        told = Counter(
+            (each.kinds, len(each.recipients))
+            for of_lane in self.spans.values()
+            for span in of_lane.values()
+            for _, each in span.events
+        )
+        found: Counter[str] = Counter()
+        for (kinds, recipients), events in told.items():
+            for kind in kinds:
+                found[FIELDS[kind]] += recipients * events
+        return found
 
     def calls(self, facts_a_call: int = FACTS_A_CALL) -> Iterator[Call]:
         """The calls that count it, each within the bounds of `cut`."""

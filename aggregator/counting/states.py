@@ -120,6 +120,21 @@ def states_of(kinds: tuple[int, ...], quarter: int) -> tuple[tuple[int, int], ..
     return tuple((group, _write(group, quarters)) for group, quarters in found.items())
 
 
+def group_of(kind: int) -> int:
+    """The key group in whose states a kind stands. kind: an index into `KINDS`."""
+    return _OF_KIND[kind][0]
+
+
+def quarter_of(kind: int, state: int) -> int | None:
+    """Where a state of its key group says that a kind is counted; none where it is not.
+
+    kind: an index into `KINDS`. Returns: the quarter of an hour, from the start of the send day.
+    """
+    group, digit = _OF_KIND[kind]
+    found = _read(group, state)[DIGITS[group].index(digit)]
+    return found - 1 if found else None
+
+
 @lru_cache(maxsize=65_536)
 def merged(group: int, state: int, newer: int) -> int:
     """A state with another one in it: each kind at its least quarter. group: of both."""

@@ -108,8 +108,12 @@ def coverage_of(
 
 
 def _first_written_ms(bulk: BulkReader, number: int, begins: int, end: int) -> int | None:
-    """The time of the first record that ingest wrote, known by the header that only ingest writes."""
-    for _, rows in bulk.until({number: begins}, {number: end}):
+    """The time of the first record that ingest wrote, known by the header that only ingest writes.
+
+    An archive says of no record who wrote it. Where it has what follows `begins`, the topic's first tells.
+    """
+    left = max(begins, bulk.ranges(number + 1)[number][0])
+    for _, rows in bulk.until({number: left}, {number: end}):
         for row in rows:
             if any(name == SNS_MESSAGE_ID for name, _ in getattr(row, "headers", ())):
                 return row.timestamp

@@ -1,5 +1,8 @@
 """The life of the `audit` process: an audit, a pause, the next one, until SIGTERM.
 
+Where nothing can be audited (there is no generation yet, Redis or Kafka is away) it looks again within
+seconds, and `/readyz` says why; so it does from the start on, before it has looked for the first time.
+
 The audits run in a thread of the lowest priority; the loop answers `/metrics`. As they
 write nothing, they are not waited for at the end: the thread goes down with the process, in the middle of
 an audit too.
@@ -27,6 +30,9 @@ from schemas.instants import DAY_MS
 
 log = structlog.get_logger(__name__)
 
+AGAIN_S: Final = 5
+"""The pause after an audit that was postponed, where AUDIT_INTERVAL_S is not less."""
+
 LINES_MAX: Final = 20
 """Cells of one audit that are named in the log; `verify` names all."""
 
@@ -41,7 +47,7 @@ class AuditProgram:
         """
         self._settings = settings
         self._auditor = Auditor(settings, SystemRandom())
-        self._trouble: str | None = None
+        self._trouble: str | None = "it has not looked yet whether there is anything to audit"
         self._reminder = Reminder()
         self._spans: list[tuple[str, list[str]]] = []
 
@@ -59,11 +65,14 @@ class AuditProgram:
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, ended, 0)
-        port = self._settings.audit_port
         try:
-            runner, port = await serve(port, lambda: self._trouble, metrics.AUDIT)
+            servers, port = await serve(
+                self._settings.audit_port, self._settings.metrics_port, lambda: self._trouble, metrics.AUDIT
+            )
         except OSError as error:
-            log.error("cannot listen: set AUDIT_PORT to a free port", port=port, error=error.strerror)  # noqa: TRY400  # one clear line
+            log.error(  # noqa: TRY400  # one clear line
+                "cannot listen: set AUDIT_PORT or METRICS_PORT to a free port", error=error.strerror
+            )
             return 1
         log.info("listening", port=port, topic=self._settings.events_topic)
 
@@ -77,23 +86,28 @@ class AuditProgram:
         try:
             status = await end
         finally:
-            await runner.cleanup()
+            await servers.aclose()
         log.info("stopped", status=status)
         return status
 
     def _audit_for_ever(self) -> None:
         lower_priority()
         while True:
+            pause_s = self._settings.audit_interval_s
             try:
-                found = self._auditor.audit(time.time_ns() // 1_000_000)
+                found = self._auditor.audit(time.time_ns() // 1_000_000, self._begun)
             except PostponedError as error:
                 self._postponed(str(error))
+                pause_s = min(AGAIN_S, pause_s)
             else:
-                self._trouble = None
                 self._reminder.over()
                 self._say_coverage(found.coverage)
                 _report(found)
-            time.sleep(self._settings.audit_interval_s)
+            time.sleep(pause_s)
+
+    def _begun(self) -> None:
+        """There is something to audit. What follows may read the log for an hour, and that is no trouble."""
+        self._trouble = None
 
     def _postponed(self, why: str) -> None:
         """Say that nothing could be audited: at once, then once a minute at most."""
@@ -122,11 +136,8 @@ def _report(found: Audit) -> None:
         log.error("audit: more cells differ, `verify` names all", cells=len(found.differences) - LINES_MAX)
     for tenant, day in found.damaged:
         log.error("audit: counters are damaged", tenant=tenant, day=iso(day * DAY_MS))
-    for tenant, day in found.given_up:
-        log.warning("audit: too many facts for the memory of an audit", tenant=tenant, day=iso(day * DAY_MS))
     metrics.AUDIT_MISMATCH.inc(len(found.differences) + len(found.damaged))
     metrics.AUDIT_COMPARED.inc(found.compared)
-    metrics.AUDIT_GIVEN_UP.inc(len(found.given_up))
     metrics.AUDIT_LAST_DONE.set_to_current_time()
     log.info(
         "audit done",

@@ -1,52 +1,219 @@
-"""A count of the whole log, or of what of it is given, in memory: a number for each fact.
+"""The law of counting in SQL, run: slim events come in batch by batch, cells come out.
 
-The law of counting in its plainest form: the least quarter of an hour of each fact, in a dictionary. It
-shares the reading of records with live counting and nothing else: no fold, no script, no packed counters, no
-hashes. Pure.
+Knows no Kafka and no Redis. Memory: DuckDB takes what it is given (`memory_mb`), whatever comes, and has the
+rest in files of a temporary directory (`TMPDIR`), some 300 bytes an event. Beside that there are the batches
+that wait, some 32 MiB, and of what is compared the cells of one tenant at a time.
+
+It never goes to the network, and reads no file but its own: extensions are neither fetched nor loaded.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain, groupby, islice
+from operator import itemgetter
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
-from aggregator.counting.cells import KNOWN, Cell, counted_cells
-from aggregator.counting.facts import Facts, Scopes
+import duckdb
+import pyarrow as pa
+
+from aggregator.archive.columns import SCHEMA
+from aggregator.counting.cells import Cell
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
+from aggregator.errors import NoRoomError
+from aggregator.proof.law import CHECKPOINTS, ERASURES, LAW, parameters
 from schemas.instants import DAY_MS
-from schemas.kinds import FUTURE_MS, HORIZON_MS
+
+_TAGS: Final = SCHEMA.get_field_index("tags")
+_ENTRIES: Final = pa.list_(pa.struct([("key", pa.string()), ("value", pa.list_(pa.string()))]))
+"""Tags as the law takes them. As a map of Arrow's they would take DuckDB ten times as long."""
+
+THREADS: Final = 2
+"""Each of them wants its part of the memory, and the other programs their part of the processors."""
+
+WAITING_ROWS: Final = 65_536
+WAITING_BYTES: Final = 32 * 1024 * 1024
+"""Batches wait until they have so many rows, or are so large in memory."""
+
+_ROWS: Final = 65_536
+"""Of other tables that go in or come out at a time."""
+
+_TABLES: Final = f"""
+{LAW}
+DROP VIEW told;
+CREATE TEMP TABLE told AS FROM facts LIMIT 0;
+CREATE TEMP TABLE wanted (tenant VARCHAR);
+CREATE TEMP TABLE held (tenant VARCHAR, scope VARCHAR, id VARCHAR, at_ms BIGINT, field VARCHAR, n BIGINT);
+SET VARIABLE unlisted = 0;
+"""
+
+_COMPARE: Final = """
+CREATE OR REPLACE TEMP TABLE compared AS
+SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT AS log, sum(other)::BIGINT AS other FROM (
+  SELECT * RENAME (n AS log), 0 AS other FROM cells
+  UNION ALL SELECT * EXCLUDE (n), 0, n FROM held
+) GROUP BY ALL
+"""
 
 
-def earliest_record_ms(since_ms: int) -> int:
-    """The least time of a record's own that can matter to the counts of times from `since_ms` on.
+class Counts(NamedTuple):
+    """A tenant's cells that are not 0: by the log, and as they were given."""
 
-    A mail with a fact then was sent within the horizon before. The same fact may have been reported for an
-    earlier time, where it counts instead: at the earliest at the start of the day of that send.
-    """
-    return max(0, (since_ms - HORIZON_MS) // DAY_MS * DAY_MS - FUTURE_MS)
+    tenant: str
+    log: dict[Cell, int]
+    held: dict[Cell, int]
 
 
 class Recount:
-    """Counts events in memory, which grows with the different facts in them."""
+    """Counts slim events. To be closed, or used in `with`.
 
-    def __init__(self, scopes: Sequence[str]) -> None:
-        """scopes: the names of those beside the tenant, in the order of the rules."""
-        self._scopes = scopes
-        self._least: dict[tuple[Scopes, int, str, bytes | None, int], int] = {}
+    All of it raises NoRoomError where memory or disk do not suffice.
+    """
 
-    def add(self, facts: Facts) -> None:
-        """Take in an event, in any order and any number of times."""
-        least = self._least
-        for kind in facts.kinds:
-            for recipient in facts.recipients:
-                identity = (facts.scopes, facts.day, facts.message_id, recipient, kind)
-                had = least.get(identity)
-                if had is None or facts.quarter < had:
-                    least[identity] = facts.quarter
+    def __init__(self, rules: Rules, memory_mb: int, erasures: Erasures = NO_ERASURES) -> None:
+        """Prepare.
 
-    def cells(self) -> Counter[Cell]:
-        """The cells that are not 0."""
-        cells: Counter[Cell] = Counter()
-        for (scopes, day, _, _, kind), quarter in self._least.items():
-            for cell in counted_cells(self._scopes, scopes, day, quarter, (kind,)):
-                cells[cell] += 1
-                if cell.id:
-                    cells[cell._replace(at=None, field=KNOWN)] = 1
-        return cells
+        rules: to count by. memory_mb: what DuckDB may take. erasures: all that there are.
+        """
+        self._directory = tempfile.TemporaryDirectory(prefix="ses-metrics-recount-")
+        self._waiting: list[Any] = []
+        self._rows = self._bytes = 0
+        self._take = "INSERT INTO told FROM facts"
+        with _room():
+            self._db = duckdb.connect(
+                config={
+                    "memory_limit": f"{memory_mb}MiB",
+                    "temp_directory": self._directory.name,
+                    "threads": THREADS,
+                    "preserve_insertion_order": False,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                }
+            )
+            self._db.execute("SET enable_external_access = false")
+            self._give(SCHEMA.empty_table())
+            self._db.execute(parameters(rules) + CHECKPOINTS + ERASURES + _TABLES)
+            self._fill("erasures", ((tenant, each.through_ms) for tenant, each in erasures.table.items()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget all; the files are gone with it."""
+        self._db.close()
+        self._directory.cleanup()
+
+    def only(self, tenants: Iterable[str]) -> None:
+        """From now on take in events of these tenants alone."""
+        self._take_in()
+        self._take = "INSERT INTO told FROM facts WHERE tenant IN (FROM wanted)"
+        with _room():
+            self._fill("wanted", ((tenant,) for tenant in tenants))
+
+    def add(self, batch: Any) -> None:
+        """Take in a record batch of the archive's schema, in any order and any number of times."""
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= WAITING_ROWS or self._bytes >= WAITING_BYTES:
+            self._take_in()
+
+    def tenants(self) -> list[str]:
+        """Those that the events tell of."""
+        self._take_in()
+        with _room():
+            return [tenant for (tenant,) in self._db.execute("SELECT DISTINCT tenant FROM told").fetchall()]
+
+    def count_below(self, checkpoints: Iterable[tuple[str, Mapping[int, int]]]) -> None:
+        """From now on only what is below its tenant's checkpoints counts, and only of tenants that are named.
+
+        checkpoints: with the tenant of each.
+        """
+        self._take_in()
+        with _room():
+            self._db.execute("DELETE FROM checkpoints")
+            self._fill(
+                "checkpoints", ((tenant, *below) for tenant, of in checkpoints for below in of.items())
+            )
+
+    def hold(self, cells: Iterable[tuple[Cell, int]]) -> None:
+        """Take in cells of the other side, each with its number."""
+        with _room():
+            self._fill("held", ((*cell, count) for cell, count in cells))
+
+    def compare(self) -> int:
+        """Count, and put both sides together. Returns: how many cells there are on either."""
+        with _room():
+            self._db.execute(_COMPARE)
+            return int(self._db.execute("SELECT count(*) FROM compared").fetchall()[0][0])
+
+    def both(self, *, equal: bool) -> Iterator[Counts]:
+        """The cells of both sides as they were compared last, tenant by tenant, in order.
+
+        equal: those too in which they agree.
+        """
+        with _room():
+            rows = self._read(f"FROM compared {'' if equal else 'WHERE log <> other'} ORDER BY tenant")
+            for tenant, of_tenant in groupby(rows, key=itemgetter(0)):
+                counts = Counts(tenant, {}, {})
+                for *where, log, other in of_tenant:
+                    cell = Cell(*where)
+                    if log:
+                        counts.log[cell] = log
+                    if other:
+                        counts.held[cell] = other
+                yield counts
+
+    def day(self, tenant: str, day: int) -> dict[Cell, int]:
+        """A tenant's cells of a day, since 1970."""
+        query = "FROM cells WHERE tenant = $tenant AND at_ms >= $first AND at_ms < $next"
+        asked = {"tenant": tenant, "first": day * DAY_MS, "next": (day + 1) * DAY_MS}
+        with _room():
+            return {Cell(*where): count for *where, count in self._read(query, asked)}
+
+    def _take_in(self) -> None:
+        """Keep the facts of the batches that wait."""
+        if self._waiting:
+            with _room():
+                self._give(pa.Table.from_batches(self._waiting, SCHEMA))
+                self._db.execute(self._take)
+                self._give(SCHEMA.empty_table())
+            self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def _give(self, events: Any) -> None:
+        """Have the law take these events, and no others."""
+        tags = events.column(_TAGS).cast(_ENTRIES)
+        self._db.register("slim", events.set_column(_TAGS, "tags", tags))
+
+    def _fill(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows, a bounded part at a time."""
+        types = self._db.sql(f"FROM {table} LIMIT 0").to_arrow_table().schema
+        left = iter(rows)
+        for first in left:
+            columns = zip(*chain((first,), islice(left, _ROWS)), strict=True)
+            arrays = [pa.array(column, of.type) for column, of in zip(columns, types, strict=True)]
+            self._db.register("rows", pa.table(arrays, schema=types))
+            self._db.execute(f"INSERT INTO {table} FROM rows")
+            self._db.unregister("rows")
+
+    def _read(self, query: str, asked: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, as they are asked for."""
+        for batch in self._db.sql(query, params=asked).to_arrow_reader(_ROWS):
+            yield from zip(*[column.to_pylist() for column in batch.columns], strict=True)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OperationalError, duckdb.FatalException, OSError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise NoRoomError(
+            f"counting again takes more room (RECOUNT_MEMORY_MB, or the disk of TMPDIR): {first_line}"
+        ) from error

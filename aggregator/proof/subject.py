@@ -11,14 +11,25 @@ from aggregator.counters.store import Store
 from aggregator.counting.rules import Erasures
 from aggregator.counting.timestamps import iso
 from aggregator.errors import KafkaUnavailableError, OtherLogError
+from aggregator.history.reader import History
 from aggregator.log.admin import Cluster, Log
-from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.coverage import Coverage, coverage_of
 from aggregator.log.erasures import ErasureTopic
 from schemas.counters import Generation
+from schemas.instants import DAY_MS
+from schemas.kinds import FUTURE_MS, HORIZON_MS
 from schemas.redis_keys import unsafe_id
 
 Checkpoints = Mapping[int, int]
+
+
+def earliest_record_ms(since_ms: int) -> int:
+    """The least time of a record's own that can matter to the counts of times from `since_ms` on.
+
+    A mail with a fact then was sent within the horizon before. The same fact may have been reported for an
+    earlier time, where it counts instead: at the earliest at the start of the day of that send.
+    """
+    return max(0, (since_ms - HORIZON_MS) // DAY_MS * DAY_MS - FUTURE_MS)
 
 
 class Subject(NamedTuple):
@@ -33,32 +44,32 @@ class Subject(NamedTuple):
     counted_from: Mapping[int, int]
     erasures: Erasures
 
-    def first_offsets(self, bulk: BulkReader, now_ms: int) -> tuple[dict[int, int], Coverage]:
+    def first_offsets(self, history: History, now_ms: int) -> tuple[dict[int, int], Coverage]:
         """From where the log is counted again, and what it can speak for so.
 
-        bulk: for its own use meanwhile. now_ms: the time, in ms since 1970.
-        Raises: KafkaUnavailableError; OtherLogError where that is nothing yet.
+        history: of the log, for its own use meanwhile. now_ms: the time, in ms since 1970.
+        Raises: as `History.ranges`; OtherLogError where that is nothing yet.
         """
         ranges = {
             number: (max(first, self.counted_from.get(number, 0)), end)
-            for number, (first, end) in bulk.ranges(self.log.partitions).items()
+            for number, (first, end) in history.ranges(self.log.partitions).items()
         }
-        coverage = coverage_of(bulk, ranges, self.counted_from, now_ms)
+        coverage = coverage_of(history.bulk, ranges, self.counted_from, now_ms)
         if coverage.first_ms is not None and coverage.first_ms > now_ms:
             raise OtherLogError(
                 f"the log has lost its beginning, and can speak for nothing before {iso(coverage.first_ms)}"
             )
         return {number: first for number, (first, _) in ranges.items()}, coverage
 
-    def offsets_since(self, bulk: BulkReader, first: Mapping[int, int], since_ms: int) -> dict[int, int]:
+    def offsets_since(self, history: History, first: Mapping[int, int], since_ms: int) -> dict[int, int]:
         """From where the records of a time and later are read, of a log that begins where it did.
 
         first: of `first_offsets`. since_ms: in ms since 1970.
-        Raises: KafkaUnavailableError, also where the log has lost more since `first` was looked at.
+        Raises: as `History.ranges`, also where the log has lost more since `first` was looked at.
         """
         partitions = self.log.partitions
-        since = bulk.offsets_since(partitions, since_ms)
-        if any(begins > first.get(number, 0) for number, (begins, _) in bulk.ranges(partitions).items()):
+        since = history.offsets_since(partitions, since_ms)
+        if any(begins > first.get(number, 0) for number, (begins, _) in history.ranges(partitions).items()):
             raise KafkaUnavailableError("the log lost records while it was looked at")
         return {number: max(at, since[number]) for number, at in first.items()}
 

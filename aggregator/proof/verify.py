@@ -6,50 +6,50 @@ difference. A tenant that was erased has no past there either (`aggregator.count
 
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
+
+Memory does not grow with the log (`recount`). In memory are the cells of one tenant at a time, the
+checkpoints of each tenant, and every cell that differs.
 """
 
-from collections import Counter
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
 
-from aggregator.config import AggregatorSettings
+from aggregator.config import ProofSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.cells import Cell, Difference, differences, stored_cells
-from aggregator.counting.decode import Decoder
-from aggregator.counting.facts import Facts
-from aggregator.counting.reading import outcome_of
-from aggregator.log.bulk_reader import BulkReader
+from aggregator.history.reader import History
 from aggregator.log.coverage import Coverage
-from aggregator.proof.recount import Recount, earliest_record_ms
+from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.shortfall import shortfalls
-from aggregator.proof.subject import Checkpoints, subject_of, tenants_of
+from aggregator.proof.subject import Checkpoints, earliest_record_ms, subject_of, tenants_of
 from schemas.redis_keys import lane_of, safe_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verification:
     """What was compared, and what differs.
 
-    cells: how many were compared, those that are 0 on both sides aside; a known id counts as one.
-    records: how many were read. coverage: what the log can speak for; uncovered: how many cells were not
-    compared as it cannot; lost: where of these Redis holds less than is left in the log (`shortfall`).
+    tenants: how many Redis knows, of those asked for. records: how many were read. coverage: what the log can
+    speak for. cells: how many were compared, those that are 0 on both sides aside; a known id counts as one.
+    uncovered: how many cells were not compared as the log cannot speak for them; lost: where of these Redis
+    holds less than is left in the log (`shortfall`).
     """
 
     generation: str
     tenants: int
-    cells: int
     records: int
-    differences: list[Difference]
     coverage: Coverage
-    uncovered: int
-    lost: list[Difference]
+    cells: int = 0
+    uncovered: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    lost: list[Difference] = field(default_factory=list)
 
 
 class Verifier:
     """Compares the live counters with the log."""
 
-    def __init__(self, settings: AggregatorSettings) -> None:
+    def __init__(self, settings: ProofSettings) -> None:
         """Connect.
 
         settings: with the rules that the counters were counted by.
@@ -75,79 +75,84 @@ class Verifier:
         begin then or later. sample: only tenants that `random` chooses, until they have so many cells.
         Raises: PostponedError of any kind; ValueError where a counter is damaged.
         """
-        lanes = self._live.lanes
         everybody = tenant is None and sample is None
         # The lanes' checkpoints first: an event below them is below those of any later read too.
-        checkpoints = {lane: self._keys.checkpoints(self._live, lane) for lane in range(lanes)}
-        held: dict[str, tuple[Checkpoints, Counter[Cell]]] = {}
-        read = 0
-        for name in [tenant] if tenant is not None else self._tenants(random):
-            if sample is not None and read >= sample:
-                break
-            lane = lane_of(name, lanes)
-            snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
-            self._subject.erasures.check(snapshot.erased, lane, lanes)
-            held[name] = snapshot.checkpoints, stored_cells(name, self._live.scopes, *snapshot.held[0])
-            read += len(held[name][1])
-
-        def upto(of: str) -> Checkpoints | None:
-            """The checkpoints that a tenant's counters stand at, none for one that is not compared."""
-            if of in held:
-                return held[of][0]
-            return checkpoints[lane_of(of, lanes)] if everybody else None
-
-        every = [*checkpoints.values(), *(each for each, _ in held.values())]
-        counted, records, coverage = self._recount(upto, every, since_ms, now_ms)
-        log = _since(counted, since_ms)
-        stored = {cell: count for _, cells in held.values() for cell, count in cells.items()}
-        redis = _since(stored, since_ms, log)
-        asked = log.keys() | redis.keys()
-        covered = {cell for cell in asked if coverage.speaks_for(cell, told=cell in log)}
-        found = [each for each in differences(log, redis) if each.cell in covered]
-        return Verification(
-            generation=self._live.name,
-            tenants=len(held),
-            cells=len(covered),
-            records=records,
-            differences=found,
-            coverage=coverage,
-            uncovered=len(asked) - len(covered),
-            lost=list(shortfalls(counted, stored, coverage, since_ms)),
-        )
+        lanes = [self._keys.checkpoints(self._live, lane) for lane in range(self._live.lanes)]
+        held: dict[str, Checkpoints] = {}
+        rules, erasures = self._settings.rules, self._subject.erasures
+        with Recount(rules, self._settings.recount_memory_mb, erasures) as recount:
+            names = [tenant] if tenant is not None else self._tenants(random)
+            recount.hold(self._stored(names, sample, held))
+            if not everybody:
+                recount.only(held)
+            records, coverage = self._take_in(recount, [*lanes, *held.values()], since_ms, now_ms)
+            unknown = set(recount.tenants()) - held.keys()  # to Redis, or when it was asked
+            of_unknown = [(name, lanes[lane_of(name, len(lanes))]) for name in unknown]
+            recount.count_below([*held.items(), *of_unknown])
+            cells = recount.compare()
+            found = Verification(self._live.name, len(held), records, coverage)
+            if coverage.cuts or since_ms is not None:
+                for counts in recount.both(equal=True):
+                    _compare(found, counts, since_ms)
+            else:  # every cell is compared, and nearly all are equal
+                found.cells = cells
+                for counts in recount.both(equal=False):
+                    found.differences += differences(counts.log, counts.held)
+        return found
 
     def _tenants(self, random: Random | None) -> list[str]:
         names = tenants_of(self._keys, self._live)
+        for lane in range(self._live.lanes):  # a tenant that was erased meanwhile may not be among them
+            self._subject.erasures.check(self._keys.erased(self._live, lane), lane, self._live.lanes)
         if random is not None:
             random.shuffle(names)
         return names
 
-    def _recount(
-        self,
-        upto: Callable[[str], Checkpoints | None],
-        every: list[Checkpoints],
-        since_ms: int | None,
-        now_ms: int,
-    ) -> tuple[Counter[Cell], int, Coverage]:
-        """Count the log up to each tenant's checkpoints.
+    def _stored(
+        self, names: list[str], sample: int | None, held: dict[str, Checkpoints]
+    ) -> Iterator[tuple[Cell, int]]:
+        """The cells of some tenants, as Redis holds them. held: is given the checkpoints they stand at."""
+        read = 0
+        for name in names:
+            if sample is not None and read >= sample:
+                break
+            lane = lane_of(name, self._live.lanes)
+            snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
+            self._subject.erasures.check(snapshot.erased, lane, self._live.lanes)
+            cells = stored_cells(name, self._live.scopes, *snapshot.held[0])
+            held[name] = snapshot.checkpoints
+            read += len(cells)
+            yield from cells.items()
 
-        Returns: the cells, how many records it read, and what the log can speak for.
+    def _take_in(
+        self, recount: Recount, every: list[Checkpoints], since_ms: int | None, now_ms: int
+    ) -> tuple[int, Coverage]:
+        """Read the log up to the last of the checkpoints.
+
+        Returns: how many records it read, and what the log can speak for.
         """
-        recount, records = Recount(self._live.scopes), 0
-        decoder = Decoder(self._settings.rules, self._subject.erasures)
-        with BulkReader(self._settings) as bulk:
-            start, coverage = self._subject.first_offsets(bulk, now_ms)
+        records = 0
+        with History(self._settings, self._subject.log.topic_id) as history:
+            start, coverage = self._subject.first_offsets(history, now_ms)
             if since_ms is not None:
-                start = self._subject.offsets_since(bulk, start, earliest_record_ms(since_ms))
+                start = self._subject.offsets_since(history, start, earliest_record_ms(since_ms))
             stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
-            for number, rows in bulk.until(start, stop):
-                records += len(rows)
-                for row in rows:
-                    facts = outcome_of(decoder, row)
-                    if type(facts) is Facts:
-                        checkpoints = upto(facts.scopes.tenant)
-                        if checkpoints is not None and row.offset < checkpoints.get(number, 0):
-                            recount.add(facts)
-        return recount.cells(), records, coverage
+            for _, batch in history.slim(start, stop):
+                records += batch.num_rows
+                recount.add(batch)
+        return records, coverage
+
+
+def _compare(found: Verification, counts: Counts, since_ms: int | None) -> None:
+    """Add what a tenant's cells come to, where not all of them are compared."""
+    log = _since(counts.log, since_ms)
+    redis = _since(counts.held, since_ms, log)
+    asked = log.keys() | redis.keys()
+    covered = {cell for cell in asked if found.coverage.speaks_for(cell, told=cell in log)}
+    found.cells += len(covered)
+    found.uncovered += len(asked) - len(covered)
+    found.differences += [each for each in differences(log, redis) if each.cell in covered]
+    found.lost += shortfalls(counts.log, counts.held, found.coverage, since_ms)
 
 
 def _since(

@@ -1,10 +1,11 @@
-"""`rebuild`: a new generation of counters from the log, beside the live one; compare; switch.
+"""`rebuild`: a new generation of counters from the history, beside the live one; compare; switch.
 
 Lives here: what is looked at beforehand (`plan`; `losses`, where a part of the log is
 counted), the counting of the bulk (`shares`, processes;
 `bulk_count`, one of them) and of the end of the log (`catch_up`, which goes from the live generation's lanes
 to the new ones by `regrouping`), the comparison with the live generation (`compare`) as its checkpoints are
 followed (`following`), the switch (`switch`), the whole of it (`rebuild`) and what it says (`report`).
+Beside it `catch-up`: the live generation counted on from the archive (`rejoin`).
 Does not: any counting of its own: the reading, the rules and the script are those of the worker.
 The way through: `plan` -> `shares` -> `bulk_count` -> `catch_up` -> `compare` -> `switch`.
 """

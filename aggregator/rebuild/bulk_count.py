@@ -1,8 +1,9 @@
-"""Counting the bulk of the topic into a generation, without a consumer group: partitions up to given offsets.
+"""Counting the history into a generation, without a consumer group: partitions up to given offsets.
 
-The same reading, folding, script and checkpoints as live counting. It begins at the generation's own
+The same law, folding, script and checkpoints as live counting. It begins at the generation's own
 checkpoints, so one that was killed goes on, and two at once are harmless. Dead letters are written only of
-records that no worker is known to have passed: the others were written when those were counted first.
+records that no worker is known to have passed: the others were written when those were counted first. Of
+records that only the archive has none can be written; that is counted.
 """
 
 from collections import deque
@@ -17,11 +18,10 @@ from aggregator.counters.sink import Sink
 from aggregator.counters.store import Store
 from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
-from aggregator.counting.decode import Decoder
-from aggregator.counting.reading import Pending, read_all
+from aggregator.counting.reading import Pending
 from aggregator.erasure.take_in import Eraser
 from aggregator.errors import ErasedError, RolledBackError
-from aggregator.log.bulk_reader import BulkReader
+from aggregator.history.reader import History
 from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
 
@@ -46,19 +46,21 @@ def count_until(
     progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
-) -> None:
+) -> int:
     """Count partitions up to given offsets.
 
     generation: to count into. stop: the offset to end at, for each partition to count.
     dead_lettered: for each partition, the offset below which dead letters are written already.
     progress: called with a partition and the offset up to which it is submitted.
     pace, lock: as in `throttle.Caller`.
+    Returns: how many records are refused of which no dead letter is known, nor can be written.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again, ErasedError
     where tenants were erased again and again.
     """
-    for attempt in range(1, RESYNCS_MAX + 1):
+    attempt = 1
+    while True:
         try:
-            _count_once(
+            return _count_once(
                 settings,
                 generation,
                 stop,
@@ -70,8 +72,7 @@ def count_until(
         except (RolledBackError, ErasedError):
             if attempt == RESYNCS_MAX:
                 raise
-        else:
-            return
+            attempt += 1
 
 
 def _count_once(
@@ -83,12 +84,11 @@ def _count_once(
     progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
-) -> None:
+) -> int:
     store = Store(settings)
     store.open()
     with closing(Eraser(settings, store)) as eraser:
         erasures, checkpoints = eraser.checkpoints(generation)
-    decoder = Decoder(settings.rules, erasures)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
     waiting: deque[Future[Applied]] = deque()
 
@@ -99,19 +99,18 @@ def _count_once(
         for number, partition in partitions.items():
             progress(number, partition.position)
 
-    with closing(store), BulkReader(settings) as bulk, ThreadPoolExecutor(1) as thread:
+    history = History(settings, generation.topic_id, erasures)
+    with closing(store), history, ThreadPoolExecutor(1) as thread:
         caller = Caller(store, generation, pace, lock, erasures)
         sink = Sink(thread, caller, DeadLetterWriter(settings))
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
-        for number, rows in bulk.until(start, stop):
-            for reading in read_all(decoder, generation.lanes, iter(rows)) if rows else ():
-                position = rows[-1].offset + 1 if reading.end is None else reading.end
-                partitions[number].read(reading.by_lane, position, pending.backlog)
-                pending.add(number, reading, dead_lettered[number])
-                if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
-                    submit(pending)
-                    pending = Pending()
+        for number, next_, reading in history.readings(generation.lanes, start, stop, dead_lettered):
+            partitions[number].read(reading.by_lane, next_, pending.backlog)
+            pending.add(number, reading, dead_lettered[number])
+            if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
+                submit(pending)
+                pending = Pending()
         submit(pending)
         for number, partition in partitions.items():
             partition.read({}, max(partition.position, stop[number]), Backlog())
@@ -120,3 +119,4 @@ def _count_once(
         for job in waiting:
             job.result()
         moved.result()
+        return history.without_dead_letter

@@ -1,7 +1,7 @@
 """What a rebuild would do, looked at before anything is written: its first step, and `rebuild --dry-run`.
 
-Refused beforehand is what could not end well: a log that lost its beginning, or a Redis without the memory
-for a second generation.
+Refused beforehand is what could not end well: a log that lost its beginning, which no archive has either, or
+a Redis without the memory for a second generation.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
 from aggregator.errors import GoneError, RefusedError
+from aggregator.history.reader import History
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.coverage import Coverage, coverage_of
@@ -40,7 +41,8 @@ class RebuildRefusedError(RefusedError):
 class Plan:
     """What a rebuild would do.
 
-    start, stop: offsets by partition. partial: why the counters will not hold the whole history, if so.
+    start, stop: offsets by partition. archived: up to where the archive has what lies between.
+    partial: why the counters will not hold the whole history, if so.
     coverage: which cells of the live generation what is counted can speak for; of all cells that ever were
     where there is none. losses: live cells for which it cannot.
     used, limit: bytes of Redis's fullest node, and its limit (0 for none).
@@ -50,6 +52,7 @@ class Plan:
 
     start: dict[int, int]
     stop: dict[int, int]
+    archived: dict[int, int]
     partial: str | None
     coverage: Coverage
     losses: Losses
@@ -63,6 +66,11 @@ class Plan:
     def records(self) -> int:
         """How many records will be read."""
         return sum(self.stop[number] - self.start[number] for number in self.stop)
+
+    @property
+    def records_archived(self) -> int:
+        """How many of them the archive has."""
+        return sum(self.archived[number] - self.start[number] for number in self.stop)
 
     @property
     def seconds(self) -> float:
@@ -104,9 +112,9 @@ class Planner:
         unknown = sorted(number for number in offsets if number >= found.partitions)
         if unknown:
             raise RebuildRefusedError(f"the topic has partitions 0 to {found.partitions - 1}, not {unknown}")
-        with BulkReader(self._settings) as bulk:
-            ranges = bulk.ranges(found.partitions)
-            since = bulk.offsets_since(found.partitions, since_ms) if since_ms is not None else {}
+        with History(self._settings, found.topic_id) as history:
+            ranges = history.ranges(found.partitions)
+            since = history.offsets_since(found.partitions, since_ms) if since_ms is not None else {}
             stops = {number: end for number, (_, end) in ranges.items()}
             starts = {
                 number: min(max(first, since.get(number, 0), offsets.get(number, 0)), stops[number])
@@ -116,7 +124,8 @@ class Planner:
             live = self.live()
             counted = {number: (starts[number], stops[number]) for number in starts}
             counted_from = {} if live is None else self._counted_from(live, found)
-            coverage = coverage_of(bulk, counted, counted_from, self._keys.registry.now_ms())
+            archived = history.archived(counted)
+            coverage = coverage_of(history.bulk, counted, counted_from, self._keys.registry.now_ms())
         losses = Losses() if live is None else self._losses(live, found, coverage)
         used, limit = max(self._keys.memory(), key=lambda node: (node[1] > 0, node[0]))
         if live is not None and limit and used * 2 > limit:
@@ -126,7 +135,7 @@ class Planner:
             )
         lanes = self.lanes(live)
         resumed = self.resumable(found, starts, lanes)
-        return Plan(starts, stops, partial, coverage, losses, used, limit, live, resumed, lanes)
+        return Plan(starts, stops, archived, partial, coverage, losses, used, limit, live, resumed, lanes)
 
     def _counted_from(self, live: Generation, found: Log) -> Mapping[int, int]:
         """The offset at which each partition of the live counters begins, where that is not 0."""
@@ -232,14 +241,12 @@ class Planner:
             return None
         return made if self._keys.registry.now_ms() - made.created_ms <= REMEMBERED_MS else None
 
-    @staticmethod
-    def _partial(first: Mapping[int, int], start: Mapping[int, int], allow_truncated: bool) -> str | None:
+    def _partial(
+        self, first: Mapping[int, int], start: Mapping[int, int], allow_truncated: bool
+    ) -> str | None:
         """Why the counters would not hold the whole history."""
-        gone = (
-            f"the log begins at {', '.join(map(str, first.values()))}, not at 0"
-            if any(first.values())
-            else None
-        )
+        log = "the log begins" if not self._settings.archive_url else "archive and log together begin"
+        gone = f"{log} at {', '.join(map(str, first.values()))}, not at 0" if any(first.values()) else None
         if gone and not allow_truncated:
             raise RebuildRefusedError(
                 f"{gone}: counters made from it would miss what is gone;"

@@ -1,8 +1,8 @@
-"""`rebuild`: a new generation of counters from the topic, beside the live one; compare; switch.
+"""`rebuild`: a new generation of counters from the history, beside the live one; compare; switch.
 
 1. Check what can be checked beforehand (`plan`), take the lease, begin a generation or go on with one.
-2. Count in bulk up to today's end of the log, partitions shared out to processes (`shares`). Killed, it goes
-   on.
+2. Count in bulk up to today's end of the log, from the archive and the topic, partitions shared out to
+   processes (`shares`). Killed, it goes on.
 3. Count the tail up to the live checkpoints, and compare each tenant at exactly those (`compare`).
 4. Close the live lanes, count up to where they stopped, and switch in the record (`switch`).
 5. Read on until workers are seen in the new generation.
@@ -107,7 +107,8 @@ class Rebuild:
         if plan.live is not None:
             pace = THROTTLED
             lower_priority()  # before the counting processes start: they inherit it
-        self._bulk(new, plan, pace, self._planner.dead_lettered(followed), lease)
+        dead_lettered = self._planner.dead_lettered(followed)
+        report.without_dead_letter = self._bulk(new, plan, pace, dead_lettered, lease)
         self._registry.change(lambda record: lifecycle.comparing(record, new.name), token=lease.token)
         live_lanes = (followed or new).lanes
         with Tail(self._settings, new, live_lanes, self._planner.dead_lettered(followed)) as tail:
@@ -144,14 +145,14 @@ class Rebuild:
 
     def _bulk(
         self, new: Generation, plan: Plan, pace: Pace, dead_lettered: Mapping[int, int], lease: Lease
-    ) -> None:
-        """Count up to the end of the log as it was at the beginning."""
+    ) -> int:
+        """Count up to the end of the log as it was at the beginning. Returns: as `count_shares`."""
 
         def watch(done: int) -> None:
             lease.check()
             self._progress("counting", done, plan.records)
 
-        count_shares(
+        without_dead_letter = count_shares(
             self._settings,
             new,
             start=plan.start,
@@ -162,3 +163,4 @@ class Rebuild:
             watch=watch,
         )
         self._progress("counting", plan.records, plan.records)
+        return without_dead_letter

@@ -15,6 +15,8 @@ class Report:
     generation, previous: names of the new generation and of the one that was live, none where there was
     none. records: how many were to be read. seconds: how long all of it took. partial: why the counters do
     not hold the whole history, if so. resumed: whether it went on where an earlier run had ended.
+    without_dead_letter: how many records are refused that only the archive has and that no worker is known to
+    have passed: no dead letter of theirs can be written.
     compared: tenants. differing: cells that differ between the two generations; examples: some of them, the
     new one's number as `log`. lost: how many differ besides, for which the log could not speak. wrong:
     whether none of `differing` should be, as both were counted by the same rules: then the old one is kept,
@@ -28,6 +30,7 @@ class Report:
     seconds: float = 0.0
     partial: str | None = None
     resumed: bool = False
+    without_dead_letter: int = 0
     compared: int = 0
     differing: int = 0
     lost: int = 0

@@ -27,12 +27,13 @@ def count_shares(
     processes: int,
     pace: Pace,
     watch: Callable[[int], None],
-) -> None:
+) -> int:
     """Count partitions from the generation's own checkpoints up to `stop`.
 
     start: where the generation began, for the progress. dead_lettered: for each partition, the offset below
     which dead letters are written already. processes: at most so many. pace: of each. watch: called several
     times a second with the number of records that are passed; what it raises ends the counting.
+    Returns: as `count_until`, of all of them.
     Raises: RebuildRefusedError where a process failed, with its reason where it could tell one.
     """
     numbers = sorted(stop)
@@ -41,6 +42,7 @@ def count_shares(
     reached: Any = context.Array("q", [start[number] for number in numbers], lock=False)
     reasons = context.SimpleQueue()
     shares = [share for n in range(processes) if (share := numbers[n::processes])]
+    without_dead_letter: Any = context.Array("q", len(shares), lock=False)
     children = [
         context.Process(
             target=_count,
@@ -53,10 +55,12 @@ def count_shares(
                 "reached": reached,
                 "numbers": numbers,
                 "reasons": reasons,
+                "without_dead_letter": without_dead_letter,
+                "place": place,
             },
             daemon=True,
         )
-        for share in shares
+        for place, share in enumerate(shares)
     ]
     for child in children:
         child.start()
@@ -74,6 +78,7 @@ def count_shares(
         if any(child.exitcode for child in children):
             why = "" if reasons.empty() else f" ({reasons.get()})"
             raise RebuildRefusedError(f"a counting process failed{why}: run again, it goes on from there")
+    return sum(without_dead_letter)
 
 
 def _count(
@@ -87,16 +92,21 @@ def _count(
     reached: Any,
     numbers: list[int],
     reasons: Any,
+    without_dead_letter: Any,
+    place: int,
 ) -> None:
-    """In a process of its own: count some partitions. reasons: a queue for why that cannot be."""
+    """In a process of its own: count some partitions.
+
+    reasons: a queue for why that cannot be. without_dead_letter: takes at `place` what `count_until` returns.
+    """
     logs.configure()  # of the parent's it has nothing, and stdout is for the command's result
-    place = {number: index for index, number in enumerate(numbers)}
+    places = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:
-        reached[place[number]] = offset
+        reached[places[number]] = offset
 
     try:
-        count_until(
+        without_dead_letter[place] = count_until(
             settings, generation, stop, dead_lettered=dead_lettered, progress=progress, pace=pace, lock=lock
         )
     except PostponedError as error:

@@ -129,7 +129,7 @@ class Assignment:
             self._failed(error, self.epoch)
         else:
             metrics.APPLY_SECONDS.observe(time.monotonic() - since)
-            _measure(pending, job.result())
+            _measure(pending, batches, job.result())
             self._known_ids.take(job.result().known, self.generation.scopes)
         if self._jobs == 0 and not self.is_over:
             self._submit()
@@ -161,8 +161,11 @@ class Assignment:
         await asyncio.wrap_future(self._sink.move(moves))
 
 
-def _measure(pending: Pending, applied: Applied) -> None:
-    """It is counted."""
+def _measure(pending: Pending, batches: Iterable[Batch], applied: Applied) -> None:
+    """It is counted. batches: those that it was the end of."""
+    now_s = time.time()
+    for batch in batches:
+        metrics.FRESHNESS_SECONDS.observe(max(0.0, now_s - batch.last_ms / 1000))
     for outcome, number in pending.outcomes.items():
         metrics.RECORDS.labels(outcome).inc(number)
     for dead_letters in pending.dead_letters.values():
@@ -170,4 +173,6 @@ def _measure(pending: Pending, applied: Applied) -> None:
             metrics.DEAD_LETTERS.labels(dead_letter.reason).inc()
     metrics.FACTS.labels("new").inc(applied.new)
     metrics.FACTS.labels("repeated").inc(applied.repeated)
+    for field, number in pending.backlog.facts_by_kind().items():
+        metrics.FACTS_BY_KIND.labels(field).inc(number)
     metrics.REFOLDS.inc(applied.refolds)

@@ -29,7 +29,8 @@ class LogCheck:
             if least < start:
                 raise OtherLogError(
                     f"partition {number} is counted up to offset {least} and its log starts at {start}:"
-                    " records are lost to counting, run `python -m aggregator rebuild`"
+                    " records are lost to counting unless an archive has them: run `python -m aggregator"
+                    " catch-up`, or `rebuild`"
                 )
             if most > end:
                 now = time.monotonic()

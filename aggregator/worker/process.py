@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from aggregator import metrics
 from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import find_or_make_first
 from aggregator.counters.store import Store
@@ -70,12 +71,15 @@ class Program:
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, self._stop.set)
         try:
-            runner, port = await serve(self._settings.aggregator_port, self._why_not_ready)
+            servers, port = await serve(
+                self._settings.aggregator_port,
+                self._settings.metrics_port,
+                self._why_not_ready,
+                metrics.WORKER,
+            )
         except OSError as error:
             log.error(  # noqa: TRY400  # one clear line
-                "cannot listen: set AGGREGATOR_PORT to a free port",
-                port=self._settings.aggregator_port,
-                error=error.strerror,
+                "cannot listen: set AGGREGATOR_PORT or METRICS_PORT to a free port", error=error.strerror
             )
             return 1
         log.info(
@@ -84,7 +88,7 @@ class Program:
         try:
             status = await self._live()
         finally:
-            await runner.cleanup()
+            await servers.aclose()
         log.info("stopped", status=status)
         return status
 

@@ -40,10 +40,15 @@ REPORT_EVERY_S: Final = 60.0
 REPORT_AFTER_S: Final = 3.0
 """How often it is reported that the keys cannot be read; how often, while they cannot, Kafka is asked why."""
 
+LOOK_EVERY_S: Final = 1.0
+"""How often it is noted how much of the topic is not read."""
+
 UNREADABLE_REPORTED: Final = 10
 """How many records that cannot be read are reported one by one."""
 
 LAST_USED_EVERY_MS: Final = 3_600_000
+
+_PARTITION: Final = TopicPartition(API_KEYS_TOPIC, 0)
 
 
 def _nothing() -> None:
@@ -70,6 +75,9 @@ class KeyFollower:
         self._read_to_end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="api-keys", daemon=True)
         self._next_offset = 0
+        self._end_offset = 0
+        self._look_at = 0.0
+        self._heard_ms = 0
         self._quiet_until = 0.0
         self._ask_why_at = 0.0
         self._noted_ms: dict[str, int] = {}
@@ -91,6 +99,16 @@ class KeyFollower:
     def next_offset(self) -> int:
         """The offset below which every record of the topic is in the table."""
         return self._next_offset
+
+    @property
+    def unread(self) -> int:
+        """See `KeySource`."""
+        return max(0, self._end_offset - self._next_offset)
+
+    @property
+    def heard_ms(self) -> int:
+        """See `KeySource`."""
+        return self._heard_ms
 
     def start(self) -> None:
         """Begin to read."""
@@ -140,13 +158,26 @@ class KeyFollower:
         self._begin()
         while not self._stopping.is_set():
             message = self._consumer.poll(POLL_S)
+            self._look_at_the_end()
             if message is not None:
                 self._take(message)
             elif not self._read_to_end.is_set() and self._is_time_to_ask():
                 self._ask_why()
             elif self.trouble is not None and self._is_time_to_ask():
                 self._ask_for_the_end()
+            elif self._read_to_end.is_set() and self.trouble is None:
+                self._heard_ms = time.time_ns() // 1_000_000
             self._write_uses()
+
+    def _look_at_the_end(self) -> None:
+        """Once a second, note where the topic ends, as its last answer said; nobody is asked.
+
+        In this thread: any other would wait until none of its calls is under way, which is nearly never.
+        """
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self._end_offset = self._consumer.get_watermark_offsets(_PARTITION, cached=True)[1]
 
     def _is_time_to_ask(self) -> bool:
         now = time.monotonic()

@@ -25,6 +25,14 @@ class KeySource(Protocol):
     def next_offset(self) -> int:
         """The offset of `api-keys` below which all records are in the table."""
 
+    @property
+    def unread(self) -> int:
+        """How many records are not in the table, as far as Kafka has told; 0 before it has."""
+
+    @property
+    def heard_ms(self) -> int:
+        """Up to when (ms since 1970) the table has every record; 0 before it was filled once."""
+
     def start(self) -> None:
         """Begin to fill the table."""
 

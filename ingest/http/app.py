@@ -1,5 +1,6 @@
 """The HTTP side of ingest, wired in one place: tests and the program enter by `create_app`."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -104,10 +105,15 @@ class _Deliveries:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._take(Headers(scope=scope), receive)
-        await response(scope, receive, send)
+        self._metrics.in_flight.inc()
+        try:
+            response = await self._take(Headers(scope=scope), receive)
+            await response(scope, receive, send)
+        finally:
+            self._metrics.in_flight.dec()
 
     async def _take(self, headers: Headers, receive: Receive) -> Response:
+        came = time.perf_counter()
         try:
             outcome = await self._webhook.take(headers, receive)
         except Problem as failure:
@@ -120,6 +126,8 @@ class _Deliveries:
             self._metrics.deliveries.labels(DISCONNECTED).inc()
             return Response(status_code=TryAgain.status)
         self._metrics.deliveries.labels(outcome).inc()
+        if outcome == "stored":
+            self._metrics.storing.observe(time.perf_counter() - came)
         return _taken(outcome)
 
 

@@ -46,8 +46,8 @@ def complaint(error: ValidationError) -> str:
     )
 
 
-class ServerSettings(Settings):
-    """Where a program that serves HTTP tells of itself, and how it ends."""
+class MetricsSettings(Settings):
+    """Where a program tells of itself."""
 
     metrics_port: int | None = Field(
         default=None,
@@ -55,6 +55,10 @@ class ServerSettings(Settings):
         le=65535,
         description="where /metrics is, and nowhere else then, with /livez and /readyz; 0: any free one",
     )
+
+
+class ServerSettings(MetricsSettings):
+    """Where a program that serves its users tells of itself, and how it ends."""
 
     shutdown_grace_s: float = Field(
         default=5.0,

@@ -1,4 +1,4 @@
-"""A lane on a real Valkey to count into, and a naive count to compare with."""
+"""A lane on a real Valkey to count into, and naive counts to compare with."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aggregator.counters.store import SCRIPT
+from aggregator.counting.cells import KNOWN, Cell
 from aggregator.counting.checkpoints import Move
 from aggregator.counting.facts import Facts
 from aggregator.counting.pack import pack, pack_moves
 from aggregator.counting.states import Identities
-from schemas.instants import QUARTERS
+from schemas.counters import TENANT
+from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FAMILIES, FIELDS
 from schemas.packed_counter import KINDS_MAX, unpack_quarters
 from schemas.redis_keys import BLOCK_DAYS, IS_WIDE, lane_key, read_counter_field, safe_id
@@ -104,4 +106,15 @@ def naive_count(events: Iterable[Facts]) -> Cells:
         for scope, raw in ((0, ""), *enumerate(ids, 1)):
             if raw is not None:
                 cells[tenant, scope, raw, day + quarter // QUARTERS, quarter % QUARTERS, name] += 1
+    return cells
+
+
+def naive_cells(names: Sequence[str], events: Iterable[Facts]) -> Counter[Cell]:
+    """The same as cells, and which ids are known. names: of the scopes beside the tenant."""
+    cells: Counter[Cell] = Counter()
+    for (tenant, scope, id_, day, quarter, of), count in naive_count(events).items():
+        name = (TENANT, *names)[scope]
+        cells[Cell(tenant, name, id_, day * DAY_MS + quarter * QUARTER_MS, of)] = count
+        if scope:
+            cells[Cell(tenant, name, id_, None, KNOWN)] = 1
     return cells

@@ -48,6 +48,8 @@ class FixedKeys:
         self.table = KeyTable()
         self.loaded = True
         self.next_offset = 0
+        self.unread = 0
+        self.heard_ms = 0
         self.trouble: str | None = None
         self.unreadable = 0
         self.made = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from deploy.processes import free_port
+from tests.metrics_text import samples
 from tests.services import LIMIT_S
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,10 @@ class Site:
         return httpx.get(
             f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=LIMIT_S, trust_env=False
         )
+
+    def keys_heard_s(self) -> float:
+        """Up to when it knows every key, in seconds since 1970; 0 where it never did."""
+        return samples(self.get("/metrics").text, "api_keys_heard_timestamp_seconds")[()]
 
     def ready(self) -> bool:
         return self.get("/readyz").status_code == 200

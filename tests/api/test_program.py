@@ -176,13 +176,16 @@ def test_kafka_missing_its_topic_or_away(
         kafka.kill()
         assert site.get("/api/metrics", first).status_code == 200
         until(lambda: site.get("/readyz").json()["api_keys_trouble"] is not None)
+        heard = site.keys_heard_s()
         done = site.keys("create", "acme")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert "does not answer" in done.stderr
         assert site.get("/api/metrics", first).status_code == 200
+        assert site.keys_heard_s() == heard > 0, "it stands still while no revocation is heard of"
 
         kafka.start(Waiting(limit_s=LIMIT_S))
         until(lambda: site.get("/readyz").json()["api_keys_trouble"] is None)
+        until(lambda: site.keys_heard_s() > heard)
         assert site.get("/api/metrics", site.create("acme")).status_code == 200
         assert [json.loads(line)["event"] for line in site.log.read_text().splitlines()].count(
             "api keys cannot be read from kafka, trying again"

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from deploy.stack import LOCAL
 from tests.benchmarks import counting
 from tests.benchmarks.against_peers import against_peers
 from tests.benchmarks.bursts import bursts
@@ -27,11 +28,12 @@ from tests.benchmarks.reading import reading
 from tests.benchmarks.report import Report, terminal, write
 from tests.benchmarks.runs import Bench, TooShortError
 from tests.benchmarks.scene import open_scene
-from tests.benchmarks.vegeta import DIRECTORY, NoVegetaError
 from tests.benchmarks.visible import visible
 from tests.benchmarks.webhook import webhook
+from tests.golang import NoProgramError
 from tests.pipeline.programs import CHECKOUT
 
+DIRECTORY: Final = LOCAL / "bench"
 EVENTS: Final = 1_000_000
 QUICK_EVENTS: Final = 100_000
 WIDTH: Final = 170
@@ -85,7 +87,7 @@ def main(
                 continue
             try:
                 found = part(bench)
-            except (NoVegetaError, TooShortError) as error:
+            except (NoProgramError, TooShortError) as error:
                 found = [Missing(name, str(error))]
             figures += [each for each in found if isinstance(each, Figure)]
             missing += [each for each in found if isinstance(each, Missing)]

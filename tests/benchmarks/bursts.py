@@ -130,7 +130,7 @@ class Processor:
 
 
 def bursts(bench: Bench) -> list[Figure]:
-    """Every round all bursts, each on a stage of its own. Raises: NoVegetaError."""
+    """Every round all bursts, each on a stage of its own. Raises: NoProgramError."""
     find()
     table = Table()
     for number in range(bench.rounds):

@@ -24,7 +24,7 @@ MOST_SECONDS: Final = 300
 
 
 def catching_up(bench: Bench) -> list[Figure]:
-    """All rounds on one stage. Raises: NoVegetaError."""
+    """All rounds on one stage. Raises: NoProgramError."""
     find()
     table = Table()
     topic = bench.scene.topic(SHAPE, bench.events)

@@ -109,7 +109,7 @@ def counted_year(bench: Bench) -> Iterator[Stage]:
 
 
 def reading(bench: Bench) -> list[Figure]:
-    """All rounds on one counted year. Raises: NoVegetaError."""
+    """All rounds on one counted year. Raises: NoProgramError."""
     find()
     table = Table()
     with counted_year(bench) as stage:

@@ -4,15 +4,13 @@ Vegeta starts another connection where all are waiting, so a slow server meets a
 one, and its delays show (no coordinated omission). With no rate it is a closed model: so many connections,
 each as fast as it is answered, which finds the greatest throughput.
 
-It comes from the Go module proxy by `go install` into `.local/bench` when it is first needed; where there is
-no `go`, the parts of the bench that need it say so.
+It comes by `go install` when it is first needed (`tests.golang`); where there is no `go`, the parts of the
+bench that need it say so.
 """
 
 import base64
 import csv
 import json
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -23,17 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from deploy.stack import LOCAL
+from tests import golang
 from tests.benchmarks.figures import percentile
 
 MODULE: Final = "github.com/tsenart/vegeta/v12@v12.12.0"
-DIRECTORY: Final = LOCAL / "bench"
-INSTALL_S: Final = 600.0
 END_S: Final = 60.0
-
-
-class NoVegetaError(Exception):
-    """It is not there and cannot be had; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -92,24 +84,8 @@ class Answers:
 
 
 def find() -> Path:
-    """The program, installed if need be. Raises: NoVegetaError."""
-    binary = DIRECTORY / "bin" / "vegeta"
-    if binary.exists():
-        return binary
-    if shutil.which("go") is None:
-        raise NoVegetaError("no `go` here to install vegeta with")
-    environment = {**os.environ, "GOBIN": str(binary.parent)}
-    made = subprocess.run(
-        ["go", "install", MODULE],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_S,
-        check=False,
-    )
-    if made.returncode:
-        raise NoVegetaError(f"go install failed: {made.stderr[-300:]}")
-    return binary
+    """The program, installed if need be. Raises: NoProgramError."""
+    return golang.installed(MODULE)
 
 
 class Attack:
@@ -126,7 +102,7 @@ class Attack:
         """Start it.
 
         targets: taken in turns. rate: requests a second; none: as many as `connections` can.
-        Raises: NoVegetaError.
+        Raises: NoProgramError.
         """
         self._binary = find()
         self._directory = tempfile.TemporaryDirectory(prefix="ses-metrics-vegeta-")

@@ -52,7 +52,7 @@ class Probes:
 
 
 def visible(bench: Bench) -> list[Figure]:
-    """All rounds on one stage; every round has events and probes of its own. Raises: NoVegetaError."""
+    """All rounds on one stage; every round has events and probes of its own. Raises: NoProgramError."""
     find()
     table = Table()
     topic = bench.scene.topic(POSTED, LOADED)

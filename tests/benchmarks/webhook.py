@@ -46,7 +46,7 @@ def signed(url: str, signer: Signer, posted: Iterable[Record]) -> list[Target]:
 
 
 def webhook(bench: Bench) -> list[Figure]:
-    """Throughput by turns, and latency in an open model. Raises: NoVegetaError."""
+    """Throughput by turns, and latency in an open model. Raises: NoProgramError."""
     find()
     table = Table()
     topic = bench.scene.topic(POSTED, LOADED)

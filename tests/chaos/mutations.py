@@ -399,6 +399,66 @@ MUTATIONS = (
         "Cell(tenant='acme'",
     ),
     Mutation(
+        "the law in SQL counts a fact at the last quarter of an hour told of it",
+        (Edit("aggregator/proof/law.sql", "min(at_ms) AS at_ms", "max(at_ms) AS at_ms"),),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL forgets the day of the send",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "GROUP BY tenant, ids, day, message_id, recipient, field",
+                "GROUP BY tenant, ids, message_id, recipient, field",
+            ),
+        ),
+        "tests/aggregator/proof/test_law.py::test_a_message_id_of_two_days_is_of_two_mails",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL has one horizon for all kinds",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "fact_ms - sent_ms <= late_ms",
+                "fact_ms - sent_ms <= (SELECT max(late_ms) FROM kinds)",
+            ),
+        ),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "only-told-too-late",
+    ),
+    Mutation(
+        "the law in SQL takes what came after a tenant's checkpoint",
+        (Edit("aggregator/proof/law.sql", '"offset" < coalesce(', '"offset" <= coalesce('),),
+        "tests/aggregator/proof/test_law.py::test_only_what_is_below_the_checkpoints_of_its_tenant_counts",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL erases all but the last record of an erasure's time",
+        (Edit("aggregator/proof/law.sql", "AND record_ms <= through", "AND record_ms < through"),),
+        "tests/aggregator/proof/test_law.py::test_of_erased_tenants_what_came_later_counts_and_no_more",
+        "assert Counter(",
+    ),
+    Mutation(
+        "the law in SQL takes the first of equal tags",
+        (
+            Edit(
+                "aggregator/proof/law.sql",
+                "arg_max(value, id) AS value, json_type(arg_max(value, id))",
+                "arg_min(value, id) AS value, json_type(arg_min(value, id))",
+            ),
+        ),
+        "tests/aggregator/proof/test_law_records.py::test_each_odd_tag_states_the_same",
+        "assert set() == {",
+    ),
+    Mutation(
+        "the law in SQL takes machines for people",
+        (Edit("aggregator/proof/law.sql", "AND NOT (by_people AND by_machine)", ""),),
+        "tests/aggregator/proof/test_law.py::test_a_stream_comes_to_the_same_cells_for_all_who_count_it[61]",
+        "opened_human",
+    ),
+    Mutation(
         "a rebuild loses live counters untold",
         (Edit("aggregator/rebuild/rebuild.py", "if plan.losses and not lose:", "if False:"),),
         "tests/pipeline/test_truncated.py"
@@ -442,6 +502,23 @@ MUTATIONS = (
         "tests/aggregator/counting/test_erasures.py"
         "::test_an_erased_record_states_nothing_and_all_others_what_they_did",
         "erased",
+    ),
+    Mutation(
+        "a hole of the archive is passed over",
+        (
+            Edit(
+                "aggregator/history/spans.py", "if first <= topic_first <= next_:", "if first <= topic_first:"
+            ),
+        ),
+        "tests/aggregator/history/test_spans.py::test_history_begins_where_nothing_is_missing_any_more",
+        "Extra items in the left set",
+    ),
+    Mutation(
+        "a rebuild reads from the archive what has no dead letter yet",
+        (Edit("aggregator/history/spans.py", "if topic_from is not None:", "if False:"),),
+        "tests/aggregator/history/test_reader.py"
+        "::test_from_where_dead_letters_may_be_missing_the_topic_is_read",
+        "assert [30, 31",
     ),
 )
 

@@ -49,6 +49,8 @@ DEAD_LETTERS = series("aggregator_dead_letters_total", WORKER, reason="no_tenant
 LATE = series("aggregator_records_total", WORKER, outcome="late")
 COUNTED = series("aggregator_records_total", WORKER, outcome="counted")
 REFOLDS = series("aggregator_refolds_total", WORKER)
+MEMORY = series("aggregator_redis_memory_bytes", WORKER, node="redis:6379")
+MEMORY_LIMIT = series("aggregator_redis_memory_limit_bytes", WORKER, node="redis:6379")
 MANY_IDS = series("aggregator_scopes_of_many_ids", WORKER)
 STORED = series("ingest_deliveries_total", INGEST, outcome="stored")
 WITHOUT_KAFKA = series("ingest_deliveries_total", INGEST, outcome="kafka")
@@ -101,6 +103,8 @@ HEALTHY: World = {
     LATE: ALWAYS_0,
     COUNTED: f"0+1500x{SCRAPES}",
     REFOLDS: ALWAYS_0,
+    MEMORY: f"500x{SCRAPES}",
+    MEMORY_LIMIT: f"1000x{SCRAPES}",
     MANY_IDS: ALWAYS_0,
     INGEST_READY: f"0 1x{SCRAPES}",
     STORED: f"0+1500x{SCRAPES}",
@@ -118,7 +122,7 @@ HEALTHY: World = {
     ARCHIVED: f"0+15x{SCRAPES}",
     DONE: f"{NEVER}x239 3590x239 7190x239 10790x239 14390x{SCRAPES}",
 }
-"""Fresh parts. The first audit found no generation yet and was made again an hour later."""
+"""Fresh parts. The first audit came to its end an hour after the start."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,11 @@ FAULTS: Mapping[str, Case] = {
         {LAG: "1x40", THROUGH: f"0+15x40 600x{SCRAPES}"}, {15: {}, 17: {"NumbersStandStill": 1}}
     ),
     "NumbersStandStill: a partition that was never counted": Case(
-        {LAG: None, THROUGH: f"{NEVER}x{SCRAPES}"}, {0.5: {}, 1.5: {"NumbersStandStill": 1}}
+        {LAG: None, THROUGH: f"{NEVER}x{SCRAPES}"}, {0.5: {}, 5: {}, 7: {"NumbersStandStill": 1}}
+    ),
+    "NumbersStandStill: it was never counted, and all are old": Case(
+        processes(f"{LONG_AGO}x{SCRAPES}") | {LAG: None, THROUGH: f"{NEVER}x{SCRAPES}"},
+        {0.5: {}, 1.5: {"NumbersStandStill": 1}},
     ),
     "RedisWentBack: before the first scrape": at_once("RedisWentBack", {ROLLBACKS: ALWAYS_1}),
     "RedisWentBack: later": later("RedisWentBack", {ROLLBACKS: step(1)}),
@@ -193,6 +201,10 @@ FAULTS: Mapping[str, Case] = {
         "LateOrStale", {LATE: f"40x{SCRAPES}", COUNTED: f"60x{SCRAPES}"}
     ),
     "LateOrStale: later": later("LateOrStale", {LATE: step(9000)}),
+    "LateOrStale: twelve of a hundred, in a small installation": later(
+        "LateOrStale", {LATE: step(12), COUNTED: step(88)}
+    ),
+    "RedisFillsUp": Case({MEMORY: f"500x40 950x{SCRAPES}"}, {14: {}, 16: {"RedisFillsUp": 1}}),
     "VeryManyIds: before the first scrape": Case({MANY_IDS: ALWAYS_1}, {1: {"VeryManyIds": 1}}),
     "VeryManyIds: later, until the worker starts again": Case(
         processes(f"{LONG_AGO}x{SCRAPES}") | {MANY_IDS: f"0x43 1x{20 * 4} 0x{SCRAPES}"},
@@ -269,6 +281,10 @@ FAULTS: Mapping[str, Case] = {
     "ArchiveBehind: nothing since the start": Case(
         {ARCHIVED: ALWAYS_0}, {175: {}, 190: {"ArchiveBehind": 1}}
     ),
+    "ArchiveBehind: it is down": Case(
+        {series("up", ARCHIVE): f"1x40 0x{SCRAPES}", ARCHIVED: "0+15x40"},
+        {10: {}, 14: {}, 16: {"ArchiveBehind": 1}, 200: {"ArchiveBehind": 1}},
+    ),
     "ArchiveBehind: its store went away": Case(
         {ARCHIVED: f"0+15x240 3600x{SCRAPES}"}, {235: {}, 250: {"ArchiveBehind": 1}}
     ),
@@ -333,8 +349,24 @@ SCARRED: World = {
 
 SILENT: Mapping[str, Case] = {
     "a fresh start": Case({}),
+    "a small installation: few records, a tenth of them late, and Redis without a limit": Case(
+        {
+            LATE: f"1x40 5x400 9x{SCRAPES}",
+            COUNTED: f"9x40 49x400 81x{SCRAPES}",
+            STORED: f"9x40 49x400 81x{SCRAPES}",
+            ANSWERED: f"0+1x{SCRAPES}",
+            UNAVAILABLE: f"0x200 1x{SCRAPES}",
+            UNLISTED: f"0x200 1x{SCRAPES}",
+            FAILED: f"0x200 1x{SCRAPES}",
+            MEMORY_LIMIT: ALWAYS_0,
+        }
+    ),
+    "a cold start on a long log: it takes five minutes until a partition is counted to its end": Case(
+        {LAG: f"_ 0+15x19 1x{SCRAPES}", THROUGH: f"_ {NEVER}x19 300+15x{SCRAPES}"}
+    ),
     "a fresh start without any traffic": Case({COUNTED: ALWAYS_0, STORED: ALWAYS_0, ANSWERED: ALWAYS_0}),
     "each part restarts once, with a rebalance": Case(RESTARTED),
+    "no archive": Case({name: None for name in HEALTHY if 'job="archive"' in name}),
     "tenants in warning, and none is told of": Case({TENANT: f"1x{SCRAPES}", ANOTHER: None}),
     "a new Prometheus beside parts that had their troubles long ago": Case(SCARRED),
 }

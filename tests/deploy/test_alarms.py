@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import Metric
 
-from aggregator.config import AuditSettings
+from aggregator.config import ArchiveSettings, AuditSettings
 from aggregator.counting.facts import Refusal, Skipped
-from aggregator.metrics import ARCHIVE, AUDIT
+from aggregator.metrics import ARCHIVE, AUDIT, WORKER
 from api.metrics import ApiMetrics, TenantMetrics
 from deploy.stack import CHECKOUT, PORTS
 from ingest.metrics import IngestMetrics
@@ -22,21 +22,33 @@ RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules
 NAME = re.compile(r"\b(?:aggregator|archive|audit|ingest|api)_[a-z_]+\b")
 
 
-def names(registry: CollectorRegistry) -> set[str]:
-    """Every name under which a registry's metrics are read, `_total`, `_sum` and the like included."""
-    found = set()
-    for metric in registry.collect():
-        found |= {metric.name, f"{metric.name}_total"} if metric.type == "counter" else {metric.name}
-        found |= {sample.name for sample in metric.samples}
-    return {name for name in found if NAME.fullmatch(name)}
+SUFFIXES = {"counter": ("total",), "histogram": ("bucket", "count", "sum")}
+
+
+def names(metric: Metric) -> set[str]:
+    """Every name under which a metric is read, also where it has no sample yet."""
+    return {
+        metric.name,
+        *(f"{metric.name}_{suffix}" for suffix in SUFFIXES.get(metric.type, ())),
+        *(sample.name for sample in metric.samples),
+    }
 
 
 OF_API = ApiMetrics().registry
 TenantMetrics(OF_API)
-METRICS = set.union(*map(names, (REGISTRY, ARCHIVE, AUDIT, OF_API, IngestMetrics().registry)))
+REGISTRIES = (WORKER, ARCHIVE, AUDIT, OF_API, IngestMetrics().registry)
+"""Of all programs."""
+
+METRICS = {
+    name
+    for registry in REGISTRIES
+    for metric in registry.collect()
+    for name in names(metric)
+    if NAME.fullmatch(name)
+}
 OF_AGGREGATOR = {
     metric.name
-    for registry in (REGISTRY, ARCHIVE, AUDIT)
+    for registry in (WORKER, ARCHIVE, AUDIT)
     for metric in registry.collect()
     if NAME.fullmatch(metric.name)
 }
@@ -82,12 +94,24 @@ def test_prometheus_can_read_it(what: str, name: str) -> None:
 
 
 def test_the_alarms_know_the_jobs_of_the_configuration() -> None:
-    """`up` and `absent` go by the names of jobs; scraped are the services and ports of `compose.yaml`."""
-    config = yaml.safe_load((CHECKOUT / "deploy" / "prometheus.yaml").read_text())
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    """`up` and `absent` go by the names of jobs; scraped are the services and ports of `compose.yaml`.
+
+    Of the archive, which not everybody has, the job stands there as a comment.
+    """
+    config = yaml.safe_load(prometheus.with_archive((CHECKOUT / "deploy" / "prometheus.yaml").read_text()))
+    services = yaml.safe_load((CHECKOUT / "deploy" / "compose.yaml").read_text())["services"]
+    targets = {}
+    for job in config["scrape_configs"]:
+        match job:
+            case {"static_configs": [{"targets": [target]}]}:
+                targets[job["job_name"]] = target
+            case {"dns_sd_configs": [{"names": [name], "type": "A", "port": port}]}:
+                targets[job["job_name"]] = f"{name}:{port}"
     ports = {name: port for name, (_, port) in PORTS.items()}
     ports["audit"] = AuditSettings.model_fields["audit_port"].default
-    assert targets == {name: [f"{name}:{port}"] for name, port in ports.items()}
+    ports |= {name: int(services[name]["environment"].get("METRICS_PORT", ports[name])) for name in ports}
+    ports["archive"] = ArchiveSettings.model_fields["archive_port"].default
+    assert targets == {name: f"{name}:{port}" for name, port in ports.items()}
     jobs = set(re.findall(r'job=~?"([a-z|]+)"', " ".join(rule["expr"] for rule in RULES)))
     assert set("|".join(jobs).split("|")) <= set(targets)
 
@@ -96,7 +120,7 @@ def test_every_known_label_is_born_at_zero() -> None:
     """A series that starts with its first event hides it: `increase` sees a step only after a 0."""
     born = {
         (sample.name, *sample.labels.values())
-        for registry in (REGISTRY, ARCHIVE, AUDIT, IngestMetrics().registry)
+        for registry in (WORKER, ARCHIVE, AUDIT, IngestMetrics().registry)
         for metric in registry.collect()
         for sample in metric.samples
     }

@@ -35,7 +35,9 @@ def names(requirements: list[str]) -> set[str]:
 
 
 RUNTIME = names(DECLARED["project"]["dependencies"])
-GROUPS = {group: names(needed) for group, needed in DECLARED["dependency-groups"].items()}
+EXTRAS = DECLARED["project"]["optional-dependencies"]
+GROUPS = {group: names(needed) for group, needed in (DECLARED["dependency-groups"] | EXTRAS).items()}
+"""Of a checkout, and the extras of the project."""
 
 
 def modules(folder: str) -> Iterator[Path]:
@@ -75,7 +77,11 @@ def test_every_dependency_is_imported_or_says_why_it_is_here() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "groups"),
-    [*((program, ()) for program in PROGRAMS), ("deploy", ("stack",)), ("tests", ("stack", "test", "bench"))],
+    [
+        *((program, ()) for program in PROGRAMS),
+        ("deploy", ("stack", "build", "aws")),
+        ("tests", ("stack", "test", "bench")),
+    ],
 )
 def test_whatever_is_imported_is_declared(folder: str, groups: tuple[str, ...]) -> None:
     declared = RUNTIME.union(*(GROUPS[group] for group in groups))

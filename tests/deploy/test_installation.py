@@ -1,14 +1,19 @@
 """What is fetched is what was listed, and who can't install is told why."""
 
+import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from deploy import install
 from deploy.kafka_jars import KAFKA
 from deploy.processes import StackError
+from deploy.stack import CHECKOUT
 
 
 @pytest.mark.programs
@@ -39,3 +44,35 @@ def test_an_old_python_is_reported_what_to_do(
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     assert install.main() == 1
     assert "Python 3.11 or newer is needed" in capsys.readouterr().out
+
+
+@pytest.mark.programs
+def test_a_uv_that_is_not_the_listed_one_is_refused(tmp_path: Path) -> None:
+    """Of the listed version and name, but of other content: make installs nothing."""
+    for name in ("Makefile", "deploy/requirements-uv.txt"):
+        copy = tmp_path / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(CHECKOUT / name, copy)
+    version = re.match(r"uv==(\S+)", (CHECKOUT / "deploy/requirements-uv.txt").read_text())
+    assert version
+    about = f"uv-{version[1]}"
+    with ZipFile(tmp_path / f"{about}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{about}.data/scripts/uv", "#!/bin/sh\necho altered\n")
+        wheel.writestr(
+            f"{about}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version[1]}\n"
+        )
+        wheel.writestr(
+            f"{about}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}.dist-info/RECORD", "")
+    done = subprocess.run(
+        ["make", f"PYTHON={sys.executable}", ".local/uv/bin/uv"],
+        cwd=tmp_path,
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not (tmp_path / ".local/uv/bin/uv").exists()

@@ -1,6 +1,9 @@
 """`make run` keeps its promises: a full page at once, numbers that are true, a second run that goes on."""
 
+import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from deploy.demo.plan import PAST_DAYS, SCOPE_TAGS, Plan
 from deploy.demo.senders import SENDERS
 from deploy.demo.timeline import Planned
 from deploy.run import SETTINGS, TOPIC_ARN, demo_settings
+from deploy.stack import CHECKOUT
 from deploy.traffic import DAY
 from tests.deploy.test_processes import alive
 from tests.deploy.test_stack import Running, environment, started
@@ -143,6 +147,23 @@ def test_a_run_has_a_true_history_and_goes_on(tmp_path: Path) -> None:
         assert asking.keys == keys
         assert asking.printed()[0] >= sent
         check(asking, count, first, last)
+        check_doctor(local)
+
+
+def check_doctor(local: Path) -> None:
+    """With the settings that the run wrote down nothing is found, and a test event gets through."""
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.doctor",
+        "--env-file",
+        str(local / "stack.env"),
+        "--send",
+        "--json",
+    ]
+    ended = subprocess.run(command, cwd=CHECKOUT, env={}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "send: in the API" in {each["check"] for each in json.loads(ended.stdout)["findings"]}
 
 
 def test_the_environment_goes_before_the_demo(tmp_path: Path) -> None:

@@ -118,6 +118,9 @@ def test_a_stack_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert set(addresses) == {"kafka", "redis", "ingest", "api"}
         assert addresses["ingest"] == f"http://127.0.0.1:{settings['INGEST_PORT']}"
         assert addresses["api"] == f"http://127.0.0.1:{settings['API_PORT']}"
+        written = running.file.with_suffix(".env")
+        assert f"KAFKA_BOOTSTRAP_SERVERS='{addresses['kafka']}'\n" in written.read_text()
+        assert written.stat().st_mode & 0o077 == 0, "it may hold RECIPIENT_KEY"
         for port in (settings[variable] for variable, _ in PORTS.values()):
             assert httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
         children = running.children()

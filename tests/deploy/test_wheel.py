@@ -26,7 +26,7 @@ from deploy.signing import Signer
 from deploy.stack import CHECKOUT
 from deploy.traffic import iso
 from deploy.valkey import Valkey
-from tests.deploy.test_containers import packages
+from tests.deploy.containers.test_files import packages
 from tests.pipeline import webhook
 from tests.pipeline.programs import LIMIT_S, wait_until
 
@@ -85,26 +85,26 @@ def link_the_packages_of_the_lock(site: Path) -> None:
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
-    """Scripts of Redis, the page, what others made, the examples: and nothing else, no client either."""
+    """Scripts of Redis, the page, what others made, the examples, the doctor: and nothing else, no client."""
     held = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     there = {
         str(path.relative_to(CHECKOUT))
-        for package in PACKAGES
+        for package in (*PACKAGES, "deploy/doctor", "deploy/security")
         for path in (CHECKOUT / package).rglob("*")
         if path.is_file()
         and "__pycache__" not in path.parts
         and CHECKOUT / "api" / "clients" not in path.parents
     }
-    assert held == there
+    assert held == there | {"deploy/__init__.py", "deploy/signing.py"}
     assert {path.rpartition(".")[2] for path in held} >= {"py", "lua", "html", "js", "css", "json", "svg"}
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "topics"])
+@pytest.mark.parametrize("program", [*PROGRAMS, "topics", "doctor"])
 def test_help_names_the_command_as_it_was_called(commands: Path, tmp_path: Path, program: str) -> None:
     called = f"ses-metrics-{program}"
     reported = run(commands / called, "--help", environment={}, folder=tmp_path)
     assert reported.split()[:2] == ["Usage:", called]
-    module = "deploy.topics" if program == "topics" else program
+    module = program if program in PROGRAMS else f"deploy.{program}"
     assert f"Usage: python -m {module} " in run(sys.executable, "-m", module, "--help")
 
 

@@ -25,8 +25,9 @@ POLL_S = 0.05
 SETTINGS = (
     "AGGREGATOR_PORT API_PORT ARCHIVE_DROP_TAGS ARCHIVE_FILE_MB ARCHIVE_FILE_MINUTES ARCHIVE_PORT ARCHIVE_URL"
     " AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS CONSUMER_GROUP DEAD_LETTER_TOPIC"
-    " DEFAULT_TENANT ERASURES_TOPIC EVENTS_TOPIC IDS_WARNING INGEST_PORT LANES RECIPIENT_KEY SCOPE_TAGS"
-    " SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
+    " DEFAULT_TENANT ERASURES_TOPIC EVENTS_TOPIC HEALTH_METRICS IDS_WARNING INGEST_PORT LANES METRICS_PORT"
+    " RECIPIENT_KEY RECOUNT_MEMORY_MB SCOPE_TAGS SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG"
+    " TENANT_TAG"
 )
 
 
@@ -218,10 +219,15 @@ class Programs:
             SNS_CERTIFICATE_DIR=str(certificates),
         )
 
-    def api(self) -> Program:
-        """Start the API."""
+    def archive(self, directory: Path, **settings: str) -> Program:
+        """Start the process that archives into a directory, without a key. settings: others than usual."""
+        usual = {"ARCHIVE_PORT": "0", "ARCHIVE_URL": directory.as_uri()}
+        return self.start("aggregator archive --without-key", **(usual | settings))
+
+    def api(self, **settings: str) -> Program:
+        """Start the API. settings: others than usual."""
         self.api_port = free_port()
-        return self.start("api", self.api_port, API_PORT=str(self.api_port))
+        return self.start("api", self.api_port, API_PORT=str(self.api_port), **settings)
 
     def new_key(self, tenant: str) -> str:
         """Make an API key with the API's own command."""

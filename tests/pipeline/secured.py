@@ -10,7 +10,7 @@ import argparse
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,9 @@ from tests.services import LIMIT_S as START_S
 HOST = "localhost"
 OTHER_NAME = "127.0.0.1"
 """Reaches the same servers; their certificates do not hold it."""
+
+ASTRAY_NAME = "broker.invalid"
+"""Where a broker says that it is, and is not."""
 
 SECURITY = CHECKOUT / "deploy" / "security"
 ADMIN = "test-admin"
@@ -121,12 +124,14 @@ def redis_server() -> str:
 class Secured:
     """Both servers, and how programs log in to them.
 
-    kafka: its `bootstrap` is the plain listener. redis: a client that may do all. authority: signed the
+    kafka: its `bootstrap` is the plain listener. astray_port: of one more, which sends its clients to a name
+    that nobody knows. redis: a client that may do all. authority: signed the
     certificates of both servers, and that of `client`. stranger: signed none of them.
     """
 
     kafka: Kafka
     kafka_port: int
+    astray_port: int
     redis: Any
     redis_port: int
     authority: Authority
@@ -187,7 +192,7 @@ def secured() -> Iterator[Secured]:
         directory = Path(text)
         authority = Authority(directory / "authority")
         server, client = authority.issue("server", HOST), authority.issue("client")
-        ports = port, controller_port, kafka_port = free_port(), free_port(), free_port()
+        ports = port, controller_port, kafka_port, astray_port = [free_port() for _ in range(4)]
         kafka = Kafka(
             directory / "kafka",
             port=port,
@@ -198,7 +203,7 @@ def secured() -> Iterator[Secured]:
             try:
                 kafka.start(Waiting(limit_s=START_S))
                 stranger = Authority(directory / "stranger")
-                yield Secured(kafka, kafka_port, admin, redis_port, authority, stranger, client)
+                yield Secured(kafka, kafka_port, astray_port, admin, redis_port, authority, stranger, client)
             finally:
                 kafka.kill()
 
@@ -226,7 +231,7 @@ def secured_redis(
         *(redis_server(), "--bind", "127.0.0.1", "--port", "0", "--tls-port", str(port), "--dir", directory),
         *("--tls-cert-file", server.certificate, "--tls-key-file", server.key),
         *("--tls-ca-cert-file", authority.ca, "--tls-auth-clients", "yes"),
-        *("--aclfile", acl, "--save", "", "--maxmemory-policy", "noeviction"),
+        *("--aclfile", acl, "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"),
         *options,
     ]
     child = Child("redis", command, directory / "redis.log")
@@ -245,17 +250,19 @@ def secured_redis(
 
 
 def _properties(
-    directory: Path, ports: tuple[int, int, int], authority: Authority, server: Identity
+    directory: Path, ports: Sequence[int], authority: Authority, server: Identity
 ) -> dict[str, str]:
-    """ports: of the plain listener, the controller and the one that is secured."""
-    port, controller_port, kafka_port = ports
+    """ports: of the plain listener, the controller, the one that is secured and the one that leads astray."""
+    port, controller_port, kafka_port, astray_port = ports
     keystore = directory / "keystore.pem"
     keystore.write_bytes(server.key.read_bytes() + server.certificate.read_bytes())
-    plain, here = f"PLAINTEXT://127.0.0.1:{port}", "127.0.0.1"
+    here = "127.0.0.1"
+    plain, astray = f"PLAINTEXT://{here}:{port}", f"ASTRAY://{here}:{astray_port}"
+    protocols = "PLAINTEXT:PLAINTEXT,ASTRAY:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL"
     return {
-        "listeners": f"{plain},CONTROLLER://{here}:{controller_port},SECURE://{here}:{kafka_port}",
-        "advertised.listeners": f"{plain},SECURE://{HOST}:{kafka_port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+        "listeners": f"{plain},{astray},CONTROLLER://{here}:{controller_port},SECURE://{here}:{kafka_port}",
+        "advertised.listeners": f"{plain},ASTRAY://{ASTRAY_NAME}:{astray_port},SECURE://{HOST}:{kafka_port}",
+        "listener.security.protocol.map": protocols,
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.secure.scram-sha-512.sasl.jaas.config": (
             "org.apache.kafka.common.security.scram.ScramLoginModule required;"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.metrics_text import samples
 from tests.pipeline import events, oracle
 from tests.pipeline.place import Place, naive_count, open_place_on
 from tests.pipeline.programs import Program
@@ -79,6 +80,9 @@ def test_failovers_in_mid_stream(place: Place, cluster: ValkeyCluster) -> None:
     place.make_keys(events.TENANTS[:TENANTS])
     held_by = {cluster.primary_of(lane).valkey.port for lane in place.lanes()}
     assert len(held_by) == 3, "the lanes are spread over all shards"
+    shown = samples(worker.get("/metrics").text, "aggregator_redis_memory_bytes")
+    assert {int(node.rpartition(":")[2]) for (node,) in shown} == held_by
+    assert all(used > 0 for used in shown.values())
     lane = place.lanes()[0]
 
     send(place, 32)

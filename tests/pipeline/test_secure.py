@@ -24,9 +24,9 @@ import pytest
 
 from deploy.processes import free_port
 from deploy.signing import Signer
-from tests.pipeline import events, log, webhook
+from tests.pipeline import events, log, oracle, webhook
 from tests.pipeline.log import Outgoing
-from tests.pipeline.place import Place, naive_count
+from tests.pipeline.place import Place, naive_count, time_of
 from tests.pipeline.programs import CHECKOUT, LIMIT_S, Program, Programs
 from tests.pipeline.secured import (
     OTHER_NAME,
@@ -69,6 +69,7 @@ REBUILD = Part("aggregator rebuild", "ses-rebuild", redis=True)
 VERIFY = Part("aggregator verify", "ses-verify", redis=True)
 AUDIT = Part("aggregator audit", "ses-verify", redis=True, port="AUDIT_PORT")
 ERASE = Part("aggregator erase", "ses-erase", redis=True, arguments=("--tenant", "nobody"))
+EXPLAIN = Part("aggregator explain", "ses-verify", redis=True)
 DEAD_LETTERS = Part("aggregator dead-letters", "ses-letters", arguments=("list",))
 PARTS = [TOPICS, INGEST, WORKER, API, KEYS, REBUILD, VERIFY, AUDIT, ERASE, DEAD_LETTERS]
 
@@ -199,6 +200,7 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         assert json.loads(looked.out)["complete_through"] is not None
 
         assert house.run(VERIFY).status == 0
+        check_explained(house, place)
         with house.running(AUDIT, AUDIT_INTERVAL_S="1", AUDIT_OLDEST_DAYS="0") as audit:
             audit.wait_until(lambda: audit.metric("audit_compared_total") > 0, "days are compared")
             assert audit.metric("audit_mismatch_total") == 0
@@ -210,6 +212,19 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         assert (report["cells_differing"], report["not_compared"], report["workers_seen"]) == (0, None, True)
         place.check(api, naive_count(records), ("month",))
         check_dead_letters(house, place, len(dead_letters))
+
+
+def check_explained(house: House, place: Place) -> None:
+    """What ingest took is found again by SNS's id, and stands where the worker has put it."""
+    counted = next(
+        each for each in place.events() if oracle.read(each.value, time_of(each.time_ms)).outcome == "counted"
+    )
+    told = house.run(EXPLAIN, "--sns-id", counted.headers["sns-message-id"].decode(), "--json")
+    assert told.status == 0, told.err
+    (row,) = json.loads(told.out)["records"]
+    assert (row["partition"], row["offset"]) == (counted.partition, counted.offset)
+    assert {each["standing"] for each in row["facts"]} <= {"counted", "repeated", "moved"}
+    assert row["facts"]
 
 
 def check_keys(house: House, place: Place, api: Program) -> None:

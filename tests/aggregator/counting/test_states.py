@@ -19,8 +19,10 @@ from aggregator.counting.states import (
     HORIZON_OF,
     Identities,
     counts_of,
+    group_of,
     merged,
     mistaken,
+    quarter_of,
     states_of,
 )
 from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
@@ -86,6 +88,8 @@ def test_a_state_says_each_kind_at_its_least_quarter(of: list[Event], random: Ra
         )
         expected[quarter // QUARTERS, family, cell_bytes(quarter % QUARTERS, place)] += 1
     assert told == expected
+    asked = {kind: quarter_of(kind, states.get(group_of(kind), 0)) for kind in range(len(KINDS))}
+    assert {kind: at for kind, at in asked.items() if at is not None} == least(of)
 
 
 @pytest.mark.parametrize("group", range(len(KEY_GROUPS)), ids=[each.name for each in KEY_GROUPS])

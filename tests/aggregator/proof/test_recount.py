@@ -1,68 +1,111 @@
-"""The recount in memory: the law of counting in its plainest form, held against the other plain count."""
+"""Who runs the law in SQL: in bounded memory, with no file of others, and with a clear word without room."""
 
-from collections import Counter
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import duckdb
+import pytest
 
+from aggregator.archive.columns import columns_of
+from aggregator.archive.slim import SlimEvent
 from aggregator.counting.cells import Cell
-from aggregator.counting.facts import Facts, Scopes
-from aggregator.proof.recount import Recount, earliest_record_ms
+from aggregator.counting.rules import Rules
+from aggregator.errors import NoRoomError
+from aggregator.proof import recount as module
+from aggregator.proof.recount import Counts, Recount
+from aggregator.proof.subject import earliest_record_ms
 from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
-from tests.aggregator.facts import SCOPES, facts
-from tests.aggregator.lanes import kinds, naive_count
-from tests.examples import examples
+from tests.aggregator.proof.slim import ALL, MEMORY_MB, counted
+from tests.strategies import SOME_DAY
 
-DAY = 20_062
-NAMES = ("sequence", "template", "campaign", "region")
+DAY = SOME_DAY // DAY_MS
 
 
-def test_a_fact_counts_once_at_its_least_quarter_in_all_its_scopes() -> None:
-    recount = Recount(NAMES)
-    of = Scopes("one", ("a", None, "c", None))
-    for quarter in (130, 97, 129, 97):
-        recount.add(Facts(of, DAY, quarter, "m", kinds("bounced", "bounced_soft"), (b"x", b"y")))
-    at = (DAY + 1) * DAY_MS + QUARTER_MS
-    expected = {
-        Cell("one", scope, id_, at, field): 2
-        for scope, id_ in (("tenant", ""), ("sequence", "a"), ("campaign", "c"))
-        for field in ("bounced", "bounced_soft")
-    }
-    known = {
-        Cell("one", scope, id_, None, "known"): 1 for scope, id_ in (("sequence", "a"), ("campaign", "c"))
-    }
-    assert recount.cells() == expected | known
+def opened(offset: int, message_id: str, tenant: str = "acme", after_ms: int = 0) -> SlimEvent:
+    """An open by a machine."""
+    told = SOME_DAY + after_ms
+    tags = (("tenant", (tenant,)),)
+    return SlimEvent(
+        offset, told, None, "Open", False, message_id, SOME_DAY, told, tags, is_bot_event="Likely"
+    )
 
 
-def test_a_kind_moves_alone() -> None:
-    """An earlier report that states less takes only what it states along."""
-    recount = Recount(())
-    both, one = kinds("opened", "opened_human"), kinds("opened")
-    for quarter, stated in ((9, both), (4, one)):
-        recount.add(Facts(Scopes("one", ()), DAY, quarter, "m", stated, (None,)))
-    at = DAY * DAY_MS
-    assert recount.cells() == {
-        Cell("one", "tenant", "", at + 4 * QUARTER_MS, "opened"): 1,
-        Cell("one", "tenant", "", at + 9 * QUARTER_MS, "opened_human"): 1,
-    }
+def many(number: int, piece: int = 20_000) -> Iterator[Any]:
+    """Batches of that many opens, each of a message of its own."""
+    for first in range(0, number, piece):
+        yield columns_of("t", 0, [opened(at, f"{at:064}") for at in range(first, first + piece)])
 
 
-@settings(max_examples=examples(150), deadline=None)
-@given(st.lists(facts(), max_size=25))
-def test_a_recount_is_the_naive_count(events: list[Facts]) -> None:
-    """Of every kind, scope and quarter; and an id is known where something counts for it."""
-    assert len(NAMES) == SCOPES
-    recount = Recount(NAMES)
-    for each in events:
-        recount.add(each)
-    expected: Counter[Cell] = Counter()
-    for (tenant, scope, id_, day, quarter, field), count in naive_count(events).items():
-        name = ("tenant", *NAMES)[scope]
-        expected[Cell(tenant, name, id_, day * DAY_MS + quarter * QUARTER_MS, field)] = count
-        if scope:
-            expected[Cell(tenant, name, id_, None, "known")] = 1
-    assert recount.cells() == expected
+def cell(quarter: int, tenant: str = "acme", field: str = "opened") -> Cell:
+    return Cell(tenant, "tenant", "", SOME_DAY + quarter * QUARTER_MS, field)
+
+
+def test_both_sides_come_tenant_by_tenant_and_in_order() -> None:
+    """Also tenants that one side alone has; cells of 0 stand on neither."""
+    events = [opened(0, "m", "b"), opened(1, "m", "b", QUARTER_MS), opened(2, "n", "b", 5 * QUARTER_MS)]
+    with Recount(Rules(), MEMORY_MB) as recount:
+        recount.hold([(cell(7, "c"), 3), (cell(5, "b"), 4), (cell(6, "b", "clicked"), 1), (cell(0, "é"), 1)])
+        recount.add(columns_of("t", 0, [*events, opened(3, "m", "é")]))
+        assert sorted(recount.tenants()) == ["b", "é"]
+        recount.count_below((tenant, {0: ALL}) for tenant in recount.tenants())
+        assert recount.compare() == 5
+        both = [
+            Counts("b", {cell(0, "b"): 1, cell(5, "b"): 1}, {cell(5, "b"): 4, cell(6, "b", "clicked"): 1}),
+            Counts("c", {}, {cell(7, "c"): 3}),
+            Counts("é", {cell(0, "é"): 1}, {cell(0, "é"): 1}),
+        ]
+        assert list(recount.both(equal=True)) == both
+        assert list(recount.both(equal=False)) == both[:2]
+        recount.count_below([("b", {0: 2})])
+        assert recount.compare() == 5
+        assert [counts.log for counts in recount.both(equal=True)] == [{cell(0, "b"): 1}, {}, {}]
+
+
+def test_batches_are_taken_in_as_soon_as_they_are_many_or_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_ROWS", 10)
+    monkeypatch.setattr(module, "WAITING_BYTES", 50_000)
+    with Recount(Rules(), MEMORY_MB) as recount:
+        for number in range(5):
+            recount.add(columns_of("t", 0, [opened(number, f"m-{number}"), opened(9, "n")]))
+        assert recount._waiting == []
+        recount.add(columns_of("t", 0, [opened(10, "x" * 60_000)]))
+        assert recount._waiting == []
+        recount.add(columns_of("t", 0, [opened(11, "one more")]))
+        assert len(recount._waiting) == 1
+        assert counted(recount) == {cell(0): 8}
+
+
+def test_what_does_not_fit_in_memory_goes_to_files_that_go_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And comes to the same number."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Recount(Rules(), 64) as recount:
+        for batch in many(300_000):
+            recount.add(batch)
+        assert recount.day("acme", DAY) == {}, "nothing counts that is below no checkpoint"
+        recount.count_below([("acme", {0: ALL})])
+        assert recount.day("acme", DAY) == {cell(0): 300_000}
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_it_says_which_setting_gives_more() -> None:
+    with Recount(Rules(), 32) as recount:
+        recount._db.execute("SET max_temp_directory_size = '1MB'")
+        with pytest.raises(NoRoomError, match="RECOUNT_MEMORY_MB"):
+            deque(map(recount.add, many(300_000)), 0)
+
+
+@pytest.mark.parametrize("query", ["INSTALL httpfs", "FROM read_text('pyproject.toml')", "FROM 'x.parquet'"])
+def test_it_reads_nothing_but_what_it_is_given(query: str) -> None:
+    """No other file, and nothing from the network."""
+    with Recount(Rules(), MEMORY_MB) as recount, pytest.raises(duckdb.PermissionException):
+        recount._db.execute(query)
 
 
 def test_the_earliest_record_of_a_day_and_of_an_hour() -> None:

@@ -10,9 +10,11 @@ import pytest
 from aggregator.config import AggregatorSettings
 from aggregator.counters.store import Answer, LaneCall
 from aggregator.counters.throttle import ALONE
-from aggregator.counting.reading import DeadLetter, KafkaRecord, Record
-from aggregator.counting.rules import NO_ERASURES, Erasures
+from aggregator.counting.decode import Decoder
+from aggregator.counting.reading import DeadLetter, KafkaRecord, Record, read_batch
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.errors import UndeliveredError
+from aggregator.history.reader import Part
 from aggregator.rebuild import bulk_count
 from schemas.counters import Generation
 from tests.aggregator.generations import GENERATION
@@ -24,7 +26,9 @@ NOW = 1_764_000_000_000
 class Log:
     """A partition with a record that can't be read, and good ones behind it."""
 
-    def __init__(self, _settings: object) -> None:
+    without_dead_letter = 0
+
+    def __init__(self, _settings: object, _topic_id: str, _erasures: Erasures) -> None:
         sent = [each.value for each in events.records(1, NOW, 40, tenants=1)]
         self.rows: list[KafkaRecord] = [Record(0, NOW, None, b"{")]
         self.rows += [Record(at, NOW, None, value) for at, value in enumerate(sent, 1)]
@@ -35,11 +39,10 @@ class Log:
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
 
-    def until(
-        self, _start: Mapping[int, int], _stop: Mapping[int, int]
-    ) -> Iterator[tuple[int, list[KafkaRecord]]]:
+    def readings(self, lanes: int, *_: Mapping[int, int]) -> Iterator[Part]:
+        decoder = Decoder(Rules())
         for row in self.rows:
-            yield 0, [row]
+            yield Part(0, row.offset + 1, read_batch(decoder, lanes, iter([row])))
 
 
 def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +86,7 @@ def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: 
         "Store": Counters,
         "Eraser": Erasers,
         "DeadLetterWriter": DeadLetters,
-        "BulkReader": Log,
+        "History": Log,
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(bulk_count, name, fake)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from aggregator import metrics
@@ -21,7 +20,7 @@ def no_series() -> Iterator[None]:
 
 
 def shown() -> dict[tuple[str, str], float]:
-    samples = next(each for each in REGISTRY.collect() if each.name == "aggregator_known_ids").samples
+    samples = next(each for each in metrics.WORKER.collect() if each.name == "aggregator_known_ids").samples
     return {(each.labels["tenant"], each.labels["scope"]): each.value for each in samples}
 
 
@@ -42,6 +41,6 @@ def test_a_scope_is_warned_of_at_the_limit_and_each_time_it_has_doubled() -> Non
             known.take({("one", 2): number}, SCOPES)
         warned += [each["ids"] for each in lines]
         assert all((each["tenant"], each["scope"]) == ("one", "template") for each in lines)
-        above = REGISTRY.get_sample_value("aggregator_scopes_of_many_ids")
+        above = metrics.WORKER.get_sample_value("aggregator_scopes_of_many_ids")
         assert above == (1 if number >= 3_000 else 0)
     assert warned == [3_000, 6_000]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import generate_latest
 
+from aggregator import metrics
 from aggregator.worker.lag import Lags
 from tests.metrics_text import by_partition
 
@@ -32,7 +33,7 @@ def lags(clock: Clock) -> Iterator[Lags]:
 
 
 def reported(metric: str = "seconds") -> dict[int, float]:
-    return by_partition(generate_latest(REGISTRY).decode(), f"aggregator_lag_{metric}")
+    return by_partition(generate_latest(metrics.WORKER).decode(), f"aggregator_lag_{metric}")
 
 
 def test_a_lag_grows_while_nothing_is_said_of_it(clock: Clock, lags: Lags) -> None:

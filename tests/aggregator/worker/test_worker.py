@@ -6,6 +6,8 @@ fails there. Long because the stories share that world, which is half of it.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from threading import Event
@@ -15,6 +17,7 @@ from typing import Any, cast
 import msgpack
 import pytest
 from msgspec.structs import replace
+from prometheus_client import generate_latest
 
 from aggregator import metrics
 from aggregator.counters.store import Answer, LaneCall
@@ -30,8 +33,10 @@ from aggregator.worker.known_ids import KnownIds
 from aggregator.worker.live import Live
 from aggregator.worker.worker import Worker
 from schemas.counters import Generation
+from schemas.kinds import FIELDS
 from tests.aggregator import generations
 from tests.aggregator.log.fake_source import RECORDS_A_BATCH, FakeSource
+from tests.metrics_text import samples
 from tests.pipeline import events
 
 RULES = Rules()
@@ -230,6 +235,36 @@ def test_all_is_counted_once_and_released(play: Play) -> None:
         assert world.worker.whys == ["assigned"]
 
     play(story, partitions=2)
+
+
+def test_what_is_counted_is_measured_when_it_is_counted(play: Play) -> None:
+    """A sample of freshness for each batch, and each fact under its kind; nothing of what has failed."""
+
+    def measured() -> dict[str, float]:
+        names = ("aggregator_freshness_seconds_count", "aggregator_freshness_seconds_sum")
+        found = {name: metrics.WORKER.get_sample_value(name) or 0.0 for name in names}
+        facts = samples(generate_latest(metrics.WORKER).decode(), "aggregator_facts_by_kind_total")
+        return {**found, **{kind: number for (kind,), number in facts.items()}}
+
+    before = measured()
+
+    async def story(world: World) -> None:
+        world.redis.fails = StoreUnavailableError("away")
+        world.append(300)
+        await world.until(lambda: "failed" in world.redis.asked)
+        await world.until_counted()
+        await world.until(lambda: world.source._in_flight == 0)
+
+    play(story)
+    grown = {name: value - before[name] for name, value in measured().items() if value != before[name]}
+    age = time.time() - NOW / 1000
+    read = Decoder(RULES).read
+    told = [outcome for each in GOOD[:300] if isinstance(outcome := read(each, NOW), Facts)]
+    want = Counter(FIELDS[kind] for each in told for kind in each.kinds for _ in each.recipients)
+    batches = grown.pop("aggregator_freshness_seconds_count")
+    assert 300 / RECORDS_A_BATCH <= batches <= 300
+    assert age - 60 < grown.pop("aggregator_freshness_seconds_sum") / batches <= age
+    assert grown == want
 
 
 def test_a_batch_that_begins_further_on_is_read_again_from_the_checkpoints(play: Play) -> None:

@@ -384,6 +384,15 @@ def test_health_and_metrics(writer: Writer, door: Door) -> None:
     assert "api_keys_followed 0.0" in door.send("GET", "/metrics").text
 
     door.keys.loaded, door.keys.next_offset = False, 7
+    door.keys.unread, door.keys.heard_ms = 3, 1_700_000_000_500
+    for _ in range(2):  # a scrape sees itself, and none before it
+        assert {
+            "api_requests_in_flight 1.0",
+            "api_keys_known 1.0",
+            "api_keys_next_offset 7.0",
+            "api_keys_lag_records 3.0",
+            "api_keys_heard_timestamp_seconds 1.7000000005e+09",
+        } <= set(door.send("GET", "/metrics").text.splitlines())
     writer.client.delete(redis_keys.RECORD_KEY)
     waiting = door.send("GET", "/readyz")
     assert waiting.status_code == 503

@@ -34,6 +34,7 @@ def test_the_api_says_why_and_tells_nobody_where(site: Site) -> None:
     until(lambda: WHY in site.get("/readyz").text)
     answer = site.get("/readyz")
     assert answer.status_code == 503
+    assert site.keys_heard_s() == 0
     assert "invalid" not in answer.text
     assert "9092" not in answer.text
     line = next(line for line in map(json.loads, site.log.read_text().splitlines()) if "reason" in line)

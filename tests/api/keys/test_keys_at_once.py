@@ -18,6 +18,7 @@ from tests.api.held import WRITES
 from tests.api.keys.test_table import ODD
 from tests.api.site import ROOT, Site, until
 from tests.api.writer import Writer
+from tests.metrics_text import samples
 from tests.services import LIMIT_S, create_topics, kafka_server
 
 MANY = 100_000
@@ -157,7 +158,11 @@ def test_very_many_keys_and_odd_records(
         site.start()
         until(site.ready)
         assert [site.get("/api/metrics", key).status_code for key in (site.create("acme"), "x")] == [200, 401]
-        assert f"api_keys_unreadable_records {len(ODD)}.0" in site.get("/metrics").text
+        shown = site.get("/metrics").text
+        assert f"api_keys_unreadable_records {len(ODD)}.0" in shown
+        assert samples(shown, "api_keys_known")[()] == MANY + 1
+        assert samples(shown, "api_keys_lag_records")[()] == 0
+        assert samples(shown, "api_keys_next_offset")[()] >= MANY + len(ODD) + 2
         assert site.log.read_text().count("unreadable api key record") == 10
     finally:
         site.kill()

@@ -78,7 +78,7 @@ def test_nothing_else_of_the_disk_is_served(door: Door) -> None:
 def test_the_chart_library_is_the_one_that_is_reported() -> None:
     """Version and license stand beside the files, and in the file itself."""
     reported = VENDORED.joinpath("..", "README.md").read_text()
-    version = re.search(r"`uplot/`.*\| ([0-9.]+) \| MIT", reported)
+    version = re.search(r"`uplot@([0-9.]+)` .*MIT", reported)
     assert version is not None
     assert f"(v{version[1]})" in VENDORED.joinpath("uPlot.esm.js").read_text()[:1000]
     assert "Permission is hereby granted" in VENDORED.joinpath("LICENSE").read_text()

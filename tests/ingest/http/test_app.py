@@ -5,7 +5,7 @@ Long because it is one list of answers: each status and what leads to it.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ingest import errors as problems
 from ingest.http.bodies import BODY_MAX_BYTES
 from ingest.http.webhook import SES_TEST_MESSAGE
 from tests.ingest.support import SNS_HOST, TOPIC, Answer, Ingest, SnsStandIn, event, ingest
+from tests.metrics_text import samples
 
 ARN_IN_QUERY = TOPIC.replace(":", "%3A")
 
@@ -300,6 +301,7 @@ def test_probes_and_metrics(signer: Signer, certificates: Path) -> None:
     assert 'ingest_deliveries_total{outcome="stored"} 1.0' in metrics.text
     assert 'ingest_deliveries_total{outcome="invalid_envelope"} 1.0' in metrics.text
     assert "ingest_publish_seconds_count 1.0" in metrics.text
+    assert "ingest_delivery_seconds_count 1.0" in metrics.text, "what was stored, and nothing else"
     program = ingest(certificates)
     assert [program.request("GET", path).status_code for path in ("/livez", "/readyz")] == [200, 200]
     assert "ingest_ready 1.0" in program.request("GET", "/metrics").text
@@ -307,6 +309,34 @@ def test_probes_and_metrics(signer: Signer, certificates: Path) -> None:
     assert "ingest_ready 0.0" in away.request("GET", "/metrics").text
     assert away.request("GET", "/livez").status_code == 200
     assert assert_problem(away.request("GET", "/readyz"), 503, "UNAVAILABLE")["detail"] == "Kafka is away."
+
+
+def test_a_delivery_is_in_flight_until_it_is_answered(signer: Signer, certificates: Path) -> None:
+    """From its headers on, whatever becomes of it; the time of its body is part of the whole."""
+    seen = []
+
+    async def use() -> None:
+        async with ingest(certificates).running() as client:
+
+            async def look() -> str:
+                text = (await client.get("/metrics")).text
+                seen.append("ingest_deliveries_in_flight 1.0" in text)
+                assert seen[-1] or "ingest_deliveries_in_flight 0.0" in text
+                return text
+
+            async def slowly(body: bytes) -> AsyncIterator[bytes]:
+                yield body[:9]
+                await look()
+                await asyncio.sleep(0.02)
+                yield body[9:]
+
+            for body in (json.dumps(signer.notification(TOPIC, event())), "no envelope at all"):
+                await client.post("/webhooks/sns", content=slowly(body.encode()))
+                text = await look()
+            assert sum(samples(text, "ingest_delivery_seconds_sum").values()) >= 0.02
+
+    asyncio.run(use())
+    assert seen == [True, False, True, False]
 
 
 @pytest.mark.parametrize("path", ["/webhooks/sns/", "/webhooks/sns//", "/readyz/", "//webhooks/sns"])

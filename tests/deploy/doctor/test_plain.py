@@ -1,0 +1,294 @@
+"""A whole stack without logins: healthy, nothing is found; broken in one thing, just that is, with its fix.
+
+Each fault is planted in the real servers and programs, or in the settings, and taken away again.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from api.clock import now_ms
+from deploy.doctor.check import State
+from deploy.processes import free_port
+from schemas.topics import API_KEYS_TOPIC
+from tests.deploy.doctor.conftest import REAL_ARN, Plain
+from tests.deploy.doctor.stand import Seen, check_names, look, redis_setting, topic_setting
+from tests.pipeline import webhook
+
+pytestmark = pytest.mark.programs
+
+MINUTE_MS: Final = 60_000
+
+
+def test_nothing_is_found_where_all_is_well(plain: Plain) -> None:
+    """And nothing is left out."""
+    rows = look(plain.environment)
+    assert [row for row in rows if row.finding.state is not State.OK] == []
+    assert {row.check for row in rows} == {
+        *("settings", "kafka address", "kafka login", "kafka brokers", "kafka rights"),
+        *(f"topic {name}" for name in (plain.events, plain.environment["DEAD_LETTER_TOPIC"], API_KEYS_TOPIC)),
+        *("redis address", "redis login", "redis server", "redis persistence", "redis memory"),
+        *("redis rights", "redis clock", "ingest answers", "aggregator answers", "api answers"),
+        *("sns topics", "signing certificates", "last delivery", "refused deliveries"),
+        *("generation", "rules", "lag", "freshness"),
+    }
+
+
+@pytest.mark.parametrize("program", ["ingest", "aggregator", "api"])
+def test_each_program_by_itself_is_well(plain: Plain, program: str) -> None:
+    """What its settings do not tell of is not looked at."""
+    rows = look(plain.environment, [program])
+    assert [row for row in rows if row.finding.state is not State.OK] == []
+    assert ("generation" in {row.check for row in rows}) is (program != "ingest")
+
+
+NOWHERE: Final = "no-such-host.invalid"
+
+
+def wrong_settings(plain: Plain) -> dict[str, tuple[dict[str, str], tuple[Seen, ...]]]:
+    """Faults of the settings: which are set to what, and what must be seen."""
+    port, url, events = free_port(), plain.environment["REDIS_URL"], plain.events
+    return {
+        "kafka's name is unknown": (
+            {"KAFKA_BOOTSTRAP_SERVERS": f"{NOWHERE}:9092"},
+            (Seen("kafka address", NOWHERE, "KAFKA_BOOTSTRAP_SERVERS, and the DNS"),),
+        ),
+        "nothing listens where kafka should": (
+            {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"},
+            (Seen("kafka address", "takes no connection", "host and port in KAFKA_BOOTSTRAP_SERVERS"),),
+        ),
+        "one of two brokers is away": (
+            {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port},{plain.place.bootstrap}"},
+            (Seen("kafka address", "takes no connection", "host and port in KAFKA_BOOTSTRAP_SERVERS"),),
+        ),
+        "redis's name is unknown": (
+            {"REDIS_URL": f"redis://{NOWHERE}:6379/0"},
+            (Seen("redis address", NOWHERE, "REDIS_URL, and the DNS"),),
+        ),
+        "nothing listens where redis should": (
+            {"REDIS_URL": f"redis://127.0.0.1:{port}/0"},
+            (Seen("redis address", "takes no connection", "host and port in REDIS_URL"),),
+        ),
+        "a server that is no cluster": (
+            {"REDIS_CLUSTER": "true"},
+            (
+                Seen(
+                    "redis login",
+                    "Cluster mode is not enabled",
+                    "REDIS_CLUSTER is true for a cluster and no other",
+                ),
+            ),
+        ),
+        "another database": (
+            {"REDIS_URL": url.removesuffix("0") + "1"},
+            (Seen("generation", "was wiped, or is another one", "the right REDIS_URL"),),
+        ),
+        "the topic has another name": (
+            {"EVENTS_TOPIC": f"{events}-of-yesterday"},
+            (Seen(f"topic {events}-of-yesterday", "does not exist", "ses-metrics-topics"),),
+        ),
+        "another rule": (
+            {"TENANT_TAG": "customer"},
+            (Seen("rules", "was counted by rules", "TENANT_TAG, SEQUENCE_TAG"),),
+        ),
+        "no topic is listed": (
+            {"SNS_TOPIC_ARNS": ""},
+            (Seen("sns topics", "every message is refused", "list the ARN"),),
+        ),
+        "another topic is listed": (
+            {"SNS_TOPIC_ARNS": REAL_ARN},
+            (Seen("last delivery", f"came from {webhook.TOPIC_ARN}", "add it to SNS_TOPIC_ARNS"),),
+        ),
+        "what is listed is no topic": (
+            {"SNS_TOPIC_ARNS": "mail-events"},
+            (Seen("settings", "ingest cannot start: SNS_TOPIC_ARNS", "--help"),),
+        ),
+        "a setting is misspelt": (
+            {"SNS_TOPIC_ARN": REAL_ARN},
+            (Seen("settings", "SNS_TOPIC_ARN is no setting", "SNS_TOPIC_ARNS?"),),
+        ),
+        "sns's host cannot be reached": (
+            {"SNS_CERTIFICATE_DIR": "", "HTTPS_PROXY": f"http://127.0.0.1:{port}"},
+            (
+                Seen(
+                    "signing certificates", "sns.eu-central-1.amazonaws.com cannot be reached", "HTTPS_PROXY"
+                ),
+            ),
+        ),
+        "ingest does not run": (
+            {"INGEST_PORT": str(port)},
+            (
+                Seen(
+                    "ingest answers",
+                    f"nothing answers at http://127.0.0.1:{port}",
+                    "start `python -m ingest`",
+                ),
+            ),
+        ),
+    }
+
+
+def test_each_wrong_setting_is_named_with_its_fix(plain: Plain) -> None:
+    for name, (settings, seen) in wrong_settings(plain).items():
+        rows = look(plain.environment | settings)
+        try:
+            check_names(rows, *seen)
+        except AssertionError as error:
+            error.add_note(name)
+            raise
+
+
+def broken_parts(plain: Plain) -> dict[str, tuple[AbstractContextManager[None], tuple[Seen, ...]]]:
+    """Faults of the servers: what breaks them meanwhile, and what must be seen."""
+    kafka, dead_letters = plain.place.bootstrap, plain.environment["DEAD_LETTER_TOPIC"]
+
+    def setting(topic: str, name: str, value: str) -> AbstractContextManager[None]:
+        return topic_setting(kafka, topic, name, value)
+
+    def seen(topic: str, what: str, fix: str) -> tuple[Seen, ...]:
+        return (Seen(f"topic {topic}", what, f"--entity-name {topic} --add-config {fix}"),)
+
+    valkey = plain.place.redis
+    return {
+        "events are deleted by age": (
+            setting(plain.events, "retention.ms", "604800000"),
+            seen(plain.events, "retention.ms=604800000", "retention.ms=-1"),
+        ),
+        "dead letters are compacted": (
+            setting(dead_letters, "cleanup.policy", "compact"),
+            seen(dead_letters, "cleanup.policy=compact", "cleanup.policy=delete"),
+        ),
+        "the broker stamps records": (
+            setting(plain.events, "message.timestamp.type", "LogAppendTime"),
+            seen(plain.events, "message.timestamp.type=LogAppendTime", "message.timestamp.type=CreateTime"),
+        ),
+        "large records are refused": (
+            setting(plain.events, "max.message.bytes", "1000000"),
+            seen(plain.events, "max.message.bytes=1000000", "max.message.bytes=1114112"),
+        ),
+        "more replicas in sync than there are": (
+            setting(plain.events, "min.insync.replicas", "2"),
+            seen(plain.events, "Kafka takes no record at all", "min.insync.replicas=1"),
+        ),
+        "leaders that lack events": (
+            setting(plain.events, "unclean.leader.election.enable", "true"),
+            seen(plain.events, "acknowledged events may vanish", "unclean.leader.election.enable=false"),
+        ),
+        "keys are not compacted": (
+            setting(API_KEYS_TOPIC, "cleanup.policy", "delete"),
+            seen(API_KEYS_TOPIC, "cleanup.policy=delete", "cleanup.policy=compact"),
+        ),
+        "redis loses all at a restart": (
+            redis_setting(valkey, "appendonly", "no"),
+            (Seen("redis persistence", "a restart loses counters", "CONFIG SET appendonly yes"),),
+        ),
+        "redis has no memory left": (
+            redis_setting(valkey, "maxmemory", str(int(valkey.info("memory")["used_memory"]) + 2**17)),
+            (Seen("redis memory", "it will soon take no writes", "generations drop --retired"),),
+        ),
+        "a certificate that is none": (
+            broken_certificate(plain.certificates),
+            (Seen("signing certificates", "cannot be used", "fetch it anew"),),
+        ),
+    }
+
+
+def test_each_broken_part_is_named_with_its_fix(plain: Plain) -> None:
+    """The worker is not asked: some of these it notices too, and says so when it does."""
+    for name, (planted, seen) in broken_parts(plain).items():
+        with planted:
+            rows = look(plain.environment | {"AGGREGATOR_PORT": "0"})
+        try:
+            check_names(rows, *seen)
+        except AssertionError as error:
+            error.add_note(name)
+            raise
+    plain.worker.wait_until_ready()
+
+
+@contextmanager
+def broken_certificate(folder: Path) -> Iterator[None]:
+    path = folder / "SimpleNotificationService-00000000000000000000000000000000.pem"
+    path.write_text("<html>captive portal</html>")
+    yield
+    path.unlink()
+
+
+def test_a_redis_that_evicts_is_named_and_so_is_the_worker_that_waits(plain: Plain) -> None:
+    """The worker looks at it by itself and says so, sooner or later."""
+    with redis_setting(plain.place.redis, "maxmemory-policy", "allkeys-lru"):
+        plain.worker.wait_until_unready_because("maxmemory-policy")
+        rows = look(plain.environment)
+    plain.worker.wait_until_ready()
+    check_names(
+        rows,
+        Seen("redis server", "maxmemory-policy is allkeys-lru", "CONFIG SET maxmemory-policy noeviction"),
+        Seen("aggregator answers", "maxmemory-policy", "runbook"),
+    )
+
+
+def test_a_clock_that_is_wrong_is_named(plain: Plain) -> None:
+    """By Redis's clock, and by that of the ingest that stamped the last delivery."""
+    behind = look(plain.environment, clock_ms=lambda: now_ms() - 10 * MINUTE_MS)
+    [delivery] = [row for row in behind if row.check == "last delivery"]
+    check_names(
+        behind,
+        Seen("redis clock", "s ahead of ours", "NTP"),
+        Seen("last delivery", "ahead of our clock", "NTP"),
+    )
+    assert webhook.TOPIC_ARN not in delivery.finding.what
+
+
+def test_counting_that_stands_still_is_named_with_what_waits(plain: Plain) -> None:
+    """The worker is frozen, and what it last said is long ago."""
+    with plain.frozen_worker() as environment:
+        plain.deliver()
+        for lane in plain.place.lanes():
+            plain.place.redis.hset(lane, "c0", now_ms() - 10 * MINUTE_MS)
+        rows = look(environment)
+    plain.place.wait_until_counted(plain.worker)
+    check_names(
+        rows,
+        Seen("lag", "1 records are not counted", "start `python -m aggregator`"),
+        Seen("freshness", "partition 0", "start `python -m aggregator`"),
+    )
+
+
+@pytest.mark.parametrize(("name", "what"), [("end", "its log ends at"), ("lane", "are not there")])
+def test_counters_that_do_not_fit_the_log_are_named(plain: Plain, name: str, what: str) -> None:
+    """The worker is frozen, or it would say so itself, and count no more."""
+    valkey, lane = plain.place.redis, plain.place.lanes()[3]
+    before: Any = valkey.hgetall(lane)
+    with plain.frozen_worker() as environment:
+        if name == "end":
+            valkey.hset(lane, "f0", 1_000_000)
+        else:
+            valkey.delete(lane)
+        rows = look(environment)
+        valkey.delete(lane)
+        valkey.hset(lane, mapping=before)
+    plain.worker.wait_until_ready()
+    check_names(rows, Seen("lag" if name == "end" else "generation", what, "rebuild"))
+
+
+def test_refused_deliveries_are_named_with_what_somebody_forgot(plain: Plain) -> None:
+    """By an ingest of its own, which counts them until it ends."""
+    ingest = plain.place.programs.ingest(REAL_ARN, plain.certificates)
+    ingest.wait_until_ready()
+    envelope = plain.signer.notification(webhook.TOPIC_ARN, "{}")
+    url, raw = f"{ingest.url}/webhooks/sns", {"x-amz-sns-rawdelivery": "true"}
+    assert httpx.post(url, json=envelope, trust_env=False).status_code == 403
+    assert httpx.post(url, content="{}", headers=raw, trust_env=False).status_code == 403
+    rows = look(plain.environment | {"INGEST_PORT": ingest.url.rpartition(":")[2]})
+    ingest.stop()
+    check_names(
+        rows,
+        Seen("refused deliveries", "1 deliveries were refused as unlisted_topic", "add that topic"),
+        Seen(
+            "refused deliveries", "1 deliveries were refused as raw_delivery", "switch raw message delivery"
+        ),
+    )
