@@ -514,6 +514,16 @@ MUTATIONS = (
         "Extra items in the left set",
     ),
     Mutation(
+        "the archive brings an erased tenant back",
+        (
+            Edit(
+                "aggregator/history/reader.py", "SlimLaw(self._rules, self._erasures)", "SlimLaw(self._rules)"
+            ),
+        ),
+        "tests/aggregator/history/test_reader.py::test_what_is_erased_states_nothing_wherever_it_is_read",
+        "assert [0, 1",
+    ),
+    Mutation(
         "a rebuild reads from the archive what has no dead letter yet",
         (Edit("aggregator/history/spans.py", "if topic_from is not None:", "if False:"),),
         "tests/aggregator/history/test_reader.py"

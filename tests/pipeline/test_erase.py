@@ -30,8 +30,8 @@ from tests.chaos import view
 from tests.pipeline import events, oracle
 from tests.pipeline.log import Outgoing
 from tests.pipeline.meanwhile import meanwhile
-from tests.pipeline.place import Place, naive_count, time_of
-from tests.pipeline.programs import Program, wait_until
+from tests.pipeline.place import Place, count_erased, time_of
+from tests.pipeline.programs import LIMIT_S, Program, wait_until
 
 RECORDS = 12_000
 TENANTS = 4
@@ -48,12 +48,7 @@ def ms(text: str) -> int:
 
 def want(place: Place, through: Mapping[str, int]) -> oracle.Count:
     """What the law makes of the topic. through: of erased tenants, up to when."""
-    left = []
-    for record in place.events():
-        facts = oracle.read(record.value, time_of(record.time_ms), place.tags).facts
-        if not facts or record.time_ms > through.get(facts[0].tenant, -1):
-            left.append(record)
-    return naive_count(left, place.tags)
+    return count_erased(place.events(), through, place.tags)
 
 
 def erase(place: Place, tenant: str, *arguments: str) -> int:
@@ -155,6 +150,25 @@ def test_what_must_not_be_erased_is_refused(place: Place) -> None:
     assert place.programs.run("erase", "--tenant", STAYS, DEFAULT_TENANT="other")[0] == 1, "of other rules"
     with closing(ErasureTopic(AggregatorSettings.model_validate(place.programs.settings()))) as topic:
         assert topic.read().end == 0
+
+
+def test_verify_waits_for_a_lane_that_has_not_heard(place: Place) -> None:
+    """Also where no tenant of the lane is left to be read: what was erased meanwhile is not in the list."""
+    worker = place.programs.worker()
+    place.send(events.records(33, now_ms(), 400, TENANTS))
+    place.wait_until_counted(worker)
+    assert worker.stop() == 0
+    lanes = len(place.lanes())
+    busy = {lane_of(tenant, lanes) for tenant in events.TENANTS[:TENANTS]}
+    gone = next(name for name in map("t-{}".format, count()) if lane_of(name, lanes) not in busy)
+    with closing(ErasureTopic(AggregatorSettings.model_validate(place.programs.settings()))) as topic:
+        topic.write(ErasureRecord(tenant=gone, through_ms=now_ms()))
+    command = place.programs.command("verify")
+    _, err = command.communicate(timeout=LIMIT_S)
+    assert command.returncode == 1
+    assert "has taken in erasure 0" in " ".join(err.split())
+    place.programs.worker().wait_until_ready()
+    assert place.programs.run("verify")[0] == 0
 
 
 def test_the_archive_forgets_too(place: Place, tmp_path: Path) -> None:
