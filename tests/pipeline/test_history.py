@@ -209,10 +209,10 @@ def test_an_erased_tenant_comes_back_from_no_archive(place: Place) -> None:
     """Counted on, counted again and compared over files that still have its rows, and over erased ones."""
     erased = events.TENANTS[1]
     worker = place.programs.worker()
-    place.send(events.records(91, NOW_MS, 1_000, TENANTS))
+    place.send(events.records(88, NOW_MS, 1_000, TENANTS))
     place.wait_until_counted(worker)
     assert worker.stop() == 0
-    place.send(events.records(92, NOW_MS, 2_000, TENANTS))
+    place.send(events.records(89, NOW_MS, 2_000, TENANTS))
     archived(place)
     code, told = as_json(place, "erase", "--tenant", erased, ARCHIVE_URL="")
     assert (code, told["left"], told["archive_files"]) == (0, {}, None)
