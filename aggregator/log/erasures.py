@@ -1,5 +1,6 @@
 """The topic of erasures: read to its end by everybody who counts, and written to by operators."""
 
+import time
 from typing import Any, Final
 from uuid import uuid4
 
@@ -97,8 +98,7 @@ class ErasureTopic:
             self._consumer = None
 
     def _hear(self, error: KafkaError) -> None:
-        """It asks about a group, as it wants a name for one; no right to any is needed."""
-        if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+        if not _is_of_the_group(error):
             self._causes.hear(error)
 
     def _end(self) -> int:
@@ -145,10 +145,9 @@ class ErasureTopic:
 
     def _take_next(self, consumer: Consumer) -> None:
         """Take in what comes next: a record, or that there are none before the end."""
-        waited = 0.0
-        while (message := consumer.poll(_POLL_S)) is None:
-            waited += _POLL_S
-            if waited >= TIMEOUT_S:
+        until = time.monotonic() + TIMEOUT_S
+        while (message := consumer.poll(_POLL_S)) is None or _is_of_the_group(message.error()):
+            if time.monotonic() >= until:
                 raise KafkaUnavailableError(f"topic {self._topic}: nothing comes")
         error, offset = message.error(), message.offset()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -169,3 +168,8 @@ class ErasureTopic:
     def _unavailable(self, error: KafkaException) -> KafkaUnavailableError:
         why = self._causes.why(error, f"READ on {self._topic}")
         return KafkaUnavailableError(f"topic {self._topic}: {why}")
+
+
+def _is_of_the_group(error: KafkaError | None) -> bool:
+    """A client asks about a group, as librdkafka wants a name for one; no right to any is needed."""
+    return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
