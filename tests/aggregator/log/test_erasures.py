@@ -12,13 +12,24 @@ from aggregator.log.erasures import ErasureTopic
 from schemas.shared.settings import TopicsSettings
 from schemas.topics import ERASURES, ErasureRecord
 from tests import services
+from tests.pipeline.programs import wait_until
 
 
 @pytest.fixture
 def settings(kafka_bootstrap: str, topic_prefix: str) -> TopicsSettings:
     found = TopicsSettings(kafka_bootstrap_servers=kafka_bootstrap, erasures_topic=f"{topic_prefix}erasures")
     services.create_topics(kafka_bootstrap, {found.erasures_topic: ERASURES})
+    wait_until(lambda: answers(found), "its partition has a leader")
     return found
+
+
+def answers(settings: TopicsSettings) -> bool:
+    with closing(ErasureTopic(settings)) as topic:
+        try:
+            topic.end()
+        except KafkaUnavailableError:
+            return False
+    return True
 
 
 @pytest.fixture
