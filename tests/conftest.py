@@ -4,12 +4,13 @@
 generations of its own. A test that kills or restarts a server takes one from a factory.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from deploy.kafka import Kafka
 from deploy.valkey import Valkey
@@ -21,7 +22,14 @@ pytest_plugins = ("tests.unit", "tests.side_by_side", "tests.durations")
 # no test is judged by the clock: a busy machine is no fault of the code
 settings.register_profile("ses-metrics", deadline=None, print_blob=True, max_examples=100)
 settings.register_profile("unit", settings.get_profile("ses-metrics"), max_examples=20)
-settings.load_profile("ses-metrics")
+# what turns a test red is all that is wanted of a planted fault, not the least example of it
+settings.register_profile(
+    "planted",
+    settings.get_profile("ses-metrics"),
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
+settings.load_profile(os.environ.get("TEST_PROFILE", "ses-metrics"))
 
 
 def pytest_report_header() -> list[str]:

@@ -563,6 +563,7 @@ def run(case: str, tree: Path, environment: Mapping[str, str]) -> tuple[int, str
             **environment,
             "PYTHONPATH": str(tree),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # no case needs one, and they take a third of the start
+            "TEST_PROFILE": "planted",
             "CHAOS_LIMIT_S": str(min(15.0, arena.LIMIT_S)),
         },
         capture_output=True,
