@@ -2,7 +2,7 @@
 
 Its rooms, each above those that it uses: `worker` counts live, `rebuild` counts again beside it, `proof`
 counts again to compare, `tracing` follows one record; below them `history`, one reader over archive and log,
-`counters` (Redis), `archive` (what is kept of the log for years) and `log` (Kafka), and at the ground
-`counting`, the law, which knows none of them. `commands` is what an operator types, `probes` what an
-orchestrator and Prometheus read.
+`erasure` (a tenant's past is taken away), `counters` (Redis), `archive` (what is kept of the log for years)
+and `log` (Kafka), and at the ground `counting`, the law, which knows none of them. `commands` is what an
+operator types, `probes` what an orchestrator and Prometheus read.
 """

@@ -6,7 +6,16 @@ from typing import Final
 
 import typer
 
-from aggregator.commands import archive, catch_up, dead_letters, explain, generations, proof, rebuild
+from aggregator.commands import (
+    archive,
+    catch_up,
+    dead_letters,
+    erase,
+    explain,
+    generations,
+    proof,
+    rebuild,
+)
 from aggregator.config import AggregatorSettings
 from aggregator.worker.process import Program
 from schemas.shared import logs
@@ -37,6 +46,7 @@ cli.command()(proof.verify)
 cli.command(help=proof.AUDIT_HELP)(proof.audit)
 cli.command()(proof.recount)
 cli.command()(explain.explain)
+cli.command()(erase.erase)
 cli.add_typer(archive.cli, name="archive")
 cli.add_typer(generations.cli, name="generations")
 cli.add_typer(dead_letters.cli, name="dead-letters")

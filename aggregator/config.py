@@ -155,7 +155,8 @@ class AggregatorSettings(TopicsSettings, RedisSettings, MetricsSettings):
 class ArchiveSettings(AggregatorSettings):
     """Those of the worker, and how the archive's files are cut.
 
-    Of the rules an archive takes `RECIPIENT_KEY` alone.
+    Of the rules an archive takes `RECIPIENT_KEY`, and where a tenant is erased `TENANT_TAG` and
+    `DEFAULT_TENANT`.
     """
 
     archive_file_mb: int = Field(default=128, ge=1, description="a file ends when it is so large")

@@ -58,6 +58,10 @@ class GoneError(PostponedError):
         self.generation = generation
 
 
+class ErasedError(PostponedError):
+    """A tenant was erased, and not everybody knows yet: read the erasures to their end, and go on by them."""
+
+
 class ClosedError(PostponedError):
     """The generation's lanes are closed to counting: see whether a switch is under way, and wait for it."""
 

@@ -13,7 +13,9 @@ from aggregator.counting.facts import Refusal, Skipped
 from schemas.kinds import FIELDS
 from schemas.shared.process_metrics import add_process_metrics
 
-Why: TypeAlias = Literal["assigned", "agent", "error", "gap", "gone", "log", "lost batch", "stalled"]
+Why: TypeAlias = Literal[
+    "assigned", "agent", "erased", "error", "gap", "gone", "log", "lost batch", "stalled"
+]
 """Why a worker resyncs; a label, so one of a few words."""
 
 WORKER: Final = CollectorRegistry()

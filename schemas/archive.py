@@ -36,8 +36,8 @@ COLUMNS: Final = (
     Column(
         "reason",
         "string",
-        "unreadable or too_large: without a type the whole record, with one its list of recipients;"
-        " null for nearly all",
+        "unreadable or too_large: without a type the whole record, with one its list of recipients; erased:"
+        " of a tenant that was erased, nothing else is kept of it; null for nearly all",
     ),
     Column("type", "string", "SES's eventType (or notificationType), also one that is not counted"),
     Column("notification", "bool", "whether it is of the older kind, with notificationType"),
@@ -58,6 +58,9 @@ COLUMNS: Final = (
     Column("user_agent", "string", "userAgent of the event"),
     Column("recipients", "list<binary(16)>", "the pseudonyms of those that the event is about, each once"),
 )
+
+ERASED: Final = "erased"
+"""The reason of a row of which place and record time alone are left (`schemas.topics`)."""
 
 ALWAYS_DROPPED: Final = frozenset({"ses:source-ip", "ses:outgoing-ip"})
 """Tags of SES's own that hold IPs: no archive has them."""

@@ -8,7 +8,8 @@ makes the others by LANE, a colon, and what stands here.
     {ses-metrics}:generations  string  JSON of `schemas.counters.Record`: each generation that there is, and
                                     its state. `aggregator/counters/record.lua` alone writes it
     {ses-metrics}:lease       string  token of the rebuild that runs; expires within seconds of its death
-    LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint), and for each partition
+    LANE = {generation:lane}  hash  `generation`, `rules` (fingerprint, and which erasures it has taken in:
+                                    `aggregator/counters/lanes.py`), and for each partition
                                     `f<partition>`, the checkpoint (next offset; none is 0), and
                                     `c<partition>`, complete-through (ms); `retired`, `successor` and
                                     `barred`: see `aggregator/counters/lane.lua`

@@ -1,12 +1,14 @@
 """The Kafka topics: what each holds, how it is keyed and configured, and the headers of its records.
 
-Kafka holds what must survive; Redis can be rebuilt from `ses-events` alone. Topics use `CreateTime`
-(the rules of counting check a record against its own time), are never compacted but for `api-keys`, and are
-written without transactions, so their offsets are dense.
+Kafka holds what must survive; Redis can be rebuilt from `ses-events` and `ses-erasures` alone. Topics use
+`CreateTime` (the rules of counting check a record against its own time), are never compacted but for
+`api-keys` and `ses-erasures`, and are written without transactions, so their offsets are dense.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 EVENT_MAX_BYTES: Final = 1_114_112
 """Largest record batch on the events topic: a 1 MiB webhook body, its key and its headers."""
@@ -63,3 +65,32 @@ offset."""
 
 API_KEYS: Final = TopicConfig(1, {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"})
 """API key records (SHA-256 of the secret), keyed by the key's id. One partition, so their order is total."""
+
+ERASURES: Final = TopicConfig(1, {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"})
+"""Which tenants are erased, and up to when. One partition: the offset of a record there is the number of its
+erasure."""
+
+ERASURE_VERSION: Final = 1
+"""Readers refuse a version that they do not know: what they did not read they would count."""
+
+
+class ErasureRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """That a tenant is erased: a record of the events topic that is its, and not later, states nothing.
+
+    through_ms: the Kafka time, in ms since 1970, of the last record that states nothing any more.
+
+    Operators alone write it, by `python -m aggregator erase`. The key is the time and the tenant, so
+    compaction keeps every erasure, and of several of one tenant the latest time holds, in whatever order they
+    were written. An erasure is never taken back: a record without a value changes nothing, and nobody may
+    write one, as compaction would then take the erasure away. What the topic says must never be lost: a
+    rebuild that did not know it would count the tenant's past again from records that Kafka still has.
+    """
+
+    version: Annotated[int, msgspec.Meta(ge=ERASURE_VERSION, le=ERASURE_VERSION)] = ERASURE_VERSION
+    tenant: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    through_ms: Annotated[int, msgspec.Meta(ge=0)]
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return f"{self.through_ms}:{self.tenant}"

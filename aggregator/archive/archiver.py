@@ -4,6 +4,11 @@ Law: there is no state but the names of the files. Each partition is read from t
 file covers; what was read and is in no file yet is read again by whoever comes next. So it may be killed
 anywhere, and two at once write the same rows, perhaps in files that overlap. Before a file is put in place
 Kafka is asked whether the topic is still the one whose id is in the name.
+
+Erasures of tenants are read to their end before the first record is, and looked for after each file that was
+put in place and every few seconds. Where there are new ones all files are gone through (`erase`), and those
+that are under way once they are in place. So no row of an erased tenant stays, whenever it was read. Only
+where an archiver is killed between putting a file in place and looking, `archive erase` is to be run again.
 """
 
 import threading
@@ -16,6 +21,7 @@ import structlog
 
 from aggregator import metrics
 from aggregator.archive.coverage import File, topic_id_of, uncovered
+from aggregator.archive.erase import Erasing, erase_all, erase_in
 from aggregator.archive.file_writer import FileWriter
 from aggregator.archive.merge import merged
 from aggregator.archive.slim import Reducer
@@ -23,9 +29,11 @@ from aggregator.archive.store import Store
 from aggregator.archive.trim import trim
 from aggregator.config import ArchiveSettings
 from aggregator.counting.facts import key_check
+from aggregator.counting.rules import NO_ERASURES
 from aggregator.errors import ArchiveUnavailableError, KafkaUnavailableError, OtherLogError, RefusedError
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.bulk_reader import BulkReader
+from aggregator.log.erasures import ErasureTopic
 from schemas.archive import ALWAYS_DROPPED, CLUSTER_KEY, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
 from schemas.instants import DAY_MS
 
@@ -47,10 +55,14 @@ class OtherKeyError(RefusedError):
 
 
 class _Part:
-    """What is under way of one partition: its span of offsets, and the file of its first ones."""
+    """What is under way of one partition: its span of offsets, and the file of its first ones.
 
-    def __init__(self, first: int, stop: int | None) -> None:
+    erased: up to where the topic of erasures was known when it was begun.
+    """
+
+    def __init__(self, first: int, stop: int | None, erased: int) -> None:
         self.first = self.position = first
+        self.erased = erased
         self.stop = stop
         """Where a file that is there begins."""
         self.writer: FileWriter | None = None
@@ -75,6 +87,8 @@ class Archiver:
         self._store = store
         self._cluster = Cluster(settings)
         self._reducer = Reducer(settings.recipient_key, ALWAYS_DROPPED | settings.archive_drop_tags)
+        self._erasures = ErasureTopic(settings)
+        self._erasing = Erasing(settings.rules, NO_ERASURES)
         self._log = Log("", "", 0)
         self._topic_id = ""
         self._files: dict[int, list[File]] = {}
@@ -102,6 +116,7 @@ class Archiver:
                     if time.monotonic() - looked > LOOK_S:
                         looked = time.monotonic()
                         self._look(bulk)
+                        self._hear()
                     if time.monotonic() - trimmed > TRIM_S:
                         trimmed = time.monotonic()
                         try:
@@ -114,6 +129,7 @@ class Archiver:
         except OSError as error:  # of a local file: the disk is full
             raise ArchiveUnavailableError(f"a file that is being written: {error}") from error
         finally:
+            self._erasures.close()
             for part in self._parts.values():
                 if part.writer is not None:
                     part.writer.discard()
@@ -122,6 +138,7 @@ class Archiver:
         """See which topic this is and what the archive has of it."""
         self._log = self._cluster.log()
         self._topic_id = topic_id_of(self._log.topic_id)
+        self._erasing = Erasing(self._settings.rules, self._erasures.read())
         files = self._list()
         self._parts, self._looks = {}, deque()
         for topic_id in {file.topic_id for file in files}:
@@ -150,7 +167,7 @@ class Archiver:
         for number, (start, _) in ranges.items():
             files = self._files[number]
             span = uncovered(files, start)
-            self._parts[number] = _Part(span.first, span.next)
+            self._parts[number] = _Part(span.first, span.next, self._erasing.end)
             held = uncovered(files, min((file.first for file in files), default=0)).first
             if start > held:
                 log.error(
@@ -166,7 +183,8 @@ class Archiver:
             part = self._parts[number]
             kept = [each for each in records if part.stop is None or each.offset < part.stop]
             if kept:
-                self._writer(part).add(self._topic_id, number, list(map(self._reducer.reduce, kept)))
+                rows = self._erasing.of(list(map(self._reducer.reduce, kept)))
+                self._writer(part).add(self._topic_id, number, rows)
         for number, position in bulk.positions.items():
             part = self._parts[number]
             if part.position == part.first < position:
@@ -201,7 +219,7 @@ class Archiver:
                 self._merge(number)
                 span = uncovered(self._files[number], part.position)
                 jumped = jumped or span.first != part.position
-                self._parts[number] = _Part(span.first, span.next)
+                self._parts[number] = _Part(span.first, span.next, self._erasing.end)
         if jumped:
             bulk.assign({number: part.position for number, part in self._parts.items()})
 
@@ -211,8 +229,13 @@ class Archiver:
         file = File(self._topic_id, number, part.first, part.position)
         if self._cluster.log() != self._log:
             raise OtherLogError("the topic was changed while it was read")
-        self._files[number].append(self._put(writer, file, stopped))
+        placed = self._put(writer, file, stopped)
         part.writer = None
+        self._files[number].append(placed)
+        self._hear()
+        if part.erased != self._erasing.end:
+            erase_in(self._store, placed, self._erasing)
+            self._list()
         metrics.ARCHIVE_RECORDS.inc(writer.rows)
         metrics.ARCHIVE_FILES.labels("records").inc()
         log.info("a file is in place", file=file.name, records=writer.rows)
@@ -245,6 +268,15 @@ class Archiver:
             for file in set(after) - set(before):
                 metrics.ARCHIVE_FILES.labels("files").inc()
                 log.info("files were merged", file=file.name)
+            self._hear()
+
+    def _hear(self) -> None:
+        """Where tenants were erased meanwhile, erase them in all files."""
+        if self._erasures.end() != self._erasing.end:
+            self._erasing = Erasing(self._settings.rules, self._erasures.read())
+            number = erase_all(self._store, self._erasing)
+            log.info("tenants were erased", files=number)
+            self._list()
 
     def _trim(self, bulk: BulkReader) -> None:
         if self._trim_days is not None:

@@ -12,8 +12,9 @@ from aggregator.archive.slim import SlimEvent, type_of_tags
 from aggregator.counting.decode import Law
 from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.events import EventDecoder
-from aggregator.counting.facts import Refusal, type_of_outcome
-from aggregator.counting.rules import Rules
+from aggregator.counting.facts import Refusal, Skipped, type_of_outcome
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
+from schemas.archive import ERASED
 from schemas.ses import Body, Event, Mail, TopicPreferences
 
 _NOTHING_MADE: Final[tuple[None, None]] = None, None
@@ -23,12 +24,13 @@ _MADE_MAX: Final = 16_384
 
 
 class SlimLaw:
-    """Reads slim events under one set of rules."""
+    """Reads slim events under one set of rules, and of erasures."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, erasures: Erasures = NO_ERASURES) -> None:
         """Prepare to read.
 
-        rules: the tag names and the default tenant; the pseudonyms are made already.
+        rules: the tag names and the default tenant; the pseudonyms are made already. erasures: all that there
+        are.
         """
         self._decoder = EventDecoder(rules.tags)
         self._names = rules.tags
@@ -39,13 +41,24 @@ class SlimLaw:
             event=self._event,
             time=_as_it_is,
             recipients=_as_they_are,
+            erasures=erasures,
         )
 
     def outcome_of(self, slim: SlimEvent) -> type_of_outcome:
         """What a slim event states."""
         if slim.reason is not None and slim.event_type is None:
-            return Refusal(slim.reason)
+            return Skipped.ERASED if slim.reason == ERASED else Refusal(slim.reason)
         return self._law.read(slim, slim.record_ms)
+
+    def tenant_of(self, slim: SlimEvent) -> str | None:
+        """Whose a slim event is, whatever it states; none where these rules cannot say."""
+        tags: Any = UNSET
+        if slim.odd_tags is not None:
+            found = self._decoder.decode(slim.odd_tags.encode())
+            tags = getattr(found.mail, "tags", UNSET) if found is not None else None
+        elif slim.tags is not None:
+            tags = self._tags(slim.tags)
+        return self._law.tenant_of(tags)
 
     def _event(self, slim: SlimEvent) -> Event[Any] | None:
         """The event, with times and recipients as the archive has them; none where these rules refuse it."""

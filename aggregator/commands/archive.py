@@ -5,6 +5,7 @@ pyarrow is imported where the archive is asked for: workers start without it, an
 
 import asyncio
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,6 +14,7 @@ from aggregator.commands.arguments import Json
 from aggregator.commands.output import errors_in_a_line, failed, out, print_json, table
 from aggregator.config import ArchiveSettings
 from aggregator.errors import RefusedError
+from aggregator.log.erasures import ErasureTopic
 from schemas.shared import logs
 from schemas.shared.settings import describe
 
@@ -96,6 +98,34 @@ def store_of(settings: ArchiveSettings) -> "Store":
         return Store(settings.archive_url)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+@cli.command("erase")
+def erase_archive(*, as_json: Json = False) -> None:
+    """Go through all files again and erase what `erase` has written down, with the settings of the workers.
+
+    `python -m aggregator erase` does it too, where ARCHIVE_URL is set.
+    """
+    logs.configure()
+    settings = ArchiveSettings()
+    store = store_of(settings)
+    with errors_in_a_line():
+        number = erase_in_archive(settings, store)
+    if as_json:
+        print_json({"files": number})
+    else:
+        out.print(f"{number:,} files were written anew")
+
+
+def erase_in_archive(settings: ArchiveSettings, store: "Store") -> int:
+    """Erase in an archive all that is written down. Returns: how many files were written anew.
+
+    Raises: PostponedError of any kind.
+    """
+    from aggregator.archive.erase import Erasing, erase_all  # noqa: PLC0415  # see above
+
+    with closing(ErasureTopic(settings)) as topic:
+        return erase_all(store, Erasing(settings.rules, topic.read()))
 
 
 @cli.command("check")

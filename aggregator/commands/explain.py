@@ -29,6 +29,7 @@ WHY: Final[Mapping[str, str]] = {
     Skipped.STALE: "the record is from so long after the send that the state which knows repeats may be gone",
     Skipped.LATE: "it happened longer after the send than is counted",
     Skipped.EMPTY: "its list of recipients is empty",
+    Skipped.ERASED: "its tenant was erased, and the record is not later than that",
     Refusal.UNREADABLE: "no JSON object in UTF-8, or an event without what its type must have",
     Refusal.BAD_TAG: "a tag of another shape than a list of strings, or longer than 255 bytes",
     Refusal.NO_TENANT: "no tenant tag, and there is no DEFAULT_TENANT",

@@ -123,6 +123,9 @@ def recount(
 
     DuckDB runs it over the archive of ARCHIVE_URL: `python -m aggregator recount --sql | duckdb`. To count
     and compare with Redis there are `verify` and `audit`.
+
+    It asks no Kafka, so its table `erasures` is empty. What was erased in the archive counts for nothing all
+    the same; where `archive erase` was not run yet, insert the tenant and its time.
     """
     if not sql:
         raise typer.BadParameter("say --sql: it prints what counts, and counts nothing itself")

@@ -6,8 +6,9 @@ use another file.
 
 Keys (LANE is KEYS[1], `{generation:lane}`, so every key below lies in one hash slot; `schemas.redis_keys`
 says what stands in each)
-  LANE                     hash    generation, rules, retired; f<partition>: the checkpoint, every event of the
-                                   partition below it is counted in this lane and none at or above;
+  LANE                     hash    generation, rules (of counting, and which erasures the lane has taken in:
+                                   `aggregator.erasure.take_in`), retired; f<partition>: the checkpoint, every
+                                   event of the partition below it is counted in this lane and none at or above;
                                    c<partition>: complete-through in ms
   LANE:n                   set     tenants that have counters
   LANE:i:TENANT            zset    known ids and blocks with counters, in the order of bytes
@@ -18,7 +19,7 @@ says what stands in each)
   LANE:m:HORIZON:DAY:LAYER:BUCKET  hash  id -> state; this and the line above expire
 
 Arguments
-  ARGV[1] generation, ARGV[2] fingerprint of the rules: the lane must carry both, else nothing is done
+  ARGV[1] generation, ARGV[2] rules: the lane must carry both, else nothing is done
   ARGV[3] msgpack: {moves, facts}
     moves    = {{partition, prev, end, complete-through or -1}, ...}
     facts    = {horizons, digits, tenants, scopes, days, counts}, all from between `prev` and `end` of the
@@ -33,11 +34,14 @@ Arguments
                rising bucket hash; bucket hash * SIZE / 2^32 is the bucket of an id; states are decimal; key
                groups and scopes are indices
     counts   = {{index of the tenant, BLOCK, fields, tails}, ...}: what to count if every fact were new
+  ARGV[4] where tenants are erased, msgpack {the rules that the lane carries from now on, {TENANT, ...}}: all
+    that is counted of these goes, and of them there is what `facts` says. So also in a retired lane.
 
 Answers
   {'OK', repeated, {TENANT, SCOPE, number, ...}}   done; `repeated` of the facts were counted before; of the
                                    scopes that have new ids how many ids they have, from MANY_IDS on
   {'GONE'}                         the lane is not there, retired, or of other rules
+  {'ERASED'}                       the lane has taken in other erasures than the caller
   {'ROLLED_BACK', partition, checkpoint}   the checkpoint is below `prev`: this Redis went back in time
   {'REBASE', partition, checkpoint}   the checkpoint is above `prev`: facts below it must be left out
 
@@ -56,6 +60,7 @@ local byte, char, sub, concat = string.byte, string.char, string.sub, table.conc
 local lane = KEYS[1]
 local input = cmsgpack.unpack(ARGV[3])
 local moves, facts = input[1], input[2]
+local erasing = ARGV[4] and cmsgpack.unpack(ARGV[4])
 
 local SLICE = 3000           -- arguments of one command: Lua's stack takes fewer than 8000
 local FILL = 200             -- entries of a bucket on average; a hash stays compact up to 512
@@ -103,7 +108,11 @@ for i = 1, #moves do
   fields[3 + 2 * i] = format('c%d', moves[i][1])
 end
 local head = ask('HMGET', lane, fields, 1, #fields)
-if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end
+if head[1] ~= ARGV[1] or (head[3] and not erasing) then return {'GONE'} end
+if head[2] ~= ARGV[2] then
+  local function rules_alone(rules) return string.match(rules or '', '^[^+!]*') end
+  return {rules_alone(head[2]) == rules_alone(ARGV[2]) and 'ERASED' or 'GONE'}
+end
 local reached = {}
 for i = 1, #moves do
   local partition, prev, upto, through = unpack(moves[i])
@@ -120,6 +129,28 @@ for i = 1, #moves do
   end
 end
 if #reached > 0 then write('HSET', lane, reached) end
+
+-- The tenants that are erased, and their keys, which go before anything is written.
+local is_erased, going = {}, {}
+local function goes(key)
+  touch(key)
+  going[#going + 1] = key
+end
+if erasing then
+  write('HSET', lane, {'rules', erasing[1]})
+  for _, tenant in ipairs(erasing[2]) do
+    local known = format('%s:i:%s', lane, tenant)
+    is_erased[tenant] = true
+    goes(known)
+    for _, member in ipairs(call('ZRANGEBYLEX', known, '[\0', '(\1')) do
+      local a, b, c, d = byte(member, 2, 5)
+      local block = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
+      goes(format('%s:c:%s:%d', lane, tenant, block))
+      goes(format('%s:w:%s:%d', lane, tenant, block))
+    end
+  end
+  if #erasing[2] > 0 then write('SREM', lane .. ':n', erasing[2]) end
+end
 
 local horizons, digits, tenants, scopes, days, counts = unpack(facts or {{}, {}, {}, {}, {}, {}})
 local now = tonumber(call('TIME')[1])
@@ -406,7 +437,8 @@ local function count(tenant, block, names, tails)
   local key = format('%s:c:%s:%d', lane, tenant, block)
   local wide_key = format('%s:w:%s:%d', lane, tenant, block)
   touch(key)
-  local had, wide, at, known, is_new = ask('HMGET', key, names, 1, #names), {}, {}, {}, false
+  local had = is_erased[tenant] and {} or ask('HMGET', key, names, 1, #names)
+  local wide, at, known, is_new = {}, {}, {}, false
   for i = 1, #names do
     local name = names[i]
     if had[i] == IS_WIDE then
@@ -471,7 +503,9 @@ if next(new_ids) then
   may('ZCARD', lane)
   may('ZLEXCOUNT', lane, '-', '+')
 end
+if #going > 0 then may('UNLINK', going[1]) end
 for from = 1, #keys, SLICE do call('EXISTS', lane, unpack(keys, from, math.min(from + SLICE - 1, #keys))) end
+for from = 1, #going, SLICE do call('UNLINK', unpack(going, from, math.min(from + SLICE - 1, #going))) end
 for i = 1, #writes do
   local command, key, list, expires = unpack(writes[i], 1, 4)
   for from = 1, #list, SLICE do call(command, key, unpack(list, from, math.min(from + SLICE - 1, #list))) end

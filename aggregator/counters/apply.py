@@ -11,7 +11,7 @@ from aggregator.counters.store import Answer, LaneCall, Store
 from aggregator.counting.checkpoints import Call
 from aggregator.counting.pack import pack
 from aggregator.counting.states import Identities
-from aggregator.errors import GoneError, RolledBackError
+from aggregator.errors import ErasedError, GoneError, RolledBackError
 from schemas.counters import Generation
 
 
@@ -56,7 +56,8 @@ def apply_calls(
     """Count calls in their order, folding again what somebody else counted a part of.
 
     identities: of the generation.
-    Raises: StoreUnavailableError, GoneError, RolledBackError; any of the calls may or may not have been done.
+    Raises: StoreUnavailableError, GoneError, ErasedError, RolledBackError; any of the calls may or may not
+    have been done.
     """
     applied = Applied()
     for each in calls:
@@ -68,7 +69,9 @@ def _apply_call(
     store: Store, generation: Generation, identities: Identities, each: Packed, applied: Applied
 ) -> None:
     while True:
-        answer = store.apply(generation, [LaneCall(each.call.lane, each.argument)])[0]
+        lane = each.call.lane
+        erased = identities.erasures.of_lane(lane, generation.lanes)
+        answer = store.apply(generation, [LaneCall(lane, each.argument, erased)])[0]
         if answer.status != "REBASE":
             break
         applied.refolds += 1
@@ -90,10 +93,12 @@ def apply_moves(store: Store, generation: Generation, calls: Sequence[LaneCall])
             raise trouble(answer, call.lane)
 
 
-def trouble(answer: Answer, lane: int) -> GoneError | RolledBackError:
+def trouble(answer: Answer, lane: int) -> GoneError | ErasedError | RolledBackError:
     """The error that an answer of the script stands for."""
     if answer.status == "GONE":
         return GoneError(f"lane {lane} is not there, retired, or of other rules")
+    if answer.status == "ERASED":
+        return ErasedError(f"lane {lane} has taken in other erasures of tenants")
     return RolledBackError(
         f"lane {lane} has the checkpoint {answer.checkpoint} for partition {answer.partition}"
     )

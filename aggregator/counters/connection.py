@@ -11,6 +11,7 @@ from redis.cluster import ClusterNode
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
+from aggregator import metrics
 from aggregator.errors import StoreUnavailableError
 from schemas.shared.redis_errors import describe
 from schemas.shared.settings import RedisSettings
@@ -67,6 +68,21 @@ def infos(client: Client, *sections: str) -> dict[str, dict[str, Any]]:
 def memory(info: Mapping[str, Any]) -> tuple[int, int]:
     """Of what `INFO` says: bytes used, and the limit (0 for none)."""
     return int(info["used_memory"]), int(info.get("maxmemory", 0))
+
+
+def show_memory(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """As metrics, of these nodes and no others: a cluster may have others than before.
+
+    found: `INFO` of each.
+    """
+    shown = {sample.labels["node"] for family in metrics.REDIS_MEMORY.collect() for sample in family.samples}
+    for away in shown - found.keys():
+        metrics.REDIS_MEMORY.remove(away)
+        metrics.REDIS_MEMORY_LIMIT.remove(away)
+    for node, info in found.items():
+        used, limit = memory(info)
+        metrics.REDIS_MEMORY.labels(node).set(used)
+        metrics.REDIS_MEMORY_LIMIT.labels(node).set(limit)
 
 
 def decoded(raw: bytes, kind: type[Any]) -> Any:

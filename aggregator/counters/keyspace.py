@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from aggregator.counters.connection import connect, infos, memory, translated
-from aggregator.counters.lanes import gone
+from aggregator.counters.lanes import gone, standing_of
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
 from schemas.counters import Generation
@@ -38,11 +38,13 @@ class Held(NamedTuple):
 class Snapshot(NamedTuple):
     """What a lane holds of some tenants, and the checkpoints up to which it does.
 
-    held: of each tenant asked for, in their order, up to where a limit was reached. stopped: the block of the
-    last of these at which to go on; none where all was read.
+    erased: the number of the last erasure that it has taken in. held: of each tenant asked
+    for, in their order, up to where a limit was reached. stopped: the block of the last of these at which to
+    go on; none where all was read.
     """
 
     checkpoints: dict[int, int]
+    erased: int
     held: list[Held]
     stopped: int | None
 
@@ -110,6 +112,10 @@ class Keyspace:
         """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
         return [each.decode() for each in self._ask(generation, lane)[1]]
 
+    def erased(self, generation: Generation, lane: int) -> int:
+        """The number of the last erasure that a lane has taken in. Raises: GoneError."""
+        return standing_of(self._ask(generation, lane)[0][-1]).erased
+
     def blocks(self, generation: Generation, lane: int, tenant: str) -> list[int]:
         """The blocks of days that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
@@ -138,6 +144,7 @@ class Keyspace:
         )
         return Snapshot(
             _numbers(numbers, b"f"),
+            standing_of(numbers[-1]).erased,
             [
                 Held(
                     [
@@ -256,6 +263,7 @@ class Keyspace:
 
 
 def _numbers(fields: list[bytes], prefix: bytes) -> dict[int, int]:
+    """Of the checkpoints of `snapshot.lua` those that begin so."""
     pairs = zip(fields[::2], fields[1::2], strict=True)
     return {int(name[1:]): int(number) for name, number in pairs if name[:1] == prefix}
 

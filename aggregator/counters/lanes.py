@@ -2,6 +2,11 @@
 
 `lane.lua` does each step for one lane, which is one hash slot; the order of the steps is the caller's
 (`registry`, where a switch is described).
+
+**What a lane is counted by** stands in its field `rules`: the fingerprint of the rules; once a tenant of the
+lane was erased, a `+` and the number of the last such erasure (`aggregator.counting.rules`); and while a
+later one is being taken in, a `!` and a word that nobody else has (`aggregator.erasure.take_in`). Who counts
+names the whole of it with each call, and `apply.lua` does nothing where the lane's is another.
 """
 
 from collections.abc import Mapping
@@ -85,6 +90,10 @@ class Lanes:
         for lane in range(generation.lanes):
             self._run(generation, lane, "open", attempt)
 
+    def rule(self, generation: Generation, lane: int, before: str, after: str) -> None:
+        """Have a lane carry other rules, where it carries `before`."""
+        self._run(generation, lane, "rule", before, after)
+
     def succeed(self, generation: Generation, attempt: str, successor: Generation) -> None:
         """Write into lanes that were closed in an attempt to which generation the switch was done."""
         for lane in range(generation.lanes):
@@ -104,3 +113,28 @@ class Lanes:
 def gone(generation: Generation, lane: int) -> GoneError:
     """The error for a lane that is not there."""
     return GoneError(f"lane {lane} of generation {generation.name} is not there", generation.name)
+
+
+class Standing(NamedTuple):
+    """What a lane carries.
+
+    rules: the fingerprint. erased: the number of the last erasure that it has taken in, 0 for none. word: not
+    empty while the lane is closed to counting as a later one is being taken in.
+    """
+
+    rules: str
+    erased: int = 0
+    word: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it stands in the lane."""
+        number = f"+{self.erased}" if self.erased else ""
+        return f"{self.rules}{number}" + (f"!{self.word}" if self.word else "")
+
+
+def standing_of(text: bytes) -> Standing:
+    """What a lane carries, of what stands there."""
+    counted, _, word = text.decode(errors="replace").partition("!")
+    rules, _, number = counted.partition("+")
+    return Standing(rules, int(number) if number.isdecimal() else 0, word)

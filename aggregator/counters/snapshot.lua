@@ -2,7 +2,7 @@
 snapshot: what a lane holds of some tenants, with the checkpoints that say which events that is. Writes nothing.
 
 Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stands in each)
-  LANE                    hash  generation; f<partition>: the checkpoints; c<partition>: complete-through
+  LANE                    hash  generation; rules; f<partition>: the checkpoints; c<partition>: complete-through
   LANE:n                  set   tenants that have counters
   LANE:i:TENANT           zset  known ids and blocks with counters, in the order of bytes
   LANE:c:TENANT:BLOCK     hash  day and family, scope, id -> packed counter, or IS_WIDE
@@ -16,7 +16,7 @@ Arguments
   ARGV[5...] each TENANT, in the order to read; none: then the tenants are listed instead
 Answers: nil where the lane is not there or another generation's, else
   {checkpoints, tenants} or {checkpoints, {{{{BLOCK, {field, packed counter, ...}}, ...}, known ids}, ...}, stopped}
-  with checkpoints = {f<partition> or c<partition>, number, ...}
+  with checkpoints = {f<partition> or c<partition>, number, ..., 'rules', the rules that the lane carries}
   and stopped = the block of the last tenant given at which to go on, or false where all was read
   The known ids (SCOPE id each) come with a tenant's last block, which `stopped` and ARGV[4] leave out.
 
@@ -27,15 +27,18 @@ local FIRST_BLOCK, IS_WIDE = -2147483648, string.char(254)
 local lane = KEYS[1]
 local left, first, last = tonumber(ARGV[2]) or huge, tonumber(ARGV[3]) or -huge, tonumber(ARGV[4]) or huge
 local fields = call('HGETALL', lane)
-local checkpoints, generation = {}, nil
+local checkpoints, generation, rules = {}, nil, ''
 for i = 1, #fields, 2 do
   if fields[i] == 'generation' then generation = fields[i + 1] end
+  if fields[i] == 'rules' then rules = fields[i + 1] end
   if string.find(fields[i], '^[fc]%d+$') then
     checkpoints[#checkpoints + 1] = fields[i]
     checkpoints[#checkpoints + 1] = fields[i + 1]
   end
 end
 if generation ~= ARGV[1] then return false end
+checkpoints[#checkpoints + 1] = 'rules'
+checkpoints[#checkpoints + 1] = rules
 if #ARGV == 4 then
   call('EXISTS', lane, lane .. ':n')
   return {checkpoints, call('SMEMBERS', lane .. ':n')}

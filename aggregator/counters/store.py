@@ -9,11 +9,13 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from aggregator import metrics
+import msgpack
+
 from aggregator.counters import lifecycle
-from aggregator.counters.connection import Client, connect, infos, memory, translated
-from aggregator.counters.lanes import gone
+from aggregator.counters.connection import Client, connect, infos, show_memory, translated
+from aggregator.counters.lanes import Standing, gone, standing_of
 from aggregator.counters.registry import Registry
+from aggregator.counting.rules import NO_ERASURES, Erasures
 from aggregator.errors import ClosedError, RefusedError, StoreUnavailableError, StoreUnsupportedError
 from schemas.counters import Generation, Record
 from schemas.redis_keys import lane_key
@@ -25,7 +27,7 @@ SCRIPT: Final = files("aggregator.counters").joinpath("apply.lua").read_text()
 class Answer(NamedTuple):
     """What a call of `apply.lua` answers.
 
-    status: `OK`, `GONE`, `ROLLED_BACK` or `REBASE`. repeated: facts that were counted before (`OK`).
+    status: `OK`, `GONE`, `ERASED`, `ROLLED_BACK` or `REBASE`. repeated: facts counted before (`OK`).
     partition, checkpoint: of the checkpoint that stands elsewhere (`ROLLED_BACK`, `REBASE`). known: as in
     `Applied` (`OK`).
     """
@@ -38,10 +40,31 @@ class Answer(NamedTuple):
 
 
 class LaneCall(NamedTuple):
-    """One call: the lane and the packed argument (`counting.pack`)."""
+    """One call: the lane, the packed argument (`counting.pack`), the number of the lane's last erasure."""
 
     lane: int
     argument: bytes
+    erased: int = 0
+
+
+class Erasing(NamedTuple):
+    """What one call erases, as `aggregator.erasure.take_in` has worked it out.
+
+    before, after: what the lane carries. tenants: made safe. argument: what is counted of them again.
+    """
+
+    lane: int
+    before: Standing
+    after: Standing
+    tenants: Sequence[str]
+    argument: bytes
+
+
+class LaneHeld(NamedTuple):
+    """What a lane says at one instant. checkpoints: by partition."""
+
+    standing: Standing
+    checkpoints: dict[int, int]
 
 
 class Store:
@@ -78,7 +101,7 @@ class Store:
         """
         with translated():
             found = infos(self._connected())
-        _show_memory(found)
+        show_memory(found)
         for info in found.values():
             check_version(info)
             check_policy(info)
@@ -145,26 +168,65 @@ class Store:
         """
         self._registry.open_again(live)
 
-    def checkpoints(self, generation: Generation) -> list[dict[int, int]]:
+    def checkpoints(self, generation: Generation, erasures: Erasures = NO_ERASURES) -> list[dict[int, int]]:
         """For each lane, the checkpoint of each partition that has one.
 
         Raises: GoneError where a lane is missing or another's, ClosedError where one is closed to counting,
-        StoreUnavailableError.
+        ErasedError where one has not taken in just these erasures, StoreUnavailableError.
         """
         found: list[dict[int, int]] = []
-        with translated():
-            client = self._connected()
-            for lane in range(generation.lanes):
-                fields = client.hgetall(lane_key(generation.name, lane))
-                if (
-                    fields.get(b"generation") != generation.name.encode()
-                    or fields.get(b"rules") != generation.rules.encode()
-                ):
-                    raise gone(generation, lane)
-                if b"retired" in fields:
-                    raise ClosedError(f"lane {lane} of generation {generation.name} is closed to counting")
-                found.append({int(f[1:]): int(v) for f, v in fields.items() if f[:1] == b"f"})
+        for lane in range(generation.lanes):
+            fields = self._fields(generation, lane)
+            if b"retired" in fields:
+                raise ClosedError(f"lane {lane} of generation {generation.name} is closed to counting")
+            held = _held(fields)
+            erasures.check(held.standing.erased, lane, generation.lanes)
+            found.append(held.checkpoints)
         return found
+
+    def lane(self, generation: Generation, lane: int) -> LaneHeld:
+        """What a lane says, retired or not. Raises: GoneError, StoreUnavailableError."""
+        return _held(self._fields(generation, lane))
+
+    def _fields(self, generation: Generation, lane: int) -> dict[bytes, bytes]:
+        with translated():
+            fields: dict[Any, Any] = self._connected().hgetall(lane_key(generation.name, lane))
+        if (
+            fields.get(b"generation") != generation.name.encode()
+            or standing_of(fields.get(b"rules", b"")).rules != generation.rules
+        ):
+            raise gone(generation, lane)
+        return fields
+
+    def close_for_erasing(self, generation: Generation, lane: int, before: Standing, word: str) -> None:
+        """Close a lane to counting until an erasure is taken in, where it is as it was read.
+
+        Raises: StoreUnavailableError.
+        """
+        self._registry.lanes.rule(generation, lane, before.text, before._replace(word=word).text)
+
+    def erase(self, generation: Generation, what: Erasing) -> bool:
+        """Remove all that a lane counts of tenants, count some of it again and open the lane, in one step.
+
+        Returns: whether it was done; where the lane no longer carries what it did, nothing was.
+        Raises: GoneError, StoreUnavailableError: it may or may not have been done.
+        """
+        erasing = msgpack.packb([what.after.text, list(what.tenants)])
+        with translated():
+            answer = _answer(
+                self._connected().evalsha(
+                    self._sha,
+                    1,
+                    lane_key(generation.name, what.lane),
+                    generation.name,
+                    what.before.text,
+                    what.argument,
+                    erasing,
+                )
+            )
+        if answer.status == "GONE":
+            raise gone(generation, what.lane)
+        return answer.status == "OK"
 
     def apply(self, generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
         """Call the script for each of `calls`, one after the other.
@@ -183,7 +245,7 @@ class Store:
                         1,
                         lane_key(generation.name, call.lane),
                         generation.name,
-                        generation.rules,
+                        Standing(generation.rules, call.erased).text if call.erased else generation.rules,
                         call.argument,
                     )
                 )
@@ -207,19 +269,12 @@ def _answer(reply: list[Any]) -> Answer:
         found = zip(tenants, scopes, numbers, strict=True)
         known = {(tenant.decode(), scope): number for tenant, scope, number in found}
         return Answer(status, repeated=reply[1], known=known)
-    return Answer(status) if status == "GONE" else Answer(status, 0, reply[1], reply[2])
+    return Answer(status) if len(reply) == 1 else Answer(status, 0, reply[1], reply[2])
 
 
-def _show_memory(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Of these nodes and no others: a cluster may have others than before. found: `INFO` of each."""
-    shown = {sample.labels["node"] for family in metrics.REDIS_MEMORY.collect() for sample in family.samples}
-    for away in shown - found.keys():
-        metrics.REDIS_MEMORY.remove(away)
-        metrics.REDIS_MEMORY_LIMIT.remove(away)
-    for node, info in found.items():
-        used, limit = memory(info)
-        metrics.REDIS_MEMORY.labels(node).set(used)
-        metrics.REDIS_MEMORY_LIMIT.labels(node).set(limit)
+def _held(fields: Mapping[bytes, bytes]) -> LaneHeld:
+    checkpoints = {int(name[1:]): int(at) for name, at in fields.items() if name[:1] == b"f"}
+    return LaneHeld(standing_of(fields[b"rules"]), checkpoints)
 
 
 def check_version(info: Mapping[str, Any]) -> None:

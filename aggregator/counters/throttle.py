@@ -22,6 +22,7 @@ from typing import Final
 from aggregator.counters.apply import Applied, Packed, apply_calls, apply_moves, packed
 from aggregator.counters.store import LaneCall, Store
 from aggregator.counting.checkpoints import FACTS_A_CALL, Backlog
+from aggregator.counting.rules import NO_ERASURES, Erasures
 from aggregator.counting.states import Identities
 from schemas.counters import Generation
 
@@ -90,15 +91,17 @@ class Caller:
         generation: Generation,
         pace: Pace,
         lock: AbstractContextManager[object] | None = None,
+        erasures: Erasures = NO_ERASURES,
     ) -> None:
         """Prepare.
 
         store, generation: to count into. lock: entered for each call where there are pauses; shared by all
-        that must not call at the same time, none where nobody else does.
+        that must not call at the same time, none where nobody else does. erasures: by which it is read.
         """
         self._store = store
         self._generation = generation
-        self._identities = Identities(generation.identity_key)
+        self._erasures = erasures
+        self._identities = Identities(generation.identity_key, erasures)
         self._pace = pace
         self._lock = lock if lock is not None and pace.pause else nullcontext()
         self._facts_a_call = pace.facts_a_call
@@ -133,4 +136,6 @@ class Caller:
 
     def move(self, calls: Sequence[LaneCall]) -> None:
         """Move checkpoints without events. Raises: as `apply_calls`."""
-        apply_moves(self._store, self._generation, calls)
+        lanes = self._generation.lanes
+        known = [each._replace(erased=self._erasures.of_lane(each.lane, lanes)) for each in calls]
+        apply_moves(self._store, self._generation, known)

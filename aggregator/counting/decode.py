@@ -9,8 +9,9 @@ it what the rules read, by `aggregator.archive.restore`; both go through `Law.re
 """
 
 from collections.abc import Callable
+from copy import copy
 from sys import getsizeof
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from msgspec import UNSET
@@ -18,7 +19,7 @@ from msgspec import UNSET
 from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.events import EventDecoder
 from aggregator.counting.facts import Facts, Pseudonyms, Refusal, Scopes, Skipped, type_of_outcome
-from aggregator.counting.rules import Rules
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.counting.timestamps import parse_ms
 from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FUTURE_MS
@@ -71,7 +72,7 @@ class _KnownScopes:
 
 
 class Law:
-    """Reads records of one format under one set of rules."""
+    """Reads records of one format under one set of rules, and of erasures."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Law:
         event: Callable[[Any], Event[Any] | None],
         time: Callable[[Any], int | None],
         recipients: Callable[[Any, str | None], tuple[bytes, ...] | Refusal],
+        erasures: Erasures = NO_ERASURES,
     ) -> None:
         """Prepare to read.
 
@@ -88,14 +90,22 @@ class Law:
         each tag name of the rules. event: the event of a record; none where it is unreadable. time: what a
         timestamp of its says, in ms since 1970; none where it is no time. recipients: the pseudonyms of a
         list, each once, by the JSON key of the addresses in it, or why it is refused.
+        erasures: all that there are.
         """
         self._default_tenant = default_tenant
         self._tags = tags
         self._event = event
         self._time = time
         self._recipients = recipients
+        self._erased = erasures.table
         self._known = _KnownScopes()
         self._scopes_without_tags = self._scopes_of(self._tags())
+
+    def knowing(self, erasures: Erasures) -> Self:
+        """The same law with other erasures. What the two have worked out of tags they share."""
+        other = copy(self)
+        other._erased = erasures.table
+        return other
 
     def read(  # noqa: PLR0911, PLR0912  # the steps of the law, one under the other
         self, record: Any, record_ms: int
@@ -141,6 +151,10 @@ class Law:
             scopes = self._scopes_without_tags if tags is UNSET else Refusal.BAD_TAG
         if isinstance(scopes, Refusal):
             return Skipped.UNTAGGED if older and scopes is Refusal.NO_TENANT else scopes
+        if self._erased:
+            erased = self._erased.get(scopes.tenant)
+            if erased is not None and record_ms <= erased.through_ms:
+                return Skipped.ERASED
 
         sent_ms = self._time(mail.timestamp)
         told_ms = sent_ms if body is mail else self._time(getattr(body, "timestamp", None))
@@ -169,6 +183,17 @@ class Law:
         day = sent_ms // DAY_MS
         return Facts(scopes, day, fact_ms // QUARTER_MS - day * QUARTERS, message_id, kinds, recipients)
 
+    def tenant_of(self, tags: Any) -> str | None:
+        """Whose a mail with these tags is, also where another tag is refused; none where nobody can say."""
+        if tags is UNSET:
+            return self._default_tenant
+        if type(tags) is not self._tags:
+            return None
+        try:
+            return _tag(msgspec.structs.astuple(tags)[0]) or self._default_tenant
+        except ValueError:
+            return None
+
     def _scopes_of(self, tags: Any) -> Scopes | Refusal:
         """Step 3: what a mail with these tags counts for."""
         try:
@@ -181,12 +206,12 @@ class Law:
 
 
 class Decoder(Law):
-    """Reads records of the topic under one set of rules."""
+    """Reads records of the topic under one set of rules, and of erasures."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, erasures: Erasures = NO_ERASURES) -> None:
         """Prepare to read.
 
-        rules: the tag names, the default tenant and the key of the pseudonyms.
+        rules: the tag names, the default tenant and the key of the pseudonyms. erasures: all that there are.
         """
         decoder = EventDecoder(rules.tags)
         super().__init__(
@@ -195,6 +220,7 @@ class Decoder(Law):
             event=decoder.decode,
             time=parse_ms,
             recipients=Recipients(rules.recipient_key).of,
+            erasures=erasures,
         )
 
 

@@ -30,6 +30,7 @@ class Skipped(StrEnum):
     STALE = "stale"
     LATE = "late"
     EMPTY = "empty"
+    ERASED = "erased"
 
 
 class Scopes(NamedTuple):

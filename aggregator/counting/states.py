@@ -6,12 +6,13 @@ the others from the quarter of the first, around the end of what they can say, a
 where the first is 0. So what happens soon after it is a small number, which Redis stores in few bytes.
 
 Identity. A message and recipient are known by a hash of tenant, message id, further scopes, key group and
-pseudonym: 48 bits that are stored, and 32 bits that choose the bucket among those of the lane, horizon and
-send day. Two of them are taken for one where the stored bits agree within a bucket, which holds some 200
-(`aggregator/counters/apply.lua`), of any tenants of the lane. So one new entry in `mistaken(200)`, some
-10^12, is taken for another: with a million mails a day once in some thousands of years, with a hundred
-billion events a month once in some years. The hash is made with a secret of the generation, so nobody outside
-can look for a message that would be taken for somebody else's.
+pseudonym, and of the number of the tenant's erasure where it was erased: 48 bits that are stored, and 32 bits
+that choose the bucket among those of the lane, horizon and send day. Two of them are taken for one where the
+stored bits agree within a bucket, which holds some 200 (`aggregator/counters/apply.lua`), of any tenants of
+the lane. So one new entry in `mistaken(200)`, some 10^12, is taken for another: with a million mails a day
+once in some thousands of years, with a hundred billion events a month once in some years. The hash is made
+with a secret of the generation, so nobody outside can look for a message that would be taken for somebody
+else's.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from aggregator.counting.facts import Scopes
+from aggregator.counting.rules import NO_ERASURES, Erasures
 from schemas.instants import QUARTER_MS, QUARTERS
 from schemas.kinds import FAMILIES, FIELDS, HORIZONS, KEY_GROUPS, KINDS, Kind
 from schemas.packed_counter import cell_bytes
@@ -159,10 +161,16 @@ _GROUP_BYTES: Final = [bytes((group,)) for group in range(len(KEY_GROUPS))]
 
 
 class Identities:
-    """Makes identities for one generation."""
+    """Makes identities for one generation.
 
-    def __init__(self, identity_key: str) -> None:
-        """identity_key: as in `schemas.counters.Generation`."""
+    What was remembered of a tenant before it was erased cannot be found among what a lane remembers of all
+    its tenants, so it is not removed: under the number of the erasure the tenant's messages have other
+    identities, and what lies under the old ones is never looked for again, and expires.
+    """
+
+    def __init__(self, identity_key: str, erasures: Erasures = NO_ERASURES) -> None:
+        """identity_key: as in `schemas.counters.Generation`. erasures: all that there are."""
+        self.erasures: Final = erasures
         self._begun = blake2b(digest_size=_DIGEST_BYTES, salt=bytes.fromhex(identity_key))
 
     def of(
@@ -175,10 +183,12 @@ class Identities:
         """
         begin = self._begun.copy
         last, mail = None, begin()
+        erased = self.erasures.table.get(scopes.tenant)
+        of: object = scopes.ids if erased is None else (scopes.ids, erased.number)
         for message_id, recipient, group in entries:
             if message_id is not last:  # what its recipients and key groups share is hashed once
                 last, mail = message_id, begin()
-                mail.update(_encode((scopes.tenant, message_id, scopes.ids)))
+                mail.update(_encode((scopes.tenant, message_id, of)))
             hashed = mail.copy()
             hashed.update(_GROUP_BYTES[group] + recipient if recipient else _GROUP_BYTES[group])
             yield _halves(hashed.digest())

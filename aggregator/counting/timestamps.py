@@ -5,7 +5,7 @@ without a colon, and a space before the zone. A zone is required; the fraction i
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from schemas.instants import CLOCK, DATE, SECONDS, ZONE, read_time
@@ -69,3 +69,9 @@ def iso(ms: int) -> str:
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (OverflowError, ValueError):
         return f"{ms} ms"
+
+
+def iso_ms(ms: int) -> str:
+    """An instant of four digits of the year in UTC, to the millisecond. ms: since 1970."""
+    whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    return whole.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -21,6 +21,7 @@ from aggregator.archive.slim import Reducer
 from aggregator.config import AggregatorSettings
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import Reading, read_all
+from aggregator.counting.rules import NO_ERASURES, Erasures
 from aggregator.errors import OtherLogError
 from aggregator.history.spans import begins, missing, turn
 from aggregator.log.bulk_reader import BulkReader
@@ -47,14 +48,15 @@ class Part(NamedTuple):
 class History:
     """The history of one topic. To be closed, or used in `with`; by one thread at a time."""
 
-    def __init__(self, settings: AggregatorSettings, topic_id: str) -> None:
+    def __init__(self, settings: AggregatorSettings, topic_id: str, erasures: Erasures = NO_ERASURES) -> None:
         """Prepare; connections are made with the first query.
 
         settings: where Kafka and the archive are, and the rules to read by. topic_id: of the topic, as
-        librdkafka writes it.
+        librdkafka writes it. erasures: all that there are, for `readings`; `slim` gives what was written.
         Raises: OtherArchiveError where ARCHIVE_URL is no URL of a store.
         """
         self._rules = settings.rules
+        self._erasures = erasures
         self._topic_id = topic_id
         self._files = _files_of(settings, topic_id)
         self._is_told = False
@@ -168,12 +170,12 @@ class History:
         if self._files is not None:
             from aggregator.history.readings import readings_of  # noqa: PLC0415  # see above
 
-            law = SlimLaw(self._rules)
+            law = SlimLaw(self._rules, self._erasures)
             for number, batch in self._rows(position, stop, dead_lettered):
                 for reading, refused in readings_of(law, lanes, batch):
                     self.without_dead_letter += sum(at >= dead_lettered[number] for at in refused)
                     yield Part(number, reading.end or 0, reading)
-        decoder = Decoder(self._rules)
+        decoder = Decoder(self._rules, self._erasures)
         for number, records in self.bulk.until(position, stop):
             for reading in read_all(decoder, lanes, iter(records)) if records else ():
                 next_ = records[-1].offset + 1 if reading.end is None else reading.end

@@ -29,7 +29,6 @@ from aggregator.log.admin import Cluster
 from aggregator.log.coverage import Coverage
 from aggregator.proof.recount import Recount
 from aggregator.proof.subject import Checkpoints, Subject, earliest_record_ms, subject_of, tenants_of
-from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.redis_keys import BLOCK_DAYS, days_of, lane_of, safe_id
 
@@ -81,12 +80,12 @@ class Auditor:
         settings = self._settings
         with (
             History(settings, subject.log.topic_id) as history,
-            Recount(settings.rules, settings.recount_memory_mb) as recount,
+            Recount(settings.rules, settings.recount_memory_mb, subject.erasures) as recount,
         ):
             first, coverage = subject.first_offsets(history, now_ms)
             begun()
             found = Audit(coverage)
-            chosen = self._choose(subject.live, now_ms, found)
+            chosen = self._choose(subject, now_ms, found)
             recount.only({each.tenant for each in chosen})
             found.records = self._take_in(history, subject, first, chosen, recount)
             if Cluster(settings).log() != subject.log:
@@ -101,7 +100,8 @@ class Auditor:
         found.compared = len(chosen) + len(found.damaged)
         return found
 
-    def _choose(self, live: Generation, now_ms: int, found: Audit) -> list[_Chosen]:
+    def _choose(self, subject: Subject, now_ms: int, found: Audit) -> list[_Chosen]:
+        live = subject.live
         bounds = [] if found.coverage.first_ms is None else [found.coverage.first_ms // DAY_MS]
         if self._settings.audit_oldest_days:
             bounds.append(now_ms // DAY_MS - self._settings.audit_oldest_days)
@@ -119,6 +119,7 @@ class Auditor:
             for tenant, day in sorted(pairs):
                 lane, safe, block = lane_of(tenant, live.lanes), safe_id(tenant), day // BLOCK_DAYS
                 snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
+                subject.erasures.check(snapshot.erased, lane, live.lanes)
                 try:
                     held = stored_cells(tenant, live.scopes, *snapshot.held[0])
                 except ValueError:

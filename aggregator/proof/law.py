@@ -23,7 +23,8 @@ CREATE OR REPLACE TEMP VIEW slim AS SELECT * REPLACE (map_entries(tags) AS tags)
 FROM read_parquet({files}, union_by_name => true);
 -- All that is there counts, of every topic that was archived.
 {parameters}{checkpoints}SET VARIABLE unlisted = {unlisted};
-
+-- Of tenants that were erased rows may be left: insert each here, with the time of its erasure.
+{erasures}
 {law}
 SELECT tenant, scope, id, make_timestamp_ms(at_ms) AS "at", field, n FROM cells ORDER BY ALL;
 """
@@ -31,17 +32,19 @@ SELECT tenant, scope, id, make_timestamp_ms(at_ms) AS "at", field, n FROM cells 
 CHECKPOINTS: Final = (
     "CREATE OR REPLACE TEMP TABLE checkpoints (tenant VARCHAR, partition INTEGER, checkpoint BIGINT);\n"
 )
+ERASURES: Final = "CREATE OR REPLACE TEMP TABLE erasures (tenant VARCHAR, through BIGINT);\n"
 
 
 def script(rules: Rules, archive: str) -> str:
     """All that counts an archive, for DuckDB's shell.
 
-    archive: a directory or URL as DuckDB takes it.
+    archive: a directory or URL as DuckDB takes it. Its table of erasures is empty: they are in Kafka.
     """
     return _SCRIPT.format(
         files=_literal(f"{archive}/*/*/*.parquet"),
         parameters=parameters(rules),
         checkpoints=CHECKPOINTS,
+        erasures=ERASURES,
         unlisted=_ALL_COUNT,
         law=LAW,
     )

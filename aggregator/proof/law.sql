@@ -5,6 +5,8 @@
 --                 there twice tells the same facts again: nothing more
 --   checkpoints   (tenant, partition, checkpoint): of a tenant only what is below its checkpoints counts; where
 --                 no row speaks of it, only what is below the variable `unlisted`
+--   erasures      (tenant, through): an event of the tenant whose record is not later states nothing. (Of one that
+--                 the archive has erased nothing is left but the reason, so it states nothing either.)
 -- Data, not logic, is made of schemas/kinds.py, schemas/machines.py and the settings (aggregator/proof/law.py):
 --   kinds         (field, type, per_message, by_people, late_ms, stale_ms, conditions), a row for each kind
 --   variables     scopes and tags (the tenant's first), default_tenant, future_ms, machines
@@ -61,7 +63,8 @@ SELECT partition, "offset", tenant, ids, floor(sent_ms / 86400000)::BIGINT AS da
   unnest(if(per_message, [NULL], recipients)) AS recipient, field,
   floor(fact_ms / 900000)::BIGINT * 900000 AS at_ms
 FROM mails JOIN kinds USING (type)
-WHERE record_ms - sent_ms <= stale_ms AND fact_ms - record_ms <= getvariable('future_ms')
+WHERE NOT EXISTS (FROM erasures WHERE erasures.tenant = mails.tenant AND record_ms <= through)
+  AND record_ms - sent_ms <= stale_ms AND fact_ms - record_ms <= getvariable('future_ms')
   AND fact_ms - sent_ms <= late_ms AND NOT (by_people AND by_machine)
   AND len(list_filter(conditions, lambda each: each.among <> coalesce(list_contains(each.values, CASE each.named
       WHEN 'bounce_type' THEN bounce_type WHEN 'bounce_sub_type' THEN bounce_sub_type

@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from aggregator.archive.columns import SCHEMA
 from aggregator.counting.cells import Cell
-from aggregator.counting.rules import Rules
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.errors import NoRoomError
-from aggregator.proof.law import CHECKPOINTS, LAW, parameters
+from aggregator.proof.law import CHECKPOINTS, ERASURES, LAW, parameters
 from schemas.instants import DAY_MS
 
 _TAGS: Final = SCHEMA.get_field_index("tags")
@@ -71,10 +71,10 @@ class Recount:
     All of it raises NoRoomError where memory or disk do not suffice.
     """
 
-    def __init__(self, rules: Rules, memory_mb: int) -> None:
+    def __init__(self, rules: Rules, memory_mb: int, erasures: Erasures = NO_ERASURES) -> None:
         """Prepare.
 
-        rules: to count by. memory_mb: what DuckDB may take.
+        rules: to count by. memory_mb: what DuckDB may take. erasures: all that there are.
         """
         self._directory = tempfile.TemporaryDirectory(prefix="ses-metrics-recount-")
         self._waiting: list[Any] = []
@@ -93,7 +93,8 @@ class Recount:
             )
             self._db.execute("SET enable_external_access = false")
             self._give(SCHEMA.empty_table())
-            self._db.execute(parameters(rules) + CHECKPOINTS + _TABLES)
+            self._db.execute(parameters(rules) + CHECKPOINTS + ERASURES + _TABLES)
+            self._fill("erasures", ((tenant, each.through_ms) for tenant, each in erasures.table.items()))
 
     def __enter__(self) -> Self:
         return self

@@ -8,11 +8,13 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.store import Store
+from aggregator.counting.rules import Erasures
 from aggregator.counting.timestamps import iso
 from aggregator.errors import KafkaUnavailableError, OtherLogError
 from aggregator.history.reader import History
 from aggregator.log.admin import Cluster, Log
 from aggregator.log.coverage import Coverage, coverage_of
+from aggregator.log.erasures import ErasureTopic
 from schemas.counters import Generation
 from schemas.instants import DAY_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
@@ -34,12 +36,13 @@ class Subject(NamedTuple):
     """Live counters and their log.
 
     counted_from: the offset at which each partition of the counters begins, where that is not 0: a rebuild
-    may have made partial ones.
+    may have made partial ones. erasures: all that there are.
     """
 
     log: Log
     live: Generation
     counted_from: Mapping[int, int]
+    erasures: Erasures
 
     def first_offsets(self, history: History, now_ms: int) -> tuple[dict[int, int], Coverage]:
         """From where the log is counted again, and what it can speak for so.
@@ -77,12 +80,14 @@ def subject_of(settings: AggregatorSettings) -> Subject:
     Raises: PostponedError of any kind where there is nothing that these rules could verify.
     """
     log = Cluster(settings).log()
+    with closing(ErasureTopic(settings)) as topic:
+        erasures = topic.read()
     with closing(Store(settings)) as store:
         store.open()
         record = store.record()
     live = validate(record.live, settings.rules, log)
     member = record.named(live.name)
-    return Subject(log, live, member.start if member is not None else {})
+    return Subject(log, live, member.start if member is not None else {}, erasures)
 
 
 def tenants_of(keys: Keyspace, generation: Generation) -> list[str]:

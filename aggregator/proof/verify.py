@@ -2,7 +2,7 @@
 
 Each tenant's counters are read together with the checkpoints of its lane, in one step; the recount takes in
 exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
-difference.
+difference. A tenant that was erased has no past there either (`aggregator.counting.rules`).
 
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
@@ -79,7 +79,8 @@ class Verifier:
         # The lanes' checkpoints first: an event below them is below those of any later read too.
         lanes = [self._keys.checkpoints(self._live, lane) for lane in range(self._live.lanes)]
         held: dict[str, Checkpoints] = {}
-        with Recount(self._settings.rules, self._settings.recount_memory_mb) as recount:
+        rules, erasures = self._settings.rules, self._subject.erasures
+        with Recount(rules, self._settings.recount_memory_mb, erasures) as recount:
             names = [tenant] if tenant is not None else self._tenants(random)
             recount.hold(self._stored(names, sample, held))
             if not everybody:
@@ -101,6 +102,8 @@ class Verifier:
 
     def _tenants(self, random: Random | None) -> list[str]:
         names = tenants_of(self._keys, self._live)
+        for lane in range(self._live.lanes):  # a tenant that was erased meanwhile may not be among them
+            self._subject.erasures.check(self._keys.erased(self._live, lane), lane, self._live.lanes)
         if random is not None:
             random.shuffle(names)
         return names
@@ -113,7 +116,9 @@ class Verifier:
         for name in names:
             if sample is not None and read >= sample:
                 break
-            snapshot = self._keys.snapshot(self._live, lane_of(name, self._live.lanes), [safe_id(name)])
+            lane = lane_of(name, self._live.lanes)
+            snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
+            self._subject.erasures.check(snapshot.erased, lane, self._live.lanes)
             cells = stored_cells(name, self._live.scopes, *snapshot.held[0])
             held[name] = snapshot.checkpoints
             read += len(cells)

@@ -19,7 +19,8 @@ from aggregator.counters.store import Store
 from aggregator.counters.throttle import Caller, Pace
 from aggregator.counting.checkpoints import Backlog, Partition
 from aggregator.counting.reading import Pending
-from aggregator.errors import RolledBackError
+from aggregator.erasure.take_in import Eraser
+from aggregator.errors import ErasedError, RolledBackError
 from aggregator.history.reader import History
 from aggregator.log.dead_letters import DeadLetterWriter
 from schemas.counters import Generation
@@ -53,7 +54,8 @@ def count_until(
     progress: called with a partition and the offset up to which it is submitted.
     pace, lock: as in `throttle.Caller`.
     Returns: how many records are refused of which no dead letter is known, nor can be written.
-    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again.
+    Raises: PostponedError of any kind; RolledBackError where Redis went back again and again, ErasedError
+    where tenants were erased again and again.
     """
     attempt = 1
     while True:
@@ -67,7 +69,7 @@ def count_until(
                 pace=pace,
                 lock=lock,
             )
-        except RolledBackError:
+        except (RolledBackError, ErasedError):
             if attempt == RESYNCS_MAX:
                 raise
             attempt += 1
@@ -85,7 +87,8 @@ def _count_once(
 ) -> int:
     store = Store(settings)
     store.open()
-    checkpoints = store.checkpoints(generation)
+    with closing(Eraser(settings, store)) as eraser:
+        erasures, checkpoints = eraser.checkpoints(generation)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
     waiting: deque[Future[Applied]] = deque()
 
@@ -96,9 +99,10 @@ def _count_once(
         for number, partition in partitions.items():
             progress(number, partition.position)
 
-    topic_id = generation.topic_id
-    with closing(store), History(settings, topic_id) as history, ThreadPoolExecutor(1) as thread:
-        sink = Sink(thread, Caller(store, generation, pace, lock), DeadLetterWriter(settings))
+    history = History(settings, generation.topic_id, erasures)
+    with closing(store), history, ThreadPoolExecutor(1) as thread:
+        caller = Caller(store, generation, pace, lock, erasures)
+        sink = Sink(thread, caller, DeadLetterWriter(settings))
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
         for number, next_, reading in history.readings(generation.lanes, start, stop, dead_lettered):

@@ -16,7 +16,8 @@ from aggregator.counters.store import Store
 from aggregator.counters.throttle import THROTTLED, Caller
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import DeadLetter, Pending, read_all
-from aggregator.errors import KafkaUnavailableError
+from aggregator.erasure.take_in import Eraser
+from aggregator.errors import ErasedError, KafkaUnavailableError
 from aggregator.log.bulk_reader import BATCH, SILENCE_S, BulkReader
 from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.rebuild.regrouping import LaneGroups, Regrouping, Step
@@ -45,15 +46,17 @@ class Tail:
         already.
         Raises: PostponedError of any kind.
         """
-        self._decoder = Decoder(settings.rules)
         self._store = Store(settings)
         self._store.open()
+        self._eraser = Eraser(settings, self._store)
+        self.erasures, checkpoints = self._eraser.checkpoints(generation)
+        """By which is counted."""
+        self._decoder = Decoder(settings.rules, self.erasures)
         self.groups: Final = LaneGroups(live_lanes, generation.lanes)
-        self._regrouping = Regrouping(self.groups, self._store.checkpoints(generation), dead_lettered)
+        self._regrouping = Regrouping(self.groups, checkpoints, dead_lettered)
         self._thread = ThreadPoolExecutor(1)
-        self._sink = Sink(
-            self._thread, Caller(self._store, generation, THROTTLED), DeadLetterWriter(settings)
-        )
+        caller = Caller(self._store, generation, THROTTLED, erasures=self.erasures)
+        self._sink = Sink(self._thread, caller, DeadLetterWriter(settings))
         self._dead_lettered = dict(dead_lettered)
         self._refused: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._bulk = BulkReader(settings)
@@ -68,6 +71,15 @@ class Tail:
         self._bulk.close()
         self._thread.shutdown()
         self._store.close()
+        self._eraser.close()
+
+    def check_erasures(self) -> None:
+        """Return where no tenant was erased since this began.
+
+        Raises: ErasedError; KafkaUnavailableError.
+        """
+        if self._eraser.read().end != self.erasures.end:
+            raise ErasedError("a tenant was erased meanwhile: run the rebuild again, it goes on from there")
 
     def read_to(self, offsets: Mapping[int, int]) -> None:
         """Read on until every partition is read up to an offset that its log has.

@@ -12,6 +12,8 @@ from typing import Final
 from aggregator.counters.keyspace import Held, Keyspace, Page
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import Difference, differences, stored_cells
+from aggregator.counting.rules import Erasures
+from aggregator.errors import ErasedError
 from aggregator.log.coverage import Coverage
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.following import LiveBehindError, unless_gone, wait_for
@@ -66,6 +68,8 @@ class Comparison:
             report.not_compared = "the live generation is not there as a whole: Redis was wiped"
         except LiveBehindError:
             report.not_compared = "live counting stands behind the rebuild: no worker moves its checkpoints"
+        except ErasedError:
+            report.not_compared = "a tenant was erased meanwhile, and not all lanes have taken that in"
         except ValueError as error:
             report.not_compared = f"the live counters cannot be read: {error}"
 
@@ -96,13 +100,14 @@ class Comparison:
         for page in pages:
             self._lease_held()
             checkpoints = page.snapshot.checkpoints
+            tail.erasures.check(page.snapshot.erased, lane, live.lanes)
             tail.read_to(checkpoints)
             tail.count_to({lane: checkpoints})
-            differing, lost = self._differing(page)
+            differing, lost = self._differing(page, tail.erasures)
             if differing:
                 # What was counted ahead may be gone from a Redis that went back: no checkpoint shows that.
                 tail.count_again(lane)
-                differing, lost = self._differing(page)
+                differing, lost = self._differing(page, tail.erasures)
             for difference in differing:
                 report.take_in(difference)
             report.lost += lost
@@ -110,12 +115,14 @@ class Comparison:
             report.compared += page.whole
             self._progress(f"comparing lane {lane + 1} of {live.lanes}", done, len(tenants))
 
-    def _differing(self, page: Page) -> tuple[list[Difference], int]:
+    def _differing(self, page: Page, erasures: Erasures) -> tuple[list[Difference], int]:
         """What differs between a page that was read from the live one and the new one as it is now.
 
+        erasures: by which the new one was counted.
         Returns: that, and in how many cells more that the log cannot speak for.
+        Raises: ErasedError where a lane has taken in others; GoneError, StoreUnavailableError.
         """
-        held = dict(self._counted_anew(page))
+        held = dict(self._counted_anew(page, erasures))
         found = [
             difference
             for tenant, old in zip(page.tenants, page.snapshot.held, strict=True)
@@ -127,7 +134,7 @@ class Comparison:
         covered = [each for each in found if self._coverage.speaks_for(each.cell, told=each.log > 0)]
         return covered, len(found) - len(covered)
 
-    def _counted_anew(self, page: Page) -> Iterator[tuple[str, Held]]:
+    def _counted_anew(self, page: Page, erasures: Erasures) -> Iterator[tuple[str, Held]]:
         """What the new one holds of a page that was read from the live one, by tenant."""
         by_lane: defaultdict[int, list[str]] = defaultdict(list)
         for tenant in page.tenants:
@@ -136,5 +143,6 @@ class Comparison:
             first = page.first if tenants[0] == page.tenants[0] else None
             last = page.last if tenants[-1] == page.tenants[-1] else None
             with THROTTLED.resting():
-                held = self._keys.snapshot(self._new, lane, tenants, first=first, last=last).held
-            yield from zip(tenants, held, strict=True)
+                snapshot = self._keys.snapshot(self._new, lane, tenants, first=first, last=last)
+            erasures.check(snapshot.erased, lane, self._new.lanes)
+            yield from zip(tenants, snapshot.held, strict=True)

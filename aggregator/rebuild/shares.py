@@ -12,6 +12,7 @@ from aggregator.errors import PostponedError
 from aggregator.rebuild.bulk_count import count_until
 from aggregator.rebuild.plan import RebuildRefusedError
 from schemas.counters import Generation
+from schemas.shared import logs
 
 _LOOK_S = 0.2
 
@@ -98,6 +99,7 @@ def _count(
 
     reasons: a queue for why that cannot be. without_dead_letter: takes at `place` what `count_until` returns.
     """
+    logs.configure()  # of the parent's it has nothing, and stdout is for the command's result
     places = {number: index for index, number in enumerate(numbers)}
 
     def progress(number: int, offset: int) -> None:

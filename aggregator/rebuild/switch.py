@@ -45,10 +45,11 @@ class Switch:
         """Close the old lanes, count up to where they stopped, and change the record.
 
         tail: counts into the new one. followed: the live one where its checkpoints can be followed.
-        Raises: RefusedError where the lease was lost or the switch was taken back, PostponedError of any
-        kind; the live one counts on then.
+        Raises: RefusedError where the lease was lost or the switch was taken back, ErasedError where a tenant
+        was erased since the new one was counted, PostponedError of any kind; the live one counts on then.
         """
         live, new, token = self._live, self._new, self._lease.token
+        tail.check_erasures()
         if followed is not None:
             # So that little is left to count while live counting is closed.
             follow(self._keys, followed, tail)

@@ -24,6 +24,7 @@ from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
 from aggregator.log.bulk_reader import BulkReader
 from aggregator.log.dead_letters import dead_letter_key
+from aggregator.log.erasures import ErasureTopic
 from aggregator.log.redrive import DeadLetterTopic
 from aggregator.tracing.find import Finder, Found
 from aggregator.tracing.standing import Lane, Standing, Told, standing_of
@@ -87,15 +88,17 @@ class Tracer:
     """Follows records of the events topic. To be used in `with`."""
 
     def __init__(self, settings: AggregatorSettings, *, quick: bool) -> None:
-        """Connect to Kafka.
+        """Connect to Kafka, and read the erasures.
 
         settings: with the rules. quick: whether the other records of a mail are not looked for.
-        Raises: KafkaUnavailableError.
+        Raises: KafkaUnavailableError; OtherLogError where the topic of erasures cannot be understood.
         """
         self._settings = settings
         self._quick = quick
         self._rules: Final = settings.rules
-        self._decoder = Decoder(self._rules)
+        with closing(ErasureTopic(settings)) as topic:
+            self._erasures = topic.read()
+        self._decoder = Decoder(self._rules, self._erasures)
         self._events = EventDecoder(self._rules.tags)
         self._log = Cluster(settings).log()
         self._bulk = BulkReader(settings)
@@ -162,9 +165,14 @@ class Tracer:
     ) -> Counts:
         """What Redis says of facts. start: from where the partition was counted."""
         tenant, number = facts.scopes.tenant, lane_of(facts.scopes.tenant, live.lanes)
+        block = (facts.day + facts.quarter // QUARTERS) // BLOCK_DAYS
+        snapshot = keys.snapshot(live, number, [safe_id(tenant)], first=block, last=block)
+        # An erasure that comes after this leaves the states that are looked up where they are.
+        self._erasures.check(snapshot.erased, number, live.lanes)
+        stored = stored_cells(tenant, live.scopes, snapshot.held[0].blocks)
         groups = sorted({group_of(kind) for kind in facts.kinds})
         wanted = {(facts.message_id, person, group): 0 for person in facts.recipients for group in groups}
-        identities = Identities(live.identity_key).of(facts.scopes, wanted)
+        identities = Identities(live.identity_key, self._erasures).of(facts.scopes, wanted)
         entries = [
             Entry(HORIZONS[HORIZON_OF[group]].name, facts.day, entry_id, bucket_hash)
             for (_, _, group), (entry_id, bucket_hash) in zip(wanted, identities, strict=True)
@@ -185,9 +193,6 @@ class Tracer:
             kept = now_ms < _kept_until_ms(facts.day, kind)
             return FactStanding(kind, person, standing_of(mine, told[kind, person], quarter, lane, kept=kept))
 
-        block = (facts.day + facts.quarter // QUARTERS) // BLOCK_DAYS
-        blocks = keys.snapshot(live, number, [safe_id(tenant)], first=block, last=block).held[0].blocks
-        stored = stored_cells(tenant, live.scopes, blocks)
         cells = counted_cells(live.scopes, facts.scopes, facts.day, facts.quarter, facts.kinds)
         return Counts(
             live.name,

@@ -51,6 +51,7 @@ class Assignment:
         """
         self.epoch = epoch
         self.generation = found.generation
+        self.erasures = found.erasures
         self.servers = found.servers
         self.partitions = {
             number: Partition(number, [lane.get(number, 0) for lane in found.checkpoints])

@@ -21,9 +21,11 @@ from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import find_or_make_first
 from aggregator.counters.store import Store
 from aggregator.counting.decode import Decoder
+from aggregator.erasure.take_in import Eraser
 from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
 from aggregator.log.dead_letters import DeadLetterWriter
+from aggregator.log.erasures import ErasureTopic
 from aggregator.log.faust_app import App, make_app
 from aggregator.probes import serve
 from aggregator.reminder import Reminder
@@ -132,16 +134,23 @@ class Program:
 
     async def _count(self) -> int | None:
         """Count until told to stop. Returns: an exit status, or none to wait outside and come back."""
+        store = Store(self._settings)
         worker = self._worker = Worker(
             decoder=Decoder(self._rules),
             live=Live(
                 rules=self._rules,
-                store=Store(self._settings),
+                store=store,
                 dead_letters=DeadLetterWriter(self._settings),
                 cluster=self._cluster,
+                eraser=Eraser(self._settings, store),
             ),
             known_ids=self._known_ids,
-            checker=Checker(rules=self._rules, store=Store(self._settings), cluster=Cluster(self._settings)),
+            checker=Checker(
+                rules=self._rules,
+                store=Store(self._settings),
+                cluster=Cluster(self._settings),
+                erasures=ErasureTopic(self._settings),
+            ),
             clock_ms=now_ms,
         )
         with tempfile.TemporaryDirectory(prefix="aggregator-") as directory:

@@ -50,7 +50,8 @@ class Vouching:
         Raises: NoVerdictError; PostponedError of any other kind where counting is no longer right.
         """
         if self._check is None:
-            call = partial(self._checker.check, assignment.generation, assignment.servers)
+            counted = assignment.generation, assignment.servers, assignment.erasures.end
+            call = partial(self._checker.check, *counted)
             job = asyncio.get_running_loop().run_in_executor(self._thread, call)
             self._check = Check(tick, assignment.epoch, job)
         check = self._check

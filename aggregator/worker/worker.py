@@ -21,7 +21,7 @@ import structlog
 from aggregator import metrics
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import FloodWatch, read_all
-from aggregator.errors import GoneError, OtherRulesError, PostponedError, RolledBackError
+from aggregator.errors import ErasedError, GoneError, OtherRulesError, PostponedError, RolledBackError
 from aggregator.log.source import Batch, Source
 from aggregator.reminder import Reminder
 from aggregator.worker.assignment import Assignment
@@ -166,7 +166,7 @@ class Worker:
             found,
             assigned,
             epoch=epoch,
-            sink=self._live.sink(found.generation),
+            sink=self._live.sink(found),
             known_ids=self._known_ids,
             release=source.release,
             failed=self._failed,
@@ -180,6 +180,7 @@ class Worker:
         if assigned and self._log_read != log_read:
             self._log_read = log_read
             self._flood = FloodWatch()  # what it has seen are offsets of one log
+        self._decoder = self._decoder.knowing(found.erasures)
         self._assignment = assignment
         if assigned:
             self._readiness.ready("counting", positions=assignment.positions)
@@ -254,6 +255,8 @@ class Worker:
             metrics.ROLLBACKS.inc()
             log.warning("Redis went back in time, reading further back", detail=str(error))
             self.resync_is_due("gap", str(error))
+        elif isinstance(error, ErasedError):
+            self.resync_is_due("erased", str(error))
         elif isinstance(error, PostponedError):
             self.resync_is_due("gone" if isinstance(error, GoneError) else "error", str(error))
         else:

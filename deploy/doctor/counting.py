@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from aggregator.counters.generation import REBUILD, validate
+from aggregator.counters.lanes import standing_of
 from aggregator.counting.rules import Rules
 from aggregator.errors import OtherRulesError, PostponedError
 from aggregator.log.admin import Log
@@ -39,7 +40,7 @@ def lane_of_fields(live: Generation, fields: Mapping[bytes, bytes]) -> Lane | No
         return None
     numbers = {name: int(value) for name, value in fields.items() if name[1:].isdigit()}
     return Lane(
-        fields.get(b"rules", b"").decode(),
+        standing_of(fields.get(b"rules", b"")).rules,
         b"retired" in fields,
         {int(name[1:]): value for name, value in numbers.items() if name[:1] == b"f"},
         {int(name[1:]): value for name, value in numbers.items() if name[:1] == b"c"},

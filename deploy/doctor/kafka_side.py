@@ -212,7 +212,7 @@ def _topic_check(kafka: Kafka, name: str, wanted: contract.TopicConfig) -> Calla
                 stop(
                     f"{name}: {kafka.why(described.error)}",
                     "`ses-metrics-topics` (python -m deploy.topics) creates it; a topic of another name is"
-                    " set by EVENTS_TOPIC, DEAD_LETTER_TOPIC",
+                    " set by EVENTS_TOPIC, DEAD_LETTER_TOPIC, ERASURES_TOPIC",
                 )
             ]
         partitions = described.topic.partitions

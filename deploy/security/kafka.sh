@@ -7,7 +7,8 @@
 #
 #   KAFKA="--bootstrap-server broker.example.com:9093 --command-config admin.properties" sh kafka.sh
 #
-# The names of topics and of the group are the defaults of EVENTS_TOPIC, DEAD_LETTER_TOPIC and CONSUMER_GROUP.
+# The names of topics and of the group are the defaults of EVENTS_TOPIC, DEAD_LETTER_TOPIC, ERASURES_TOPIC and
+# CONSUMER_GROUP.
 set -eu
 
 user() {
@@ -22,6 +23,7 @@ may() {
 user ses-topics "$SES_TOPICS_PASSWORD"
 may ses-topics --operation Create --topic ses-events
 may ses-topics --operation Create --topic ses-events-dlq
+may ses-topics --operation Create --topic ses-erasures
 may ses-topics --operation Create --topic api-keys
 
 # python -m ingest
@@ -33,6 +35,7 @@ user ses-worker "$SES_WORKER_PASSWORD"
 may ses-worker --operation Read --topic ses-events
 may ses-worker --operation Read --group aggregator
 may ses-worker --operation Write --topic ses-events-dlq
+may ses-worker --operation Read --topic ses-erasures
 
 # python -m api
 user ses-api "$SES_API_PASSWORD"
@@ -49,10 +52,18 @@ user ses-rebuild "$SES_REBUILD_PASSWORD"
 may ses-rebuild --operation Read --topic ses-events
 may ses-rebuild --operation Read --group aggregator
 may ses-rebuild --operation Write --topic ses-events-dlq
+may ses-rebuild --operation Read --topic ses-erasures
 
 # python -m aggregator verify, and audit
 user ses-verify "$SES_VERIFY_PASSWORD"
 may ses-verify --operation Read --topic ses-events
+may ses-verify --operation Read --topic ses-erasures
+
+# python -m aggregator erase. Whoever may write ses-erasures takes any tenant's numbers away, for good.
+user ses-erase "$SES_ERASE_PASSWORD"
+may ses-erase --operation Read --topic ses-events
+may ses-erase --operation Read --topic ses-erasures
+may ses-erase --operation Write --topic ses-erasures
 
 # python -m aggregator dead-letters: list and show take Read, redrive Write too, purge Delete too
 user ses-letters "$SES_LETTERS_PASSWORD"

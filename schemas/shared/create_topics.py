@@ -1,9 +1,9 @@
 """Create the topics of `schemas.topics` where they are missing; what exists is left as it is.
 
 `ses-metrics-topics`, in a checkout also `python -m deploy.topics`, does it for the Kafka of
-`KAFKA_BOOTSTRAP_SERVERS` (and its SASL and TLS settings), with the names of `EVENTS_TOPIC` and
-`DEAD_LETTER_TOPIC`. The three programs create no topic. It stands here because it belongs to none of them:
-whoever may create topics is no user of theirs.
+`KAFKA_BOOTSTRAP_SERVERS` (and its SASL and TLS settings), with the names of `EVENTS_TOPIC`,
+`DEAD_LETTER_TOPIC` and `ERASURES_TOPIC`. The three programs create no topic. It stands here because it
+belongs to none of them: whoever may create topics is no user of theirs.
 """
 
 import logging
@@ -47,6 +47,7 @@ def all_topics(settings: TopicsSettings) -> dict[str, topics.TopicConfig]:
     return {
         settings.events_topic: topics.EVENTS,
         settings.dead_letter_topic: topics.DEAD_LETTERS,
+        settings.erasures_topic: topics.ERASURES,
         topics.API_KEYS_TOPIC: topics.API_KEYS,
     }
 

@@ -160,9 +160,10 @@ class EventsSettings(KafkaSettings):
 
 
 class TopicsSettings(EventsSettings):
-    """Kafka, the topic of events and that of dead letters."""
+    """Kafka, and all topics of the log: events, dead letters and erasures."""
 
     dead_letter_topic: str = Field(default="ses-events-dlq", description="the topic of unreadable events")
+    erasures_topic: str = Field(default="ses-erasures", description="the topic of erased tenants")
 
 
 class RedisSettings(Settings):

@@ -174,7 +174,11 @@ class Scene:
         prefix = f"{shape.name}-{events}-{uuid4().hex[:6]}-"
         services.create_topics(
             self.bootstrap,
-            {f"{prefix}dlq": topics.DEAD_LETTERS, topics.API_KEYS_TOPIC: topics.API_KEYS},
+            {
+                f"{prefix}dlq": topics.DEAD_LETTERS,
+                f"{prefix}erasures": topics.ERASURES,
+                topics.API_KEYS_TOPIC: topics.API_KEYS,
+            },
         )
         name = f"{prefix}events"
         expected = load(self.bootstrap, name, shape, events)

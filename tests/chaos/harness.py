@@ -206,7 +206,11 @@ def open_run(directory: Path, *, seed: int, rate: float, workers: int) -> Iterat
         field = Field(kafka, valkey, proxy, programs, source, Random(seed + 1), directory)
         stack.callback(field.close)
         field.start_redis()
-        wanted = {programs.events_topic: topics.EVENTS, programs.dead_letter_topic: topics.DEAD_LETTERS}
+        wanted = {
+            programs.events_topic: topics.EVENTS,
+            programs.dead_letter_topic: topics.DEAD_LETTERS,
+            programs.erasures_topic: topics.ERASURES,
+        }
         services.create_topics(kafka.bootstrap, wanted)
         field.workers = [programs.worker() for _ in range(workers)]
         for worker in field.workers:

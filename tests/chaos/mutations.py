@@ -114,9 +114,11 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counters/apply.lua",
-                "if head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+                "if head[1] ~= ARGV[1] or (head[3] and not erasing) then return {'GONE'} end\n"
+                "if head[2] ~= ARGV[2] then",
                 "if not head[1] then write('HSET', lane, {'generation', ARGV[1], 'rules', ARGV[2]})\n"
-                "elseif head[1] ~= ARGV[1] or head[2] ~= ARGV[2] or head[3] then return {'GONE'} end",
+                "elseif head[1] ~= ARGV[1] or (head[3] and not erasing) then return {'GONE'} end\n"
+                "if head[1] and head[2] ~= ARGV[2] then",
             ),
         ),
         "test_targeted.py::test_wiped_in_the_moment_before_a_call",
@@ -292,8 +294,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counting/states.py",
-                "_encode((scopes.tenant, message_id, scopes.ids))",
-                "_encode((message_id, scopes.ids))",
+                "_encode((scopes.tenant, message_id, of))",
+                "_encode((message_id, of))",
             ),
         ),
         "tests/aggregator/counters/test_apply.py::test_a_message_id_of_two_tenants_is_of_two_messages",
@@ -433,6 +435,12 @@ MUTATIONS = (
         "assert Counter(",
     ),
     Mutation(
+        "the law in SQL erases all but the last record of an erasure's time",
+        (Edit("aggregator/proof/law.sql", "AND record_ms <= through", "AND record_ms < through"),),
+        "tests/aggregator/proof/test_law.py::test_of_erased_tenants_what_came_later_counts_and_no_more",
+        "assert Counter(",
+    ),
+    Mutation(
         "the law in SQL takes the first of equal tags",
         (
             Edit(
@@ -458,6 +466,44 @@ MUTATIONS = (
         "assert 0 == 1",
     ),
     Mutation(
+        "who knows of another erasure counts all the same",
+        (Edit("aggregator/counters/apply.lua", "if head[2] ~= ARGV[2] then", "if false then"),),
+        "tests/aggregator/counters/test_erasing.py::test_a_call_of_other_erasures_does_nothing",
+        "[b'ERASED']",
+    ),
+    Mutation(
+        "what is later than an erasure is not counted again",
+        (
+            Edit(
+                "aggregator/erasure/take_in.py",
+                "self._later_facts(generation, tenants, held.checkpoints, erasures) if recount else []",
+                "[]",
+            ),
+        ),
+        "tests/aggregator/erasure/test_take_in.py"
+        "::test_an_old_erasure_is_not_taken_in_by_a_log_that_lost_its_beginning",
+        "rebuild",
+    ),
+    Mutation(
+        "what is remembered of an erased tenant is found again",
+        (Edit("aggregator/counting/states.py", "else (scopes.ids, erased.number)", "else scopes.ids"),),
+        "tests/aggregator/counters/test_erasing.py::test_all_of_a_tenant_goes_and_nothing_else",
+        "[b'OK', 0, []]",
+    ),
+    Mutation(
+        "the last record of an erasure's time still counts",
+        (
+            Edit(
+                "aggregator/counting/decode.py",
+                "record_ms <= erased.through_ms",
+                "record_ms < erased.through_ms",
+            ),
+        ),
+        "tests/aggregator/counting/test_erasures.py"
+        "::test_an_erased_record_states_nothing_and_all_others_what_they_did",
+        "erased",
+    ),
+    Mutation(
         "a hole of the archive is passed over",
         (
             Edit(
@@ -466,6 +512,16 @@ MUTATIONS = (
         ),
         "tests/aggregator/history/test_spans.py::test_history_begins_where_nothing_is_missing_any_more",
         "Extra items in the left set",
+    ),
+    Mutation(
+        "the archive brings an erased tenant back",
+        (
+            Edit(
+                "aggregator/history/reader.py", "SlimLaw(self._rules, self._erasures)", "SlimLaw(self._rules)"
+            ),
+        ),
+        "tests/aggregator/history/test_reader.py::test_what_is_erased_states_nothing_wherever_it_is_read",
+        "assert [0, 1",
     ),
     Mutation(
         "a rebuild reads from the archive what has no dead letter yet",

@@ -177,6 +177,7 @@ def test_an_event_comes_in_by_the_webhook_and_out_of_the_api(
         "REDIS_URL": valkey_factory().url,
         "EVENTS_TOPIC": f"{topic_prefix}events",
         "DEAD_LETTER_TOPIC": f"{topic_prefix}dlq",
+        "ERASURES_TOPIC": f"{topic_prefix}erasures",
         "CONSUMER_GROUP": f"{topic_prefix}group",
         "SNS_TOPIC_ARNS": webhook.TOPIC_ARN,
         "SNS_CERTIFICATE_DIR": str(certificates),

@@ -44,6 +44,18 @@ def naive_count(
     return oracle.count(((record.value, time_of(record.time_ms)) for record in records), tags)
 
 
+def count_erased(
+    records: Iterable[Stored], through: Mapping[str, int], tags: Mapping[str, str] = oracle.PAGE
+) -> oracle.Count:
+    """The same where tenants are erased. through: their names, and the time of their last records in ms."""
+    left = []
+    for record in records:
+        facts = oracle.read(record.value, time_of(record.time_ms), tags).facts
+        if not facts or record.time_ms > through.get(facts[0].tenant, -1):
+            left.append(record)
+    return naive_count(left, tags)
+
+
 def place_of(source: str, record: Stored) -> bytes:
     """The key of a record's dead letter. source: the events topic."""
     return f"{source}:{record.partition}:{record.offset}".encode()
@@ -263,6 +275,7 @@ def open_place_on(
     wanted = {
         programs.events_topic: topics.EVENTS,
         programs.dead_letter_topic: topics.DEAD_LETTERS,
+        programs.erasures_topic: topics.ERASURES,
         topics.API_KEYS_TOPIC: topics.API_KEYS,
     }
     services.create_topics(bootstrap, wanted)

@@ -25,8 +25,9 @@ POLL_S = 0.05
 SETTINGS = (
     "AGGREGATOR_PORT API_PORT ARCHIVE_DROP_TAGS ARCHIVE_FILE_MB ARCHIVE_FILE_MINUTES ARCHIVE_PORT ARCHIVE_URL"
     " AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS CONSUMER_GROUP DEAD_LETTER_TOPIC"
-    " DEFAULT_TENANT EVENTS_TOPIC HEALTH_METRICS IDS_WARNING INGEST_PORT LANES METRICS_PORT RECIPIENT_KEY"
-    " RECOUNT_MEMORY_MB SCOPE_TAGS SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
+    " DEFAULT_TENANT ERASURES_TOPIC EVENTS_TOPIC HEALTH_METRICS IDS_WARNING INGEST_PORT LANES METRICS_PORT"
+    " RECIPIENT_KEY RECOUNT_MEMORY_MB SCOPE_TAGS SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG"
+    " TENANT_TAG"
 )
 
 
@@ -167,6 +168,7 @@ class Programs:
         """prefix: of the names of topics and groups. directory: for logs. settings: more, of all programs."""
         self.events_topic = f"{prefix}events"
         self.dead_letter_topic = f"{prefix}dlq"
+        self.erasures_topic = f"{prefix}erasures"
         self.group = f"{prefix}group"
         self._directory = directory
         self._all: list[Program] = []
@@ -176,6 +178,7 @@ class Programs:
             "REDIS_URL": redis_url,
             "EVENTS_TOPIC": self.events_topic,
             "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            "ERASURES_TOPIC": self.erasures_topic,
             "SHUTDOWN_GRACE_S": "0",
             **settings,
         }

@@ -66,6 +66,7 @@ class Scene:
         usual = {
             "kafka_bootstrap_servers": self.bootstrap,
             "events_topic": self.topic,
+            "erasures_topic": self.programs.erasures_topic,
             "recipient_key": KEY,
         }
         return ArchiveSettings(**(usual | more))
@@ -134,7 +135,9 @@ class _Read:
 
 @pytest.fixture
 def scene(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Iterator[Scene]:
-    services.create_topics(kafka_bootstrap, {f"{topic_prefix}events": topics.EVENTS})
+    services.create_topics(
+        kafka_bootstrap, {f"{topic_prefix}events": topics.EVENTS, f"{topic_prefix}erasures": topics.ERASURES}
+    )
     root = tmp_path / "archive"
     settings = {
         "RECIPIENT_KEY": KEY.hex(),

@@ -26,7 +26,7 @@ SENT = NOW // DAY * DAY - 2 * DAY + 10 * HOUR
 LONG_AGO = SENT - 200 * DAY
 """Of mails whose state need not be kept any more."""
 
-TENANT = "[/harbor]"
+TENANT, GONE = "[/harbor]", "gone"
 
 
 def event(
@@ -36,6 +36,7 @@ def event(
     *,
     sent: int = SENT,
     record: int | None = None,
+    tenant: str = TENANT,
     **body: object,
 ) -> Outgoing:
     """A record as SES would have it told. at: the event's own time; record: that of the record."""
@@ -43,7 +44,7 @@ def event(
         "messageId": name,
         "timestamp": iso(sent),
         "destination": ["a@x.example"],
-        "tags": {"tenant": [TENANT], "sequence": ["welcome"]},
+        "tags": {"tenant": [tenant], "sequence": ["welcome"]},
     }
     own = body if at is None else {"timestamp": iso(at), **body}
     value = {"eventType": kind, "mail": mail, kind[:1].lower() + kind[1:]: own}
@@ -71,7 +72,10 @@ RECORDS = {
     "bounced": event("Bounce", "m-bounced", SENT + HOUR, bounceType="Permanent", bouncedRecipients=BOUNCED),
     "expired": event("Open", "m-expired", LONG_AGO + HOUR, sent=LONG_AGO),
     "lost": opened("m-lost", 1),
+    "erased": event("Open", "m-erased", SENT + HOUR, tenant=GONE),
 }
+AFTER = {"after": event("Open", "m-erased", SENT + 3 * HOUR, tenant=GONE)}
+"""Comes after its tenant was erased."""
 NOT_YET = {"waiting": opened("m-waiting", 1), "waiting again": opened("m-counted", 0)}
 
 
@@ -100,10 +104,15 @@ def explained(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) ->
         worker = place.programs.worker()
         place.send(RECORDS.values())
         place.wait_until_counted(worker)
+        assert place.programs.run("erase", "--tenant", GONE)[0] == 0
+        place.send(each._replace(time_ms=time.time_ns() // 1_000_000) for each in AFTER.values())
+        place.wait_until_counted(worker)
         assert worker.stop() == 0
         place.send(NOT_YET.values())
         forget_states(place, LONG_AGO)
-        names = {record.value: name for name, record in (RECORDS | NOT_YET).items() if name != "again"}
+        names = {
+            record.value: name for name, record in (RECORDS | AFTER | NOT_YET).items() if name != "again"
+        }
         offsets = {}
         for each in place.events():
             name = names[each.value]
@@ -168,11 +177,18 @@ def test_quick_reads_no_other_record(explained: Explained) -> None:
     assert standing(explained.of("again", quick=True))[0] == "counted"
 
 
-@pytest.mark.parametrize("name", ["late", "stale", "ignored"])
+@pytest.mark.parametrize("name", ["late", "stale", "ignored", "erased"])
 def test_skipped(explained: Explained, name: str) -> None:
     row = explained.of(name)
     assert (row["outcome"], row["passed"], row["facts"], row["dead_letter"]) == (name, True, [], None)
     assert row["why"]
+
+
+def test_what_comes_after_an_erasure_knows_nothing_of_what_was_before(explained: Explained) -> None:
+    """Neither the log nor what Redis remembers: the fact counts when this record says."""
+    row = explained.of("after")
+    assert standing(row) == ("counted", clock(3), explained.at("after"))
+    assert {each["count"] for each in row["cells"]} == {1}
 
 
 def test_dead_letter(explained: Explained) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from aggregator.archive.store import Store
 from schemas.topics import SNS_MESSAGE_ID
 from tests.pipeline import events, log, oracle, stored
 from tests.pipeline.log import Outgoing
-from tests.pipeline.place import Place, naive_count, open_place, time_of
+from tests.pipeline.place import Place, count_erased, naive_count, open_place, time_of
 from tests.pipeline.programs import LIMIT_S
 
 TENANTS = 4
@@ -202,6 +203,42 @@ def test_a_worker_below_the_topics_beginning_goes_on_by_one_command(place: Place
     place.check_cells(naive_count(whole))
     assert as_json(place, "verify")[1]["differences"] == []
     assert as_json(place, "catch-up") == (0, {"partitions": [], "without_dead_letter": 0})
+
+
+def test_an_erased_tenant_comes_back_from_no_archive(place: Place) -> None:
+    """Counted on, counted again and compared over files that still have its rows, and over erased ones."""
+    erased = events.TENANTS[1]
+    worker = place.programs.worker()
+    place.send(events.records(88, NOW_MS, 1_000, TENANTS))
+    place.wait_until_counted(worker)
+    assert worker.stop() == 0
+    place.send(events.records(89, NOW_MS, 2_000, TENANTS))
+    archived(place)
+    code, told = as_json(place, "erase", "--tenant", erased, ARCHIVE_URL="")
+    assert (code, told["left"], told["archive_files"]) == (0, {}, None)
+    through = {erased: round(datetime.fromisoformat(told["through"]).timestamp() * 1000)}
+    late_ms = through[erased] + 1
+    place.send(each._replace(time_ms=late_ms) for each in events.records(93, NOW_MS, 400, TENANTS))
+    archived(place)
+    cut = min(place.ends()) - 10
+    place.send(each._replace(time_ms=late_ms) for each in events.records(94, NOW_MS, 400, TENANTS))
+    want = count_erased(place.events(), through)
+    assert any(scope[0] == erased for scope in want.quarters), "what came later counts"
+    place.forget_records_before(cut)
+
+    assert as_json(place, "catch-up")[0] == 0
+    worker = place.programs.worker()
+    place.wait_until_counted(worker)
+    place.check_cells(want)
+    for is_erased in (False, True):
+        if is_erased:
+            assert as_json(place, "archive", "erase")[1]["files"] > 0
+        code, found = as_json(place, "verify")
+        assert (code, found["differences"], found["not_compared"]) == (0, [], 0)
+        code, report = as_json(place, "rebuild")
+        assert (code, report["cells_differing"], report["not_compared"]) == (0, 0, None)
+        place.wait_until_counted(worker)
+        place.check_cells(want)
 
 
 def test_what_is_too_old_is_left_to_a_rebuild(place: Place) -> None:

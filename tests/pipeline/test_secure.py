@@ -68,9 +68,10 @@ KEYS = Part("api keys", "ses-keys", arguments=("list",))
 REBUILD = Part("aggregator rebuild", "ses-rebuild", redis=True)
 VERIFY = Part("aggregator verify", "ses-verify", redis=True)
 AUDIT = Part("aggregator audit", "ses-verify", redis=True, port="AUDIT_PORT")
+ERASE = Part("aggregator erase", "ses-erase", redis=True, arguments=("--tenant", "nobody"))
 EXPLAIN = Part("aggregator explain", "ses-verify", redis=True)
 DEAD_LETTERS = Part("aggregator dead-letters", "ses-letters", arguments=("list",))
-PARTS = [TOPICS, INGEST, WORKER, API, KEYS, REBUILD, VERIFY, AUDIT, DEAD_LETTERS]
+PARTS = [TOPICS, INGEST, WORKER, API, KEYS, REBUILD, VERIFY, AUDIT, ERASE, DEAD_LETTERS]
 
 
 class Ended(NamedTuple):
@@ -203,6 +204,8 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         with house.running(AUDIT, AUDIT_INTERVAL_S="1", AUDIT_OLDEST_DAYS="0") as audit:
             audit.wait_until(lambda: audit.metric("audit_compared_total") > 0, "days are compared")
             assert audit.metric("audit_mismatch_total") == 0
+        erased = house.run(ERASE, *ERASE.arguments, "--json")
+        assert (erased.status, json.loads(erased.out)["left"]) == (0, {}), erased.err
         rebuilt = house.run(REBUILD, "--drop", "--json")
         assert rebuilt.status == 0, rebuilt.err
         report = json.loads(rebuilt.out)
@@ -265,6 +268,8 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
             (KEYS, "Read", ("list",)),
             (KEYS, "Write", ("create", "--", "nobody")),
             (VERIFY, "Read", ()),
+            (ERASE, "Read", ERASE.arguments),
+            (ERASE, "Write", ERASE.arguments),
         )
         for right in by_user[part.user]
         if right.operation == operation

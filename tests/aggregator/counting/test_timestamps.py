@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aggregator.counting.timestamps import parse_ms
+from aggregator.counting.timestamps import iso_ms, parse_ms
 from tests.aggregator.law import instant
 from tests.strategies import NO_TIMES, spelled, spellings
 
@@ -99,3 +99,9 @@ def test_the_usual_format_is_read_like_all_others(text: str, at: int, character:
     assert parse_ms(longer) == instant(longer)
     if changed[22:] != " Z" and changed.endswith("Z"):
         assert parse_ms(changed) == parse_ms(longer)
+
+
+@given(st.integers(0, LAST))
+def test_an_instant_is_told_to_the_millisecond(ms: int) -> None:
+    """And is read again as the same."""
+    assert parse_ms(iso_ms(ms)) == ms

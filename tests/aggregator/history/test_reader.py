@@ -18,6 +18,7 @@ from aggregator.archive.store import Store
 from aggregator.config import AggregatorSettings
 from aggregator.counting.facts import key_check
 from aggregator.counting.reading import KafkaRecord
+from aggregator.counting.rules import Erasures
 from aggregator.errors import OtherLogError
 from aggregator.history import reader
 from aggregator.history.reader import History
@@ -163,6 +164,22 @@ def test_from_where_dead_letters_may_be_missing_the_topic_is_read(
     assert counted == [at for at in range(END) if at not in REFUSED]
     assert [part.next for part in parts] == sorted({part.next for part in parts})
     assert parts[-1].next == END
+
+
+def test_what_is_erased_states_nothing_wherever_it_is_read(
+    topic: type[Topic], settings: AggregatorSettings
+) -> None:
+    """By the law alone: the archive still has the rows."""
+    archive(settings, (0, 30))
+    topic.first = 20
+    for through in (25, 33):
+        erasures = Erasures([(0, "acme", SOME_DAY + through)], 1)
+        with History(settings, "topic", erasures) as history:
+            parts = list(history.readings(4, {0: 0}, {0: END}, {0: END}))
+        counted = [at for part in parts for events in part.reading.by_lane.values() for at, _ in events]
+        assert counted == [at for at in range(through + 1, END) if at not in REFUSED]
+        erased = sum(part.reading.outcomes["erased"] for part in parts)
+        assert erased == len(set(range(through + 1)) - REFUSED)
 
 
 @pytest.mark.parametrize(("scope_tags", "kept"), [(f"ip={IP}", True), ("", False)])

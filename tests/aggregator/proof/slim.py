@@ -8,7 +8,7 @@ from aggregator.archive.columns import columns_of
 from aggregator.archive.slim import Reducer
 from aggregator.counting.cells import Cell
 from aggregator.counting.reading import KafkaRecord
-from aggregator.counting.rules import Rules
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.proof.recount import Recount
 from schemas.archive import ALWAYS_DROPPED
 
@@ -35,9 +35,11 @@ def counted(recount: Recount, checkpoints: Mapping[str, Mapping[int, int]] | Non
     return cells
 
 
-def recounted(rules: Rules, parts: Sequence[Sequence[KafkaRecord]]) -> Counter[Cell]:
+def recounted(
+    rules: Rules, parts: Sequence[Sequence[KafkaRecord]], erasures: Erasures = NO_ERASURES
+) -> Counter[Cell]:
     """The cells of records, given by partition."""
-    with Recount(rules, MEMORY_MB) as recount:
+    with Recount(rules, MEMORY_MB, erasures) as recount:
         for partition, records in enumerate(parts):
             if records:
                 recount.add(batch(rules, records, partition))

@@ -16,14 +16,17 @@ from typing import Any, Final
 import duckdb
 import pytest
 
+from aggregator.archive.columns import columns_of
 from aggregator.archive.file_writer import FileWriter
+from aggregator.archive.slim import SlimEvent
 from aggregator.counting.cells import KNOWN, Cell
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
-from aggregator.counting.rules import Rules
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.counting.states import counts_of, merged, states_of
-from aggregator.proof.law import LAW, script
+from aggregator.proof.law import ERASURES, LAW, script
 from aggregator.proof.recount import Recount
+from schemas.archive import ERASED
 from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, KINDS
 from schemas.packed_counter import KINDS_MAX
@@ -47,9 +50,18 @@ def stream(seed: int, number: int = 1_500) -> list[list[Record]]:
     return parts
 
 
-def by_the_oracle(records: Iterable[Record], tag_names: Mapping[str, str]) -> Counter[Cell]:
-    """The cells by the second opinion."""
-    count = oracle.count(((each.value, oracle_time(each.timestamp)) for each in records), tag_names)
+def by_the_oracle(
+    records: Iterable[Record], tag_names: Mapping[str, str], through: Mapping[str, int] | None = None
+) -> Counter[Cell]:
+    """The cells by the second opinion. through: of erased tenants, the time of the last record (ms)."""
+    count = oracle.count(
+        (
+            (each.value, oracle_time(each.timestamp))
+            for each in records
+            if not through or not erased_by_hand(each, tag_names, through)
+        ),
+        tag_names,
+    )
     found: Counter[Cell] = Counter()
     for (scope, at, field), number in count.cells().items():
         found[Cell(*scope, round(at.timestamp() * 1000), field)] = number
@@ -58,13 +70,21 @@ def by_the_oracle(records: Iterable[Record], tag_names: Mapping[str, str]) -> Co
     return found
 
 
+def erased_by_hand(record: Record, tag_names: Mapping[str, str], through: Mapping[str, int]) -> bool:
+    """Whether a record's own tenant was erased, and it is not later."""
+    facts = oracle.read(record.value, oracle_time(record.timestamp), tag_names).facts
+    return bool(facts) and record.timestamp <= through.get(facts[0].tenant, -1)
+
+
 def oracle_time(ms: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + ms * oracle.MS
 
 
-def by_live_counting(rules: Rules, records: Iterable[Record]) -> Counter[Cell]:
+def by_live_counting(
+    rules: Rules, records: Iterable[Record], erasures: Erasures = NO_ERASURES
+) -> Counter[Cell]:
     """The cells as live counting comes to them: states are folded, and what they end as is counted."""
-    decoder = Decoder(rules)
+    decoder = Decoder(rules, erasures)
     states: dict[Any, int] = {}
     for each in records:
         facts = decoder.read(each.value, each.timestamp)
@@ -104,6 +124,46 @@ def test_a_stream_comes_to_the_same_cells_for_all_who_count_it(seed: int) -> Non
     assert len(found) > 2_000
     assert found == by_the_oracle(every, events.ALL_TAGS)
     assert found == by_live_counting(STREAM, every)
+
+
+def test_of_erased_tenants_what_came_later_counts_and_no_more() -> None:
+    """Half of them, each at another time, which one of its records has itself; two of them twice."""
+    parts = stream(75)
+    every = [each for part in parts for each in part]
+    times: dict[str, list[int]] = {}
+    for each in every:
+        for fact in oracle.read(each.value, oracle_time(each.timestamp), events.ALL_TAGS).facts[:1]:
+            times.setdefault(fact.tenant, []).append(each.timestamp)
+    rng = Random(75)
+    through = {tenant: rng.choice(times[tenant]) for tenant in events.TENANTS[::2]}
+    told = [
+        *((tenant, at - 1) for tenant, at in list(through.items())[:2]),
+        *through.items(),
+        ("nobody", NOW),
+    ]
+    erasures = Erasures([(offset, *each) for offset, each in enumerate(told)], len(told))
+
+    found = recounted(STREAM, parts, erasures)
+    assert found == by_the_oracle(every, events.ALL_TAGS, through)
+    assert found == by_live_counting(STREAM, every, erasures)
+    before = recounted(STREAM, parts)
+    assert sum(found.values()) < sum(before.values())
+    for tenant in events.TENANTS[1::2]:
+        of_before, of_found = (
+            {cell: n for cell, n in cells.items() if cell.tenant == tenant} for cells in (before, found)
+        )
+        assert of_found == of_before
+
+
+def test_a_row_that_the_archive_has_erased_states_nothing() -> None:
+    """Whoever knows of the erasure or not: nothing but its place, its time and the reason is left."""
+    kept = Record(json.dumps(event("Open", tags={"tenant": ["acme"]})).encode(), SOME_DAY, 1)
+    rows = columns_of("t", 0, [SlimEvent(0, SOME_DAY, ERASED), SlimEvent(2, SOME_DAY, ERASED)])
+    with Recount(STREAM, MEMORY_MB) as recount:
+        recount.add(rows)
+        assert recount.tenants() == []
+        recount.add(batch(STREAM, [kept]))
+        assert counted(recount) == by_the_oracle([kept], events.ALL_TAGS) != {}
 
 
 def test_a_message_id_of_two_days_is_of_two_mails() -> None:
@@ -207,6 +267,25 @@ def test_what_is_printed_counts_an_archive(tmp_path: Path) -> None:
         for tenant, scope, id_, at, field, number in rows
     }
     assert found == recounted(STREAM, parts)
+
+
+def test_what_is_printed_takes_erasures_in(tmp_path: Path) -> None:
+    """Where they are inserted as the script says; without that its table is empty."""
+    (part, *_) = stream(76)
+    path = tmp_path / "topic" / "0" / "0-1.parquet"
+    path.parent.mkdir(parents=True)
+    writer = FileWriter(path, {})
+    writer.add_batch(batch(STREAM, part))
+    writer.close()
+    printed = script(STREAM, str(tmp_path))
+    place = printed.index(ERASURES) + len(ERASURES)
+    tenant, at = events.TENANTS[0], max(each.timestamp for each in part)
+    with duckdb.connect() as database:
+        database.execute(printed[:place])
+        database.execute("INSERT INTO erasures VALUES (?, ?)", [tenant, at])
+        rows = database.execute(printed[place:]).fetchall()
+    want = recounted(STREAM, [part])
+    assert {row[0] for row in rows} == {cell.tenant for cell in want} - {tenant}
 
 
 def test_the_law_knows_each_column_that_a_condition_names() -> None:

@@ -12,7 +12,7 @@ from aggregator.counters.store import Answer, LaneCall
 from aggregator.counters.throttle import ALONE
 from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import DeadLetter, KafkaRecord, Record, read_batch
-from aggregator.counting.rules import Rules
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.errors import UndeliveredError
 from aggregator.history.reader import Part
 from aggregator.rebuild import bulk_count
@@ -28,7 +28,7 @@ class Log:
 
     without_dead_letter = 0
 
-    def __init__(self, _settings: object, _topic_id: str) -> None:
+    def __init__(self, _settings: object, _topic_id: str, _erasures: Erasures) -> None:
         sent = [each.value for each in events.records(1, NOW, 40, tenants=1)]
         self.rows: list[KafkaRecord] = [Record(0, NOW, None, b"{")]
         self.rows += [Record(at, NOW, None, value) for at, value in enumerate(sent, 1)]
@@ -70,11 +70,24 @@ def test_no_call_passes_a_record_whose_dead_letter_was_not_written(monkeypatch: 
                 assert others_wait.wait(10)
                 raise UndeliveredError("Kafka is out of reach")
 
+    class Erasers:
+        def __init__(self, _settings: object, store: Counters) -> None:
+            self._store = store
+            self.close = lambda: None
+
+        def checkpoints(self, generation: Generation) -> tuple[Erasures, list[dict[int, int]]]:
+            return NO_ERASURES, self._store.checkpoints(generation)
+
     def progress(_partition: int, offset: int) -> None:
         if offset > bulk_count.IN_FLIGHT - 1:
             others_wait.set()
 
-    fakes: dict[str, Any] = {"Store": Counters, "DeadLetterWriter": DeadLetters, "History": Log}
+    fakes: dict[str, Any] = {
+        "Store": Counters,
+        "Eraser": Erasers,
+        "DeadLetterWriter": DeadLetters,
+        "History": Log,
+    }
     for name, fake in fakes.items():
         monkeypatch.setattr(bulk_count, name, fake)
     monkeypatch.setattr(bulk_count, "AT_ONCE", 1)

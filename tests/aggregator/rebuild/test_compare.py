@@ -5,6 +5,7 @@ On a real Valkey and Kafka, with nobody counting but the test: it moves a live l
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -15,14 +16,18 @@ from msgspec.structs import replace
 
 from aggregator.config import AggregatorSettings
 from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.store import Store
+from aggregator.erasure.take_in import Eraser
+from aggregator.errors import ErasedError
 from aggregator.log.coverage import Coverage
+from aggregator.log.erasures import ErasureTopic
 from aggregator.rebuild import compare
 from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.compare import Comparison
 from aggregator.rebuild.following import follow
 from aggregator.rebuild.report import Report
 from schemas.counters import Generation
-from schemas.topics import EVENTS
+from schemas.topics import ERASURES, EVENTS, ErasureRecord
 from tests import services
 from tests.aggregator.generations import GENERATION
 from tests.pipeline import events, log
@@ -88,10 +93,14 @@ class Field:
 @pytest.fixture
 def field(kafka_bootstrap: str, redis_url: str, topic_prefix: str) -> Iterator[Field]:
     topic = f"{topic_prefix}events"
-    services.create_topics(kafka_bootstrap, {topic: EVENTS})
+    erasures = f"{topic_prefix}erasures"
+    services.create_topics(kafka_bootstrap, {topic: EVENTS, erasures: ERASURES})
     log.send(kafka_bootstrap, topic, events.records(7, time.time_ns() // 1_000_000, RECORDS))
     settings = AggregatorSettings(
-        kafka_bootstrap_servers=kafka_bootstrap, redis_url=redis_url, events_topic=topic
+        kafka_bootstrap_servers=kafka_bootstrap,
+        redis_url=redis_url,
+        events_topic=topic,
+        erasures_topic=erasures,
     )
     made = Field(settings, log.ends(kafka_bootstrap, topic))
     yield made
@@ -209,3 +218,33 @@ def test_a_redis_that_went_back_in_silence_makes_no_difference(
             report = field.compared(live.generation, new, tail, go_back)
     assert pages == len(events.TENANTS)
     assert (report.compared, report.differing) == (len(events.TENANTS), 0)
+
+
+@pytest.mark.parametrize("erased_first", ["live", "new"])
+@pytest.mark.parametrize("live", [3], indirect=True)
+def test_an_erasure_in_between_is_no_difference(field: Field, live: Live, erased_first: str) -> None:
+    """Nothing is compared while one of both has taken it in, and no switch is made until the new one has."""
+    new = field.made(4)
+    topic = ErasureTopic(field.settings)
+    with closing(Store(field.settings)) as store, closing(Eraser(field.settings, store)) as eraser:
+        store.open()
+
+        def erase() -> None:
+            if topic.read().end == 0:
+                topic.write(ErasureRecord(tenant="harbor", through_ms=time.time_ns() // 1_000_000))
+                eraser.take_in(live.generation if erased_first == "live" else new, topic.read())
+
+        with field.tail(new, 3) as tail:
+            tail.check_erasures()
+            report = field.compared(live.generation, new, tail, erase)
+            assert "a tenant was erased" in (report.not_compared or "")
+            assert (report.differing, report.examples) == (0, [])
+            with pytest.raises(ErasedError, match="run the rebuild again"):
+                tail.check_erasures()
+        for generation in (live.generation, new):
+            eraser.take_in(generation, topic.read())
+    topic.close()
+    with field.tail(new, 3) as tail:
+        tail.check_erasures()
+        report = field.compared(live.generation, new, tail)
+    assert (report.compared, report.differing, report.not_compared) == (len(events.TENANTS) - 1, 0, None)

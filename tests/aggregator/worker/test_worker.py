@@ -24,8 +24,8 @@ from aggregator.counters.store import Answer, LaneCall
 from aggregator.counting.decode import Decoder
 from aggregator.counting.facts import Facts
 from aggregator.counting.reading import DeadLetter
-from aggregator.counting.rules import Rules
-from aggregator.errors import NoVerdictError, StoreUnavailableError, UndeliveredError
+from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
+from aggregator.errors import ErasedError, NoVerdictError, StoreUnavailableError, UndeliveredError
 from aggregator.log.admin import Log
 from aggregator.log.source import Batch
 from aggregator.worker import assignment, worker
@@ -40,6 +40,7 @@ from tests.metrics_text import samples
 from tests.pipeline import events
 
 RULES = Rules()
+DECODER = Decoder(RULES)
 LANES = 3
 GENERATION = replace(generations.GENERATION, lanes=LANES, rules=RULES.fingerprint)
 NOW = 1_764_000_000_000
@@ -99,6 +100,20 @@ class Checkpoints:
         return all(lane.get(number, 0) == end for lane in self.lanes for number, end in enumerate(ends))
 
 
+class Erasers:
+    """A topic of erasures, and a Redis that has taken them in."""
+
+    def __init__(self, redis: Checkpoints) -> None:
+        self._redis = redis
+        self.erasures = NO_ERASURES
+
+    def close(self) -> None:
+        """There is nothing to drop."""
+
+    def checkpoints(self, generation: Generation) -> tuple[Erasures, list[dict[int, int]]]:
+        return self.erasures, self._redis.checkpoints(generation)
+
+
 class DeadLetters:
     """A dead-letter topic."""
 
@@ -140,19 +155,23 @@ class World:
         self.source = FakeSource(partitions, in_flight_max=IN_FLIGHT_MAX)
         self.redis = Checkpoints()
         self.dead_letters = DeadLetters()
+        self.erasers = Erasers(self.redis)
         self.verdict: Exception | None = None
         live = Live(
             rules=RULES,
             store=cast("Any", self.redis),
             dead_letters=cast("Any", self.dead_letters),
             cluster=cast("Any", SimpleNamespace(log=lambda: Log("cluster", "topic", partitions))),
+            eraser=cast("Any", self.erasers),
         )
         self.worker = Recorded(live, SimpleNamespace(check=self._check, close=lambda: None))
         self.worker.bind(self.source)
 
-    def _check(self, _generation: Generation, _servers: frozenset[str]) -> None:
+    def _check(self, _generation: Generation, _servers: frozenset[str], erasures_end: int) -> None:
         if self.verdict is not None:
             raise self.verdict
+        if erasures_end != self.erasers.erasures.end:
+            raise ErasedError("there is more to read")
 
     def append(self, number: int, partition: int = 0) -> None:
         self.source.append(partition, GOOD[:number], NOW)
@@ -414,5 +433,26 @@ def test_a_broker_that_is_away_ends_nothing_for_good(play: Play) -> None:
         await asyncio.sleep(0.05)
         world.source.is_away = False
         await world.until_counted()
+
+    play(story)
+
+
+def test_who_is_erased_is_heard_of_within_a_tick(play: Play) -> None:
+    """The worker begins anew, once, and what is read from then on is read by it."""
+
+    async def story(world: World) -> None:
+        world.append(30)
+        await world.until_counted()
+        tenants = {facts.scopes.tenant for value in GOOD if type(facts := DECODER.read(value, NOW)) is Facts}
+        told = [(offset, tenant, NOW) for offset, tenant in enumerate(tenants)]
+        world.erasers.erasures = Erasures(told, len(told))
+        await world.until(lambda: world.worker.whys == ["assigned", "erased"])
+        await world.until(lambda: world.worker.not_ready is None)
+        before, world.redis.asked = metrics.RECORDS.labels("erased")._value.get(), []
+        world.append(30)
+        await world.until_counted()
+        assert "facts" not in world.redis.asked
+        assert metrics.RECORDS.labels("erased")._value.get() > before
+        assert world.worker.whys == ["assigned", "erased"]
 
     play(story)

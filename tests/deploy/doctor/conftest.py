@@ -67,6 +67,7 @@ def plain(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             **{name.upper(): settings[name] for name in ("kafka_bootstrap_servers", "redis_url")},
             "EVENTS_TOPIC": programs.events_topic,
             "DEAD_LETTER_TOPIC": programs.dead_letter_topic,
+            "ERASURES_TOPIC": programs.erasures_topic,
             "CONSUMER_GROUP": programs.group,
             "SNS_TOPIC_ARNS": f"{webhook.TOPIC_ARN},{REAL_ARN}",
             "SNS_CERTIFICATE_DIR": str(certificates),

@@ -30,7 +30,11 @@ def test_nothing_is_found_where_all_is_well(plain: Plain) -> None:
     assert [row for row in rows if row.finding.state is not State.OK] == []
     assert {row.check for row in rows} == {
         *("settings", "kafka address", "kafka login", "kafka brokers", "kafka rights"),
-        *(f"topic {name}" for name in (plain.events, plain.environment["DEAD_LETTER_TOPIC"], API_KEYS_TOPIC)),
+        *(
+            f"topic {plain.environment[name]}"
+            for name in ("EVENTS_TOPIC", "DEAD_LETTER_TOPIC", "ERASURES_TOPIC")
+        ),
+        f"topic {API_KEYS_TOPIC}",
         *("redis address", "redis login", "redis server", "redis persistence", "redis memory"),
         *("redis rights", "redis clock", "ingest answers", "aggregator answers", "api answers"),
         *("sns topics", "signing certificates", "last delivery", "refused deliveries"),

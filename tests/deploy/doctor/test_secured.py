@@ -77,6 +77,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         wanted = {
             "ses-events": topics.EVENTS,
             "ses-events-dlq": topics.DEAD_LETTERS,
+            "ses-erasures": topics.ERASURES,
             topics.API_KEYS_TOPIC: topics.API_KEYS,
         }
         services.create_topics(servers.kafka.bootstrap, wanted)
@@ -90,7 +91,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 
 SKIPPED: Final[Mapping[str, set[str]]] = {
     "ingest": {"topic ses-events"},
-    "aggregator": {"topic ses-events", "topic ses-events-dlq"},
+    "aggregator": {"topic ses-events", "topic ses-events-dlq", "topic ses-erasures"},
     "api": {"topic api-keys", "redis server", "redis persistence", "redis memory", "redis clock"},
 }
 """What the user of each program may not see: nobody needs it to count."""

@@ -19,7 +19,7 @@ def topic(
     return Topic("t", partitions or of.partitions, replicas, {**of.config, **usual, **changed}, brokers)
 
 
-@pytest.mark.parametrize("contract", [topics.EVENTS, topics.DEAD_LETTERS, topics.API_KEYS])
+@pytest.mark.parametrize("contract", [topics.EVENTS, topics.DEAD_LETTERS, topics.ERASURES, topics.API_KEYS])
 def test_a_topic_as_its_contract_says_is_well(contract: TopicConfig) -> None:
     for replicas, brokers, insync in ((3, 3, "2"), (3, 5, "2"), (1, 1, "1")):
         made = topic(contract, replicas=replicas, brokers=brokers, min_insync_replicas=insync)

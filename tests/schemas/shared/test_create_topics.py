@@ -13,9 +13,10 @@ def test_topics_are_created_once_and_as_the_schemas_say(kafka_bootstrap: str, to
         kafka_bootstrap_servers=kafka_bootstrap,
         events_topic=f"{topic_prefix}events",
         dead_letter_topic=f"{topic_prefix}dlq",
+        erasures_topic=f"{topic_prefix}erasures",
     )
     wanted = topics.all_topics(settings)
-    assert {settings.events_topic, settings.dead_letter_topic} <= set(
+    assert {settings.events_topic, settings.dead_letter_topic, settings.erasures_topic} <= set(
         topics.create(settings.librdkafka(), wanted)
     )
     assert topics.create(settings.librdkafka(), wanted) == []

@@ -31,6 +31,7 @@ BOTH = (
     "aggregator rebuild",
     "aggregator verify",
     "aggregator audit",
+    "aggregator erase --tenant nobody",
     "api",
     "api keys list",
     "api keys create acme",
