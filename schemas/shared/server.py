@@ -22,6 +22,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
+import uvloop
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -129,7 +130,7 @@ def serve(
     with ExitStack() as ports:
         public = ports.enter_context(listen(port, host))
         operators = None if metrics_port is None else ports.enter_context(listen(metrics_port, host))
-        asyncio.run(_serve(app, public, operators, grace_s, stop))
+        uvloop.run(_serve(app, public, operators, grace_s, stop))
     if stop.fault is not None:
         raise FaultError(stop.fault)
 
