@@ -66,7 +66,8 @@ def test_a_build_sees_the_programs_and_nothing_else(engine: Engine, tmp_path: Pa
     seen = engine.docker("run", "--rm", "--network", "none", "seen").splitlines()
     assert "api/app.py" in seen
     assert "deploy/requirements-runtime.txt" in seen
-    ours = re.compile(r"(ingest|aggregator|api|schemas)/|deploy/(requirements-runtime\.txt|\w+\.py)$")
+    deployed = r"deploy/((doctor|security)/.+|requirements-runtime\.txt|\w+\.py)$"
+    ours = re.compile(rf"(ingest|aggregator|api|schemas)/|{deployed}")
     assert [name for name in seen if not ours.match(name)] == []
     assert [name for name in seen if name.startswith("api/clients") or "__pycache__" in name] == []
 
