@@ -12,7 +12,7 @@ COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11
 	--generate-hashes --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack unit check test chaos attack bench boards format lock clean
+.PHONY: help setup run stack unit check test chaos attack bench boards versions release format lock clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: setup  ## measure speed, memory and latency against the goals (BENCH="--q
 
 boards: setup  ## write the boards for Grafana (deploy/grafana/*.json) anew from their tables
 	@exec $(BIN)/python -m deploy.grafana
+
+versions: setup  ## carry the version of pyproject.toml to all other places
+	@exec $(BIN)/python -m deploy.release.versions
+
+release: setup  ## build what is handed out, of the last commit, into dist/: packages, chart, image, SBOM, checksums
+	@exec $(BIN)/python -m deploy.release
 
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix

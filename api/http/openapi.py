@@ -20,9 +20,9 @@ from api.query.freshness import HEADER as COMPLETE_THROUGH
 from api.query.parameters import Parameters
 from api.query.tables import ids_csv, metrics_csv
 from schemas.shared.problems import PROBLEM_JSON, Problem
+from schemas.shared.process_metrics import VERSION
 
 TITLE: Final = "SES metrics"
-VERSION: Final = "1"
 DESCRIPTION: Final = """Email metrics of one tenant by hour, day, week or month, and how complete they are.
 
 The tenant comes from the API key and from nowhere else. Every error is a problem (RFC 9457) with a `code`.

@@ -4,8 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, Info, PlatformCollector, ProcessCollector
 
-VERSION: Final = "0.1.0"
-"""Of the distribution, as `pyproject.toml` says it too: the image has the code and no package's metadata."""
+VERSION: Final = "0.2.0"
+"""Of the distribution. `make versions` carries it here: the image has the code and no package's metadata."""
 
 
 def add_process_metrics(program: str, registry: CollectorRegistry) -> None:

@@ -9,11 +9,11 @@ from typing import Any, Final
 import kubernetes_validate
 import yaml
 
+from deploy.release.artifacts import HELM
 from deploy.stack import CHECKOUT
 from tests import golang
 from tests.debian import skip_but_not_in_ci
 
-HELM: Final = "helm.sh/helm/v3/cmd/helm@v3.22.0"
 CHART: Final = CHECKOUT / "deploy" / "helm" / "ses-metrics"
 VALUES: Final = {path.stem: path for path in sorted((Path(__file__).parent / "values").glob("*.yaml"))}
 """`least`: what must be set. `whole`: every switch on, TLS, secrets. `lake`: an archive on S3, no audit."""

@@ -59,6 +59,11 @@ class Stack:
         self._sent: list[Message] = []
         self._keys: dict[str, str] = {}
 
+    @property
+    def building(self) -> dict[str, str]:
+        """What another compose must have in its environment to build as this one does."""
+        return {"COMPOSE_FILE": f"{COMPOSE}:{self._build}"}
+
     def compose(self, *arguments: str) -> str:
         """Run a command of compose. Returns: its stdout. Raises: FailedError with the containers' logs."""
         files = ("--file", COMPOSE, "--file", self._build, "--profile", "prometheus")

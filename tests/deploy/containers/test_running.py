@@ -4,9 +4,11 @@ What they rest on are stand-ins (`stand_ins`), not the official images. One stac
 `up` to `down`: each test leaves it as it found it, with more events counted.
 """
 
+import json
 import os
 import re
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ import httpx
 import pytest
 
 from deploy.demo.senders import SENDERS
+from deploy.release.artifacts import Builder
 from deploy.stack import CHECKOUT
+from schemas.shared.process_metrics import VERSION
 from tests.deploy.containers import stand_ins
 from tests.deploy.containers.engine import Engine, run, running_engine
 from tests.deploy.containers.stack import SERVING, Stack
@@ -70,6 +74,22 @@ def test_a_build_sees_the_programs_and_nothing_else(engine: Engine, tmp_path: Pa
     ours = re.compile(rf"(ingest|aggregator|api|schemas)/|{deployed}")
     assert [name for name in seen if not ours.match(name)] == []
     assert [name for name in seen if name.startswith("api/clients") or "__pycache__" in name] == []
+
+
+def test_a_release_has_the_image_that_compose_builds(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file that an engine loads, by the name that `compose.yaml` asks for."""
+    for name, value in (stack.engine.environment | stack.building).items():
+        monkeypatch.setenv(name, value)
+    Builder(CHECKOUT, tmp_path, 0).image()
+    [saved] = tmp_path.iterdir()
+    assert saved.name == f"ses-metrics-{VERSION}-image.tar"
+    with tarfile.open(saved) as archive:
+        file = archive.extractfile("manifest.json")
+        assert file is not None
+        [image] = json.load(file)
+    assert image["RepoTags"] == [stand_ins.SERVICES["topics"]["image"]]
 
 
 def test_every_service_is_healthy_and_there_is_one_image(stack: Stack) -> None:

@@ -1,8 +1,5 @@
 """Every program says which version it is, and how it does as a process, in the same names."""
 
-import tomllib
-from pathlib import Path
-
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -11,7 +8,6 @@ from api.metrics import ApiMetrics
 from ingest.metrics import IngestMetrics
 from schemas.shared.process_metrics import VERSION
 
-PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 PROGRAMS = {
     "ingest": IngestMetrics().registry,
     "aggregator": WORKER,
@@ -19,11 +15,6 @@ PROGRAMS = {
     "archive": ARCHIVE,
     "api": ApiMetrics().registry,
 }
-
-
-def test_the_version_is_that_of_the_distribution() -> None:
-    """It stands twice, as the image holds no metadata of a package."""
-    assert tomllib.loads(PYPROJECT.read_text())["project"]["version"] == VERSION
 
 
 @pytest.mark.parametrize(("program", "registry"), PROGRAMS.items(), ids=PROGRAMS)
