@@ -10,7 +10,7 @@ from api.keys import commands
 from api.keys.follower import KeyFollower
 from api.senders.commands import HELP, health
 from schemas.shared import logs
-from schemas.shared.server import PortTakenError, Stop, serve
+from schemas.shared.server import Ports, PortTakenError, Stop, serve
 from schemas.shared.settings import describe
 from schemas.shared.startup import wrong_settings_in_a_line
 
@@ -32,24 +32,32 @@ def main(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     logs.configure()
-    from api.app import create_app  # noqa: PLC0415  # the commands start in half the time without it
+    # The commands start in half the time without these.
+    from api.app import create_app  # noqa: PLC0415
+    from api.http.health import ready_together  # noqa: PLC0415
+    from api.metrics import GAUGES  # noqa: PLC0415
+    from schemas.shared.processes.fork import in_processes  # noqa: PLC0415
+    from schemas.shared.processes.together import Rules  # noqa: PLC0415
 
     settings = ApiSettings()
-    stop = Stop()
-    keys = KeyFollower(settings, on_failure=stop.ask)  # whoever watches over the program starts it again
-    app = create_app(settings, keys=keys)
-    # What is there by now is there to stay. Each full collection would look through all of it, and hold up
-    # every request for some 50 ms meanwhile.
-    gc.collect()
-    gc.freeze()
     try:
-        serve(
-            app,
-            port=settings.api_port,
-            metrics_port=settings.metrics_port,
-            grace_s=settings.shutdown_grace_s,
-            stop=stop,
-        )
+        with Ports(settings.api_port, settings.metrics_port) as ports:
+            others = in_processes(settings.api_processes, ports, Rules(GAUGES, ready_together))
+            stop = Stop()
+            # Whoever watches over the program starts it again.
+            keys = KeyFollower(settings, on_failure=stop.ask)
+            app = create_app(settings, keys=keys, first=others is None or others.first)
+            # What is there by now is there to stay. Each full collection would look through all of it, and
+            # hold up every request for some 50 ms meanwhile.
+            gc.collect()
+            gc.freeze()
+            serve(
+                app,
+                ports,
+                grace_s=settings.shutdown_grace_s,
+                stop=stop,
+                others=others,
+            )
     except PortTakenError as error:
         log.error(  # noqa: TRY400  # one clear line
             "cannot listen, stop the other program or set API_PORT or METRICS_PORT", reason=error.strerror

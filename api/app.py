@@ -38,10 +38,13 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: ApiSettings, *, keys: KeySource, clock: Callable[[], int] = now_ms) -> FastAPI:
+def create_app(
+    settings: ApiSettings, *, keys: KeySource, clock: Callable[[], int] = now_ms, first: bool = True
+) -> FastAPI:
     """The application: `python -m api` and the tests enter here.
 
-    settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970.
+    settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970;
+    first: whether it is the first process of its program, which alone watches tenants.
     """
     reader = CounterReader(connect(settings))
     metrics = ApiMetrics()
@@ -52,7 +55,7 @@ def create_app(settings: ApiSettings, *, keys: KeySource, clock: Callable[[], in
     metrics.keys_lag.set_function(lambda: keys.unread)
     metrics.keys_heard.set_function(lambda: keys.heard_ms / 1000)
     watch = None
-    if settings.health_metrics:
+    if settings.health_metrics and first:
         watch = Watch(reader, TenantMetrics(metrics.registry), clock)
     service = Service(reader, keys, RateLimit(rate_limit_of(settings.rate_limit)), metrics, clock)
 

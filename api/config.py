@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from limits import RateLimitItem, parse
 from pydantic import AfterValidator, Field, model_validator
 
-from schemas.shared.settings import KafkaSettings, RedisSettings, ServerSettings
+from schemas.shared.settings import KafkaSettings, Processes, RedisSettings, ServerSettings
 
 
 def _rate(text: str) -> str:
@@ -22,6 +22,7 @@ class ApiSettings(KafkaSettings, RedisSettings, ServerSettings):
     """Where the API listens, how much a key may ask, what it and its page say, and where it reads."""
 
     api_port: int = Field(default=8080, ge=1, le=65535)
+    api_processes: Processes = 1
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         default="1000/second", description="requests of one key to one process"
     )

@@ -5,7 +5,7 @@ event hides that event: `increase` sees no step where there was nothing before.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import product
 from typing import Final
@@ -14,12 +14,35 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ERRORS
-from schemas.shared.process_metrics import add_process_metrics
+from schemas.shared.process_metrics import PROCESS_GAUGES, add_process_metrics
+from schemas.shared.processes.exposition import Rule
+from schemas.shared.processes.together import BY_A_PROCESS
 
 NO_ROUTE: Final = "none"
 """The label of paths that no route knows: a path itself would make labels without end."""
 
 STATUSES: Final = sorted({HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, *(error.status for error in ERRORS)})
+
+GAUGES: Final[Mapping[str, Rule]] = {
+    **PROCESS_GAUGES,
+    "api_build_info": "max",
+    "api_requests_in_flight": "sum",
+    "api_keys_followed": "min",
+    "api_keys_unreadable_records": "max",
+    "api_keys_known": "min",
+    "api_keys_next_offset": "min",
+    "api_keys_lag_records": "max",
+    "api_keys_heard_timestamp_seconds": "min",
+    "api_ready": "min",
+    "api_complete_through_timestamp_seconds": "min",
+    "api_tenant_health": "max",
+    "api_tenant_rate": "max",
+    "api_tenant_health_seen_timestamp_seconds": "max",
+}
+"""What each gauge is where several processes are one program: as the worst of them sees it.
+
+The health of tenants is read by the first process alone.
+"""
 
 
 class ApiMetrics:
@@ -118,7 +141,7 @@ class TenantMetrics:
 
 
 class MeasureRequests:
-    """ASGI middleware that counts every request, also those that fail."""
+    """ASGI middleware that counts every request of a client, also those that fail."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self._app = app
@@ -126,7 +149,7 @@ class MeasureRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and count it once it was answered."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or BY_A_PROCESS in scope:
             await self._app(scope, receive, send)
             return
         status = 500

@@ -7,8 +7,11 @@ import typer
 
 from ingest.config import IngestSettings
 from ingest.http.app import create_app
+from ingest.metrics import GAUGES
 from schemas.shared import logs
-from schemas.shared.server import FaultError, PortTakenError, Stop, serve
+from schemas.shared.processes.fork import in_processes
+from schemas.shared.processes.together import Rules
+from schemas.shared.server import FaultError, Ports, PortTakenError, Stop, serve
 from schemas.shared.settings import describe
 from schemas.shared.startup import wrong_settings_in_a_line
 
@@ -37,15 +40,17 @@ def main() -> None:
     logs.configure()
     try:
         settings = IngestSettings()
-        stop = Stop()
-        app = create_app(settings, stop=stop)
-        serve(
-            app,
-            port=settings.ingest_port,
-            metrics_port=settings.metrics_port,
-            grace_s=settings.shutdown_grace_s,
-            stop=stop,
-        )
+        with Ports(settings.ingest_port, settings.metrics_port) as ports:
+            others = in_processes(settings.ingest_processes, ports, Rules(GAUGES))
+            stop = Stop()
+            app = create_app(settings, stop=stop)
+            serve(
+                app,
+                ports,
+                grace_s=settings.shutdown_grace_s,
+                stop=stop,
+                others=others,
+            )
     except FaultError as error:
         sys.exit(f"ingest: {error}")
     except PortTakenError as error:

@@ -6,7 +6,7 @@ from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import NoDecode
 
 from ingest.sns import messages
-from schemas.shared.settings import EventsSettings, ServerSettings
+from schemas.shared.settings import EventsSettings, Processes, ServerSettings
 
 
 class IngestSettings(EventsSettings, ServerSettings):
@@ -27,6 +27,7 @@ class IngestSettings(EventsSettings, ServerSettings):
         description="folder of pinned signing certificates, SimpleNotificationService-<32 hex digits>.pem",
     )
     ingest_port: int = Field(default=8081, ge=1, le=65535, description="TCP port to listen on")
+    ingest_processes: Processes = 1
 
     @field_validator("sns_topic_arns", mode="before")
     @classmethod

@@ -4,19 +4,30 @@ Law: a counter is born with every value that its labels can take, at 0. A series
 event hides that event: `increase` sees no step where there was nothing before.
 """
 
+from collections.abc import Mapping
 from itertools import product
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.errors import Reason
-from schemas.shared.process_metrics import add_process_metrics
+from schemas.shared.process_metrics import PROCESS_GAUGES, add_process_metrics
+from schemas.shared.processes.exposition import Rule
 
 Taken: TypeAlias = Literal["stored", "confirmed", "unsubscribed", "test"]
 """What became of a delivery that was answered with 200."""
 
 DISCONNECTED = "disconnected"
 """What became of one whose client left before its body had come."""
+
+
+GAUGES: Final[Mapping[str, Rule]] = {
+    **PROCESS_GAUGES,
+    "ingest_build_info": "max",
+    "ingest_ready": "min",
+    "ingest_deliveries_in_flight": "sum",
+}
+"""What each gauge is where several processes are one program: `ready` is as good as the worst of them."""
 
 
 class IngestMetrics:

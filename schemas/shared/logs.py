@@ -9,20 +9,28 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 
-def configure(level: int = logging.INFO) -> None:
+def configure(level: int = logging.INFO, process: int | None = None) -> None:
     """Send every log line of the process to stderr in the one shape.
 
-    level: the least severe level that is written.
+    level: the least severe level that is written. process: its number among those of the program, which each
+    line has then; none: there is one alone.
     """
-    shared: list[structlog.typing.Processor] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: list[structlog.typing.Processor] = (
+    if process is not None:
+
+        def name_process(_logger: object, _method: str, line: EventDict) -> EventDict:
+            return {**line, "process": process}
+
+        shared.append(name_process)
+    renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

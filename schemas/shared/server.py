@@ -3,8 +3,9 @@
 A server owns its port alone. Granian binds with SO_REUSEPORT, so that a second program on the same port
 would start in silence and take half of the requests; hence the socket is bound and listening here, without
 that option, before the program's start-up code runs. A client that is refused has therefore met a
-program that had not yet read anything (`keys create` rests on this). There is one process and no child,
-so that nothing outlives a kill, and a request whose headers trickle in is cut off.
+program that had not yet read anything (`keys create` rests on this). A request whose headers trickle in is
+cut off. There is one process; several share that one socket (`schemas.shared.processes`), and die with the
+first of them, so that nothing outlives a kill.
 
 A server leaves in good order: asked to stop, it says 503 on `/readyz` and asks its clients to connect anew,
 but takes requests for the time of its grace, so that a balancer can notice. Then it listens no more, and
@@ -17,9 +18,10 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import structlog
 import uvloop
@@ -33,6 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.shared.metrics_port import ForEverybody, ForOperators
 from schemas.shared.problems import problem
+from schemas.shared.processes.together import Others, Together
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +80,42 @@ def listen(port: int, host: str = "0.0.0.0") -> socket.socket:  # noqa: S104 - a
         raise
 
 
+class Ports:
+    """The listening sockets of a program, from before it starts anything else."""
+
+    def __init__(self, port: int, metrics_port: int | None = None, host: str = "0.0.0.0") -> None:  # noqa: S104 - as above
+        """Listen.
+
+        port, host: as `listen` takes them; metrics_port: where what is for operators is, and its metrics
+        alone are (`schemas.shared.metrics_port`), none: all is on the one port.
+        Raises: as `listen`.
+        """
+        self.public = listen(port, host)
+        self.operators: socket.socket | None = None
+        try:
+            self.operators = None if metrics_port is None else listen(metrics_port, host)
+        except OSError:
+            self.public.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of those that no server has taken over."""
+        self.public.close()
+        if self.operators is not None:
+            self.operators.close()
+
+
 class Stop:
     """The wish that the program ends: a signal's, or its own for a fault that only a new start fixes."""
 
@@ -110,27 +149,21 @@ class FaultError(Exception):
 
 def serve(
     app: ASGIApp,
+    ports: Ports,
     *,
-    port: int,
     grace_s: float,
-    host: str = "0.0.0.0",  # noqa: S104 - as above
-    metrics_port: int | None = None,
     stop: Stop | None = None,
+    others: Others | None = None,
 ) -> None:
     """Serve an ASGI application until SIGTERM or SIGINT, then let its lifespan end and return.
 
-    app: the application; port, host: as `listen` takes them; grace_s: seconds for which it still listens
-    after the signal; metrics_port: where what is for operators is, and its metrics alone are
-    (`schemas.shared.metrics_port`), none: all is on the one port; stop: another way to end it, without that
-    grace where it is a fault.
-    Raises: PortTakenError, OSError as `listen`; FaultError where `stop` got a fault; granian's
-    FatalError where the lifespan fails to start.
+    app: the application; ports: where, taken over; grace_s: seconds for which it still listens after the
+    signal; stop: another way to end it, without that grace where it is a fault; others: the other processes
+    that share the ports, for which operators are answered too.
+    Raises: FaultError where `stop` got a fault; granian's FatalError where the lifespan fails to start.
     """
     stop = stop or Stop()
-    with ExitStack() as ports:
-        public = ports.enter_context(listen(port, host))
-        operators = None if metrics_port is None else ports.enter_context(listen(metrics_port, host))
-        uvloop.run(_serve(app, public, operators, grace_s, stop))
+    uvloop.run(_serve(app, ports, grace_s, stop, others))
     if stop.fault is not None:
         raise FaultError(stop.fault)
 
@@ -210,18 +243,20 @@ def _waking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
             loop.remove_reader(woken)
 
 
-async def _serve(
-    app: ASGIApp, public: socket.socket, operators: socket.socket | None, grace_s: float, stop: Stop
-) -> None:
+async def _serve(app: ASGIApp, ports: Ports, grace_s: float, stop: Stop, others: Others | None) -> None:
     loop = asyncio.get_running_loop()
-    port = public.getsockname()[1]
+    port = ports.public.getsockname()[1]
     leaving = _Leaving(app)
-    shown = leaving if operators is None else ForEverybody(leaving)
-    servers = [_OwnSocketServer(shown, public, Interfaces.ASGI)]
-    if operators is not None:
-        log.info("serving metrics", port=operators.getsockname()[1])
+    answering: ASGIApp = leaving
+    if others is not None:
+        answering = together = Together(leaving, others)
+        await others.links.open(together.answer)
+    shown = answering if ports.operators is None else ForEverybody(answering)
+    servers = [_OwnSocketServer(shown, ports.public, Interfaces.ASGI)]
+    if ports.operators is not None:
+        log.info("serving metrics", port=ports.operators.getsockname()[1])
         # Of the two, one alone runs the application's lifespan.
-        servers.append(_OwnSocketServer(ForOperators(leaving), operators, Interfaces.ASGINL))
+        servers.append(_OwnSocketServer(ForOperators(answering), ports.operators, Interfaces.ASGINL))
 
     def close() -> None:
         for server in servers:
@@ -246,4 +281,6 @@ async def _serve(
     with _waking(loop):
         stop.listen(hear)
         await asyncio.gather(*(server.serve() for server in servers))
+    if others is not None:
+        await others.links.close()
     log.info("stopped serving http", port=port)

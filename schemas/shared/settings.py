@@ -6,7 +6,7 @@ inherits what it uses from here and adds the rest.
 
 import re
 import ssl
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -66,6 +66,18 @@ class ServerSettings(MetricsSettings):
         le=300,
         description="seconds for which a stopping program is not ready but still listens",
     )
+
+
+PROCESSES_MAX: Final = 16
+"""Every two have a pair of sockets; who wants more of a host starts the program there more than once."""
+
+Processes: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=1, le=PROCESSES_MAX, description="processes that share the port, for one host with several cores"
+    ),
+]
+"""The setting of a program that may run in several processes."""
 
 
 class KafkaSettings(Settings):

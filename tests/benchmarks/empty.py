@@ -9,7 +9,7 @@ import os
 from fastapi import FastAPI
 
 from schemas.shared import logs
-from schemas.shared.server import serve
+from schemas.shared.server import Ports, serve
 
 app = FastAPI(openapi_url=None)
 
@@ -27,4 +27,5 @@ async def post_nothing() -> dict[str, str]:
 
 if __name__ == "__main__":
     logs.configure()
-    serve(app, port=int(os.environ["EMPTY_PORT"]), grace_s=0)
+    with Ports(int(os.environ["EMPTY_PORT"])) as ports:
+        serve(app, ports, grace_s=0)

@@ -23,11 +23,11 @@ LIMIT_S = 120.0
 POLL_S = 0.05
 
 SETTINGS = (
-    "AGGREGATOR_PORT API_PORT ARCHIVE_DROP_TAGS ARCHIVE_FILE_MB ARCHIVE_FILE_MINUTES ARCHIVE_PORT ARCHIVE_URL"
-    " AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS CONSUMER_GROUP DEAD_LETTER_TOPIC"
-    " DEFAULT_TENANT ERASURES_TOPIC EVENTS_TOPIC HEALTH_METRICS IDS_WARNING INGEST_PORT LANES METRICS_PORT"
-    " RECIPIENT_KEY RECOUNT_MEMORY_MB SCOPE_TAGS SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG"
-    " TENANT_TAG"
+    "AGGREGATOR_PORT API_PORT API_PROCESSES ARCHIVE_DROP_TAGS ARCHIVE_FILE_MB ARCHIVE_FILE_MINUTES"
+    " ARCHIVE_PORT ARCHIVE_URL AUDIT_INTERVAL_S AUDIT_OLDEST_DAYS AUDIT_PORT AUDIT_TENANT_DAYS"
+    " CONSUMER_GROUP DEAD_LETTER_TOPIC DEFAULT_TENANT ERASURES_TOPIC EVENTS_TOPIC HEALTH_METRICS"
+    " IDS_WARNING INGEST_PORT INGEST_PROCESSES LANES METRICS_PORT RECIPIENT_KEY RECOUNT_MEMORY_MB"
+    " SCOPE_TAGS SEQUENCE_TAG SNS_CERTIFICATE_DIR SNS_TOPIC_ARNS TEMPLATE_TAG TENANT_TAG"
 )
 
 
@@ -208,8 +208,8 @@ class Programs:
         }
         return self.start("aggregator audit", **(usual | settings))
 
-    def ingest(self, topic_arn: str, certificates: Path) -> Program:
-        """Start ingest for one SNS topic with pinned certificates."""
+    def ingest(self, topic_arn: str, certificates: Path, **settings: str) -> Program:
+        """Start ingest for one SNS topic with pinned certificates. settings: others than usual."""
         port = free_port()
         return self.start(
             "ingest",
@@ -217,6 +217,7 @@ class Programs:
             INGEST_PORT=str(port),
             SNS_TOPIC_ARNS=topic_arn,
             SNS_CERTIFICATE_DIR=str(certificates),
+            **settings,
         )
 
     def archive(self, directory: Path, **settings: str) -> Program:
