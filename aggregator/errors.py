@@ -21,6 +21,14 @@ class ArchiveUnavailableError(PostponedError):
     """The store of the archive did not do what was asked, and may or may not have done it."""
 
 
+class FileChangedError(ArchiveUnavailableError):
+    """A file of the archive was replaced by another one that says the same: go on in that."""
+
+
+class BrokenFileError(ArchiveUnavailableError):
+    """A file of the archive is not what its name promises: `archive check` names all such files."""
+
+
 class NoRoomError(PostponedError):
     """The memory or the disk that a recount may take does not suffice: give it more."""
 

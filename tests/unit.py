@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-SERVERS: Final = {"kafka_bootstrap", "redis_url", "kafka_factory", "valkey_factory", "sns_stand_in"}
+SERVERS: Final = {"kafka_bootstrap", "redis_url", "kafka_factory", "valkey_factory", "sns_stand_in", "s3"}
 """The fixtures that start a server. Others are known because they take one of these."""
 
 FOLDERS: Final = ("tests/chaos/", "tests/pipeline/")

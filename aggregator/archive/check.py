@@ -17,7 +17,7 @@ from aggregator.archive.columns import events_of
 from aggregator.archive.coverage import File, holes, overlapping
 from aggregator.archive.slim import SlimEvent
 from aggregator.archive.store import Store
-from aggregator.errors import ArchiveUnavailableError
+from aggregator.errors import ArchiveUnavailableError, BrokenFileError, FileChangedError
 from schemas.archive import KEY_CHECK_KEY, VERSION, VERSION_KEY
 
 
@@ -42,7 +42,11 @@ class Report:
 
 
 def check(store: Store) -> Report:
-    """Read all of an archive. Raises: ArchiveUnavailableError where its files cannot be listed."""
+    """Read all of an archive.
+
+    Raises: ArchiveUnavailableError where the store does not answer, which says nothing of the files;
+    FileChangedError where one was replaced meanwhile: check again.
+    """
     files = sorted(store.files())
     report = Report(files=len(files))
     keys: defaultdict[str, list[File]] = defaultdict(list)
@@ -78,9 +82,15 @@ def _is_sound(store: Store, file: File, report: Report, keys: defaultdict[str, l
             for batch in opened.iter_batches(columns=["topic_id", "partition", "offset"]):
                 report.rows += batch.num_rows
                 before = _in_order(batch, file, before)
-    except ArchiveUnavailableError as error:
+    except BrokenFileError as error:
         report.faults.append(_fault("unreadable", file, str(error)))
         return False
+    except FileChangedError:
+        raise
+    except ArchiveUnavailableError:
+        if file in store.files():
+            raise
+        return False  # it was merged into another one meanwhile
     except ValueError as error:
         report.faults.append(_fault("wrong rows", file, str(error)))
         return False

@@ -3,8 +3,8 @@
 Law: a row is erased where these rules name its tenant, by its tags or by the default tenant, and its record
 time is not later than that tenant's erasure: also one of a type that is not counted. A file is written anew
 and put in the place of the old one, whole; so it covers the same offsets, whoever is killed when, and doing
-it again changes nothing. Who has opened the old one reads on in it, and leaves the same rows out by the law
-(`aggregator.counting.decode`).
+it again changes nothing. Who has opened the old one reads on in it, or on S3 goes on in the new one, and
+leaves the same rows out by the law (`aggregator.counting.decode`).
 
 Who writes an archive meanwhile, or merges files of it, may have read rows before the erasure and put them in
 place after all files were gone through. So each archiver does the same as soon as it has heard (`archiver`),
@@ -25,7 +25,7 @@ from aggregator.archive.restore import SlimLaw
 from aggregator.archive.slim import SlimEvent
 from aggregator.archive.store import Store
 from aggregator.counting.rules import Erasures, Rules
-from aggregator.errors import ArchiveUnavailableError
+from aggregator.errors import ArchiveUnavailableError, FileChangedError
 from schemas.archive import ERASED
 
 log = structlog.get_logger(__name__)
@@ -94,6 +94,9 @@ def erase_all(store: Store, erasing: Erasing) -> int:
         for file in new:
             try:
                 made = erase_in(store, file, erasing)
+            except FileChangedError:
+                seen.discard(file)
+                continue
             except ArchiveUnavailableError:
                 if file in store.files():
                     raise

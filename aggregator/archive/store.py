@@ -1,17 +1,19 @@
 """Where the archive's files are: a directory, S3, or whatever else pyarrow has a file system for.
 
-Law: a file gets its name whole or not at all. It is written to a local one first, then put in place by one
-rename (a directory) or one upload (all else). pyarrow ends an upload in good order even where an exception
-cut it short, so what is uploaded is compared in size, and one that differs is removed.
+Law: a file gets its name whole or not at all. It is written to a local one first. In a directory one rename
+puts that in place. Elsewhere it is uploaded under a name that no reader looks at, as pyarrow ends an upload
+in good order even where an exception cut it short; once its size is right, one copy within the store, which
+S3 does whole or not at all, puts it in place. No file in place is removed but by `remove`: what stands there
+under a name is whole, be it ours or that of another archiver.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -19,10 +21,16 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from aggregator.archive.coverage import File, file_of
-from aggregator.errors import ArchiveUnavailableError
+from aggregator.archive.objects import ObjectReader, asked
+from aggregator.errors import ArchiveUnavailableError, BrokenFileError
+
+T = TypeVar("T")
 
 UNFINISHED: Final = "unfinished"
 """The directory of files that are being written, below the root where that is a local directory."""
+
+UPLOADED: Final = "_unfinished"
+"""Where files are uploaded to, below the root elsewhere. Athena and Spark look at no name that begins so."""
 
 _LEFT_S: Final = 2 * 24 * 3600
 """An unfinished file that was not touched for so long is of a process that died."""
@@ -43,13 +51,22 @@ class Store:
             raise ValueError(f"ARCHIVE_URL: {error}") from error
         self._root = self._root.rstrip("/")
         self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+        self._is_tidy = self._is_local
 
     def files(self) -> list[File]:
         """All files of the archive."""
-        with _translated():
-            found = self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
+        found = self._found(self._root, recursive=True)
         named = [file_of(info.path[len(self._root) + 1 :], info.size or 0) for info in found if info.is_file]
         return [each for each in named if each is not None]
+
+    def _found(self, place: str, *, recursive: bool = False) -> list[Any]:
+        selector = fs.FileSelector(place, allow_not_found=True, recursive=recursive)
+        with _translated():
+            found: list[Any] = self._asked("what files there are", lambda: self._fs.get_file_info(selector))
+        return found
+
+    def _asked(self, what: str, ask: Callable[[], T]) -> T:
+        return asked(what, ask, ()) if self._is_local else asked(what, ask)
 
     def unfinished(self) -> Path:
         """A new local path to write a file at, which `put` takes; what died processes left goes."""
@@ -81,32 +98,53 @@ class Store:
                 path.rename(target)
                 _sync(Path(target).parent)
             else:
-                self._upload(path, target, size)
+                self._asked(file.name, lambda: self._upload(path, target, size))
                 path.unlink()
+                self._tidy()
         return file._replace(size=size)
 
     def _upload(self, path: Path, target: str, size: int) -> None:
-        with pa.memory_map(str(path)) as local:
-            whole = local.read_buffer()
-            try:
-                with self._fs.open_output_stream(target, compression=None) as stream:
-                    stream.write(whole)
-            finally:
-                there = self._fs.get_file_info(target)
-                if there.is_file and there.size != size:
-                    self._fs.delete_file(target)
+        uploaded = f"{self._root}/{UPLOADED}/{path.name}"
+        with (
+            pa.memory_map(str(path)) as local,
+            self._fs.open_output_stream(uploaded, compression=None) as stream,
+        ):
+            stream.write(local.read_buffer())
+        self._compare(uploaded, size)
+        self._fs.copy_file(uploaded, target)
+        self._compare(target, size)
+        self._fs.delete_file(uploaded)
+
+    def _compare(self, target: str, size: int) -> None:
+        there = self._fs.get_file_info(target)
         if there.size != size:
-            raise ArchiveUnavailableError(f"{target}: {there.size} bytes of {size} arrived")
+            raise OSError(f"{target}: {there.size} bytes of {size} arrived")
+
+    def _tidy(self) -> None:
+        """Remove what processes that died have uploaded; once in the life of this one."""
+        if not self._is_tidy:
+            self._is_tidy = True
+            for info in self._found(f"{self._root}/{UPLOADED}"):
+                if info.is_file and time.time() - info.mtime.timestamp() > _LEFT_S:
+                    self._remove(info.path)
 
     @contextmanager
     def open(self, file: File) -> Iterator[Any]:
-        """Open a file to read: a `pyarrow.parquet.ParquetFile`. Errors of the block are translated too."""
-        with (
-            _translated(),
-            self._fs.open_input_file(f"{self._root}/{file.name}") as stream,
-            pq.ParquetFile(stream) as opened,
-        ):
-            yield opened
+        """Open a file to read: a `pyarrow.parquet.ParquetFile`. Errors of the block are translated too.
+
+        Raises: BrokenFileError where it is no Parquet file; FileChangedError where another one took its place
+        before all was read.
+        """
+        with _translated():
+            path = f"{self._root}/{file.name}"
+            with self._fs.open_input_file(path) if self._is_local else ObjectReader(self._fs, path) as stream:
+                try:
+                    with pq.ParquetFile(stream) as opened:
+                        yield opened
+                except (OSError, pa.ArrowException) as error:
+                    if getattr(error, "errno", None) is not None:  # of the machine, not of what is read
+                        raise
+                    raise BrokenFileError(f"{file.name}: {error}") from error
 
     def metadata(self, file: File) -> dict[str, str]:
         """What a file says of itself, by key (`schemas.archive`)."""
@@ -115,8 +153,11 @@ class Store:
 
     def remove(self, file: File) -> None:
         """Remove a file; one that is not there is removed already."""
-        with _translated(), suppress(FileNotFoundError):
-            self._fs.delete_file(f"{self._root}/{file.name}")
+        self._remove(f"{self._root}/{file.name}")
+
+    def _remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._asked(path, lambda: self._fs.delete_file(path))
 
 
 def said_by(opened: Any) -> dict[str, str]:

@@ -18,7 +18,7 @@ from aggregator.archive.coverage import File, topic_id_of
 from aggregator.archive.store import Store, said_by
 from aggregator.counting.facts import key_check
 from aggregator.counting.rules import Rules
-from aggregator.errors import ArchiveUnavailableError, OtherArchiveError
+from aggregator.errors import ArchiveUnavailableError, FileChangedError, OtherArchiveError
 from aggregator.history.spans import furthest
 from schemas.archive import ALWAYS_DROPPED, DROPPED_KEY, KEY_CHECK_KEY, VERSION, VERSION_KEY
 
@@ -93,8 +93,8 @@ class Files:
                 for batch in self._rows_of(file, at, next_):
                     yield batch
                     at = batch.column(_OFFSET)[-1].as_py() + 1
-            except ArchiveUnavailableError:
-                if not self._is_gone(file):
+            except ArchiveUnavailableError as error:
+                if not self._is_gone(file, error):
                     raise
             else:
                 at = file.next
@@ -114,8 +114,8 @@ class Files:
                     for group in _groups(opened, at, next_):
                         if group.latest_ms is None or group.latest_ms >= since_ms:
                             return max(at, group.first)
-            except ArchiveUnavailableError:
-                if not self._is_gone(file):
+            except ArchiveUnavailableError as error:
+                if not self._is_gone(file, error):
                     raise
             else:
                 at = file.next
@@ -127,9 +127,10 @@ class Files:
             raise ArchiveUnavailableError(f"no file has offset {at} of partition {number} any more")
         return file
 
-    def _is_gone(self, file: File) -> bool:
+    def _is_gone(self, file: File, why: ArchiveUnavailableError) -> bool:
+        """Whether another file stands where this one was."""
         self.look()
-        return file not in self.by_partition[file.partition]
+        return isinstance(why, FileChangedError) or file not in self.by_partition[file.partition]
 
     def _rows_of(self, file: File, first: int, next_: int) -> Iterator[Any]:
         with self._store.open(file) as opened:

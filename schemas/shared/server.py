@@ -17,8 +17,7 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -227,22 +226,6 @@ class _OwnSocketServer(Server):
         self._shd = holder  # type: ignore[assignment]
 
 
-@contextmanager
-def _waking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Have signals wake the loop: a handler is not called while it sleeps, if it was just about to."""
-    woken, waking = socket.socketpair()
-    with woken, waking:
-        woken.setblocking(False)
-        waking.setblocking(False)
-        loop.add_reader(woken, woken.recv, 4096)
-        before = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(before)
-            loop.remove_reader(woken)
-
-
 async def _serve(app: ASGIApp, ports: Ports, grace_s: float, stop: Stop, others: Others | None) -> None:
     loop = asyncio.get_running_loop()
     port = ports.public.getsockname()[1]
@@ -274,13 +257,13 @@ async def _serve(app: ASGIApp, ports: Ports, grace_s: float, stop: Stop, others:
         if not loop.is_closed():
             loop.call_soon_threadsafe(leave)
 
-    # Plain handlers stay to the end of the process: a second signal does not cut the clean-up short.
+    # Plain handlers stay to the end of the process: a second signal does not cut the clean-up short. uvloop
+    # wakes for every signal and lets its handler run; asyncio's loop may sleep on where it was just about to.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _signal, _frame: stop.ask())
     log.info("serving http", port=port)
-    with _waking(loop):
-        stop.listen(hear)
-        await asyncio.gather(*(server.serve() for server in servers))
+    stop.listen(hear)
+    await asyncio.gather(*(server.serve() for server in servers))
     if others is not None:
         await others.links.close()
     log.info("stopped serving http", port=port)

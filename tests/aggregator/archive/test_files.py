@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.archive import file_writer
+from aggregator.archive import file_writer, objects
 from aggregator.archive.columns import SCHEMA, columns_of, events_of
 from aggregator.archive.coverage import File
 from aggregator.archive.file_writer import FileWriter
 from aggregator.archive.slim import Reducer, SlimEvent
-from aggregator.archive.store import UNFINISHED, Store
+from aggregator.archive.store import UNFINISHED, UPLOADED, Store
 from aggregator.errors import ArchiveUnavailableError
 from schemas.archive import COLUMNS
 from tests.strategies import SOME_DAY, Record, event, records
@@ -151,6 +151,8 @@ def test_an_upload_that_was_cut_short_leaves_no_file(tmp_path: Path, monkeypatch
     store = Store(f"file://{tmp_path}/archive")
     path = written(store.unfinished(), slim(10))
     (tmp_path / "archive" / "topic" / "00003").mkdir(parents=True)
+    (tmp_path / "archive" / UPLOADED).mkdir()
+    monkeypatch.setattr(objects, "PAUSES_S", ())
     monkeypatch.setattr(store, "_is_local", False)
     real = store._fs
     monkeypatch.setattr(store, "_fs", _CutShort(real))
