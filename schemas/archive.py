@@ -8,6 +8,8 @@ of a file stand in the order of their offsets. Any reader of Parquet takes them 
     SELECT type, count(DISTINCT (topic_id, partition, "offset"))
     FROM read_parquet('/archive/*/*/*.parquet', union_by_name = true) GROUP BY type
 
+`deploy/examples` has queries that are right about copies, erased tenants and all rules, and how to begin.
+
 What is not here: addresses, subjects, headers, IPs, links. What senders wrote into tags is. A recipient is
 `blake2b(address, key = RECIPIENT_KEY, digest_size = 16)`.
 

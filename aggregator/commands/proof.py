@@ -25,7 +25,7 @@ from aggregator.commands.output import (
 )
 from aggregator.config import ArchiveSettings, AuditSettings, ProofSettings
 from aggregator.errors import OtherLogError
-from aggregator.proof.law import script
+from aggregator.proof.law import script, views
 from schemas.shared import logs
 from schemas.shared.settings import describe
 
@@ -118,6 +118,9 @@ def audit() -> None:
 def recount(
     *,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that counts the archive.")] = False,
+    for_queries: Annotated[
+        bool, typer.Option("--views", help="Print its views alone, for queries as in deploy/examples.")
+    ] = False,
 ) -> None:
     """Print the law of counting as SQL, with the rules of the settings filled in.
 
@@ -127,9 +130,10 @@ def recount(
     It asks no Kafka, so its table `erasures` is empty. What was erased in the archive counts for nothing all
     the same; where `archive erase` was not run yet, insert the tenant and its time.
     """
-    if not sql:
-        raise typer.BadParameter("say --sql: it prints what counts, and counts nothing itself")
+    if sql == for_queries:
+        raise typer.BadParameter("say --sql or --views: it prints what counts, and counts nothing itself")
     settings = ArchiveSettings()
     url = urlsplit(settings.archive_url or "file:///archive")
     archive = unquote(url.path) if url.scheme == "file" else url.geturl()
-    print(script(settings.rules, archive.rstrip("/")), end="")  # noqa: T201  # the result
+    printed = views if for_queries else script
+    print(printed(settings.rules, archive.rstrip("/")), end="")  # noqa: T201  # the result

@@ -14,18 +14,23 @@ from schemas.kinds import FUTURE_MS, KINDS, Kind
 
 LAW: Final = (files("aggregator.proof") / "law.sql").read_text()
 
+_FOR_QUERIES: Final = (files("aggregator.proof") / "views.sql").read_text()
+
 _ALL_COUNT: Final = 2**63 - 1
 """An offset that no partition reaches."""
 
-_SCRIPT: Final = """\
--- Counts the archive by the rules of the settings. For DuckDB: duckdb < this.sql
+_VIEWS: Final = """\
+-- The archive by the rules of the settings, as views of DuckDB. Where it is, the variable `archive` says.
+SET VARIABLE archive = coalesce(getvariable('archive'), {archive});
 CREATE OR REPLACE TEMP VIEW slim AS SELECT * REPLACE (map_entries(tags) AS tags)
-FROM read_parquet({files}, union_by_name => true);
+FROM read_parquet(getvariable('archive') || '/*/*/*.parquet', union_by_name => true);
 -- All that is there counts, of every topic that was archived.
 {parameters}{checkpoints}SET VARIABLE unlisted = {unlisted};
 -- Of tenants that were erased rows may be left: insert each here, with the time of its erasure.
 {erasures}
-{law}
+{law}"""
+
+_CELLS: Final = """
 SELECT tenant, scope, id, make_timestamp_ms(at_ms) AS "at", field, n FROM cells ORDER BY ALL;
 """
 
@@ -36,12 +41,21 @@ ERASURES: Final = "CREATE OR REPLACE TEMP TABLE erasures (tenant VARCHAR, throug
 
 
 def script(rules: Rules, archive: str) -> str:
-    """All that counts an archive, for DuckDB's shell.
+    """All that counts an archive, for DuckDB's shell: `duckdb < this.sql`.
 
     archive: a directory or URL as DuckDB takes it. Its table of erasures is empty: they are in Kafka.
     """
-    return _SCRIPT.format(
-        files=_literal(f"{archive}/*/*/*.parquet"),
+    return _views(rules, archive) + _CELLS
+
+
+def views(rules: Rules, archive: str) -> str:
+    """What queries of analysts begin with: the law, and each fact once. Arguments: as in `script`."""
+    return f"{_views(rules, archive)}\n{_FOR_QUERIES}"
+
+
+def _views(rules: Rules, archive: str) -> str:
+    return _VIEWS.format(
+        archive=_literal(archive),
         parameters=parameters(rules),
         checkpoints=CHECKPOINTS,
         erasures=ERASURES,

@@ -41,8 +41,8 @@ SELECT odd_tags,
   ) AS refused
 FROM places LEFT JOIN named USING (odd_tags) GROUP BY odd_tags;
 
--- What each event tells: a fact for each kind and each recipient, or for the message.
-CREATE OR REPLACE TEMP VIEW facts AS
+-- What each event tells, with all that it says beside: a row for each kind and each recipient, or for the message.
+CREATE OR REPLACE TEMP VIEW stated AS
 WITH mails AS (
   SELECT slim.*,
     coalesce(odd_named, said_by(tags)) AS named,
@@ -59,9 +59,8 @@ WITH mails AS (
     AND refused IS NOT TRUE
     AND len(list_filter(named, lambda id: strlen(id) > 255)) = 0 AND tenant IS NOT NULL
 )
-SELECT partition, "offset", tenant, ids, floor(sent_ms / 86400000)::BIGINT AS day, message_id,
-  unnest(if(per_message, [NULL], recipients)) AS recipient, field,
-  floor(fact_ms / 900000)::BIGINT * 900000 AS at_ms
+SELECT mails.*, floor(sent_ms / 86400000)::BIGINT AS day, field,
+  unnest(if(per_message, [NULL], recipients)) AS recipient
 FROM mails JOIN kinds USING (type)
 WHERE NOT EXISTS (FROM erasures WHERE erasures.tenant = mails.tenant AND record_ms <= through)
   AND record_ms - sent_ms <= stale_ms AND fact_ms - record_ms <= getvariable('future_ms')
@@ -70,6 +69,12 @@ WHERE NOT EXISTS (FROM erasures WHERE erasures.tenant = mails.tenant AND record_
       WHEN 'bounce_type' THEN bounce_type WHEN 'bounce_sub_type' THEN bounce_sub_type
       WHEN 'complaint_feedback_type' THEN complaint_feedback_type
       WHEN 'unsubscribe_all' THEN unsubscribe_all::VARCHAR END), false))) = 0;
+
+-- Of that what is counted.
+CREATE OR REPLACE TEMP VIEW facts AS
+SELECT partition, "offset", tenant, ids, day, message_id, recipient, field,
+  floor(fact_ms / 900000)::BIGINT * 900000 AS at_ms
+FROM stated;
 
 CREATE OR REPLACE TEMP VIEW told AS FROM facts;
 

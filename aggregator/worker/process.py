@@ -40,6 +40,11 @@ RETRY_S: Final = 1.0
 STOP_WITHIN_S: Final = 15.0
 """Faust waits up to a minute for a broker that is down; what is not applied is read again anyway."""
 
+NO_ARCHIVE: Final = (
+    "no archive is named (ARCHIVE_URL): the topic keeps every record for ever, with addresses, subjects and"
+    " IPs, and where its retention removes any, what they told can be neither counted again nor proved"
+)
+
 
 def now_ms() -> int:
     """The clock of the process, in ms since 1970."""
@@ -85,6 +90,8 @@ class Program:
         log.info(
             "listening", port=port, topic=self._settings.events_topic, group=self._settings.consumer_group
         )
+        if not self._settings.archive_url:
+            log.warning(NO_ARCHIVE)
         try:
             status = await self._live()
         finally:

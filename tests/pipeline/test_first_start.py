@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aggregator.worker.process import NO_ARCHIVE
 from deploy.kafka import Kafka
 from tests.pipeline.place import open_place
 
@@ -17,6 +18,7 @@ def test_several_workers_at_once(kafka_factory: Callable[[], Kafka], tmp_path: P
         workers = [place.programs.worker(group) for group in groups]
         for worker in workers:
             worker.wait_until_ready()
+            assert len(worker.said(NO_ARCHIVE)) == 1, "what that means is said once"
         generations = {worker.said("admitted")[-1]["generation"] for worker in workers}
         assert len(generations) == 1, generations
         lanes = {lane.encode() for lane in place.lanes()}

@@ -15,6 +15,7 @@ import pytest
 
 from aggregator.archive.coverage import File
 from aggregator.archive.store import Store
+from aggregator.worker.process import NO_ARCHIVE
 from schemas.topics import SNS_MESSAGE_ID
 from tests.pipeline import events, log, oracle, stored
 from tests.pipeline.log import Outgoing
@@ -90,6 +91,7 @@ def test_over_archive_and_topic_every_proof_is_whole(place: Place, archive: Stor
     place.forget_records_before(cut)
     assert max(file.next for file in archive.files() if not file.first) < cut, "the topic begins far behind"
 
+    assert worker.said(NO_ARCHIVE) == []
     code, found = as_json(place, "verify")
     assert (code, found["differences"], found["not_compared"], found["log_begins"]) == (0, [], 0, [])
     assert found["records"] == len(whole)

@@ -16,6 +16,7 @@ from tests.deploy.chart.rendering import (
     PROGRAMS,
     RELEASE,
     VALUES,
+    Manifest,
     container,
     environment,
     helm,
@@ -186,12 +187,20 @@ def test_the_notes_name_what_is_there(tmp_path: Path) -> None:
     """Commands by the names of this release."""
     chart = shutil.copytree(CHART, tmp_path / "ses-metrics")
     (chart / "templates" / "notes.yaml").write_text(NOTES % (CHART / "templates" / "NOTES.txt").read_text())
-    found = rendered(chart, "--values", VALUES["least"])
-    [notes] = [each["data"]["notes"] for each in found if each["kind"] == "ConfigMap"]
+    found, notes = _noted(chart, "least")
     named = set(re.findall(rf"{NAME}-[a-z-]+[a-z]", notes))
     assert named == {f"{NAME}-{each}" for each in ("api", "verify", "rebuild", "ingest")}
     assert named <= {each["metadata"]["name"] for each in found}
     assert "Nobody is woken yet" in notes
+    assert "There is no archive: every record stays in the topic for ever" in notes
+    assert "There is no archive" not in _noted(chart, "lake")[1]
+
+
+def _noted(chart: Path, values: str) -> tuple[list[Manifest], str]:
+    """What a chart with the manifest of the notes renders, and the notes."""
+    found = rendered(chart, "--values", VALUES[values])
+    [notes] = [each["data"]["notes"] for each in found if "notes" in each.get("data", ())]
+    return found, notes
 
 
 def test_the_values_of_the_runbook_are_taken_as_they_stand(tmp_path: Path) -> None:

@@ -235,6 +235,15 @@ def test_the_archive_lies_on_its_volume_or_where_its_url_says() -> None:
     assert of_kind(lake, "PersistentVolumeClaim") == {}
 
 
+def test_the_archive_trims_the_topic_unless_told_not_to() -> None:
+    command = container(pods(manifests("lake"))["archive"])
+    assert (command["command"][-1], command["args"]) == ("archive", ["--trim-days", "100"])
+    other = container(pods(manifests("lake", "archive.trimDays=30"))["archive"])
+    assert other["args"] == ["--trim-days", "30"]
+    assert "args" not in container(pods(manifests("lake", "archive.trimDays=0"))["archive"])
+    assert [name for name, pod in pods(manifests("whole")).items() if "args" in container(pod)] == ["archive"]
+
+
 def test_partitions_and_image_are_those_of_the_programs() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert values["aggregator"]["partitions"] == EVENTS.partitions

@@ -27,7 +27,7 @@ from tests.pipeline.programs import wait_until
 from tests.pipeline.webhook import HEADERS, TOPIC_ARN
 
 TAGS: Final = {**oracle.PAGE, **SCOPE_TAGS}
-SERVING: Final = ("kafka", "valkey", "ingest", "aggregator", "audit", "api", "prometheus")
+SERVING: Final = ("kafka", "valkey", "ingest", "aggregator", "audit", "archive", "api", "prometheus")
 """The services that stay."""
 
 BUILD: Final = "services: {topics: {build: {network: host}}}"
@@ -54,6 +54,9 @@ class Stack:
             "SNS_TOPIC_ARNS": TOPIC_ARN,
             "SNS_CERTIFICATE_DIR": str(certificates),
             "SCOPE_TAGS": ",".join(f"{name}={tag}" for name, tag in SCOPE_TAGS.items()),
+            "RECIPIENT_KEY": "5a" * 32,
+            "ARCHIVE_URL": "file:///var/lib/ses-metrics/archive",
+            "ARCHIVE_FILE_MINUTES": "0.1",
         }
         self._messages = messages(time.time_ns() // 1_000_000)
         self._sent: list[Message] = []
@@ -75,6 +78,10 @@ class Stack:
     def up(self) -> None:
         """Start all, and wait until each is healthy."""
         self.compose("up", "--detach", "--wait", "--quiet-pull")
+
+    def name_no_archive(self) -> None:
+        """From now on the settings are those of who has none."""
+        self._settings["ARCHIVE_URL"] = ""
 
     def operator(self, *arguments: str) -> str:
         """Run one of the programs' commands as the runbook says it. Returns: its stdout."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from aggregator.config import AggregatorSettings, AuditSettings
+from aggregator.config import AggregatorSettings, ArchiveSettings, AuditSettings
 from api.config import ApiSettings
 from deploy.kafka_jars import VERSION
 from deploy.stack import CHECKOUT, PORTS
@@ -31,7 +31,7 @@ PUBLISHED = {"ingest", "api"}
 """Those whose port leaves the machine, if only through a proxy."""
 
 SERVERS = {"kafka", "valkey", "prometheus"}
-OURS = {"topics", "audit", "operator", *PROGRAMS}
+OURS = {"topics", "audit", "archive", "operator", *PROGRAMS}
 NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$")
 """Its own Kafka and Valkey need no login, and inside a container every port is the default one."""
 
@@ -42,7 +42,7 @@ def names(settings: type[BaseSettings]) -> set[str]:
 
 def test_the_services_are_the_parts() -> None:
     assert set(SERVICES) == SERVERS | OURS
-    assert set(COMPOSE["volumes"]) == {"kafka-data", "valkey-data", "prometheus-data"}
+    assert set(COMPOSE["volumes"]) == {"kafka-data", "valkey-data", "archive-data", "prometheus-data"}
     for name in {*SERVICES} - {"topics", "operator"}:
         assert SERVICES[name]["healthcheck"]["test"], name
     apart = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
@@ -93,7 +93,7 @@ def test_probes_find_what_is_wrong_and_cost_little() -> None:
     """An error reply is no answer of Valkey's; no probe starts a JVM; a program's is its /readyz."""
     assert SERVICES["valkey"]["healthcheck"]["test"] == ["CMD", "valkey-cli", "-e", "ping"]
     assert SERVICES["kafka"]["healthcheck"]["test"][:2] == ["CMD", "bash"]
-    for name in ("audit", *PROGRAMS):
+    for name in ("audit", "archive", *PROGRAMS):
         assert "/readyz" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
@@ -136,6 +136,27 @@ def test_audit_counts_by_the_rules_of_the_worker_and_does_nothing_else() -> None
     assert f"http://localhost:{port}/readyz" in audit["healthcheck"]["test"][-1]
 
 
+def test_with_an_archive_named_it_is_written_and_the_topic_trimmed() -> None:
+    """Without one there is no such container, and nothing is deleted."""
+    archive = SERVICES["archive"]
+    assert archive["scale"] == "0${ARCHIVE_URL:+1}", "0, or 01"
+    assert archive["command"] == [
+        *("python", "-m", "aggregator", "archive"),
+        *("--trim-days", "${ARCHIVE_TRIM_DAYS:-100}"),
+    ]
+    assert set(archive["environment"]) - {"TMPDIR"} == names(ArchiveSettings)
+    (volume,) = archive["volumes"]
+    assert volume == f"archive-data:{archive['environment']['TMPDIR']}"
+    assert SERVICES["operator"]["volumes"] == [volume], "erase writes there"
+    assert SERVICES["audit"]["volumes"] == [f"{volume}:ro"]
+    port = ArchiveSettings.model_fields["archive_port"].default
+    assert f"http://localhost:{port}/readyz" in archive["healthcheck"]["test"][-1]
+    assert (
+        f"install --directory --owner=10001 --group=10001 {archive['environment']['TMPDIR']}"
+        in (DEPLOY / "Dockerfile").read_text()
+    )
+
+
 def test_an_operators_commands_go_by_the_same_rules() -> None:
     operator = SERVICES["operator"]
     assert operator["environment"] == SERVICES["aggregator"]["environment"]
@@ -145,7 +166,7 @@ def test_an_operators_commands_go_by_the_same_rules() -> None:
 
 def test_the_topics_are_made_first() -> None:
     assert set(SERVICES["topics"]["environment"]) == names(TopicsSettings)
-    for program in [*PROGRAMS, "audit"]:
+    for program in [*PROGRAMS, "audit", "archive"]:
         assert SERVICES[program]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
 
 

@@ -155,6 +155,20 @@ def test_what_is_killed_comes_back_and_no_event_is_lost(stack: Stack, services: 
     stack.check()
 
 
+def test_what_comes_is_archived_and_nothing_is_missing(stack: Stack) -> None:
+    """Onto the volume, by the user that the programs are; operators and `audit` find it there."""
+
+    def archived() -> bool:
+        return bool(json.loads(stack.operator("aggregator", "archive", "check", "--json"))["rows"])
+
+    stack.wait_until(archived, "there are rows in the archive")
+    found = json.loads(stack.operator("aggregator", "archive", "check", "--json"))
+    assert found["faults"] == []
+    stack.check()
+    look = "import pathlib; print(len(list(pathlib.Path('/var/lib/ses-metrics/archive').rglob('*.parquet'))))"
+    assert int(stack.compose("exec", "--no-TTY", "audit", "python", "-c", look)) > 0
+
+
 def test_prometheus_scrapes_every_program_and_knows_the_alarms(stack: Stack) -> None:
     def all_up() -> bool:
         targets = stack.prometheus("targets?state=active")["activeTargets"]
@@ -186,6 +200,13 @@ def test_down_and_up_keeps_everything(stack: Stack) -> None:
     stack.compose("down")
     stack.up()
     stack.deliver(50)
+    stack.check()
+
+
+def test_without_an_archive_there_is_no_such_container(stack: Stack) -> None:
+    stack.name_no_archive()
+    stack.up()
+    assert stack.compose("ps", "--all", "--quiet", "archive") == ""
     stack.check()
 
 

@@ -55,6 +55,9 @@ spec:
       image: {{ include "ses-metrics.image" $root }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       command: {{ toJson $facts.command }}
+      {{- if and (eq .program "archive") $own.trimDays }}
+      args: [--trim-days, {{ int $own.trimDays | quote }}]
+      {{- end }}
       env:
         {{- include "ses-metrics.env" . | trim | nindent 8 }}
       {{- with $own.envFrom }}
