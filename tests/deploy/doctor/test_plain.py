@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from api.clock import now_ms
 from deploy.doctor.check import State
@@ -18,6 +20,7 @@ from schemas.topics import API_KEYS_TOPIC
 from tests.deploy.doctor.conftest import REAL_ARN, Plain
 from tests.deploy.doctor.stand import Seen, check_names, look, redis_setting, topic_setting
 from tests.pipeline import webhook
+from tests.pipeline.programs import LIMIT_S
 
 pytestmark = pytest.mark.programs
 
@@ -277,6 +280,26 @@ def test_counters_that_do_not_fit_the_log_are_named(plain: Plain, name: str, wha
         valkey.hset(lane, mapping=before)
     plain.worker.wait_until_ready()
     check_names(rows, Seen("lag" if name == "end" else "generation", what, "rebuild"))
+
+
+def test_a_log_that_begins_above_what_is_counted_is_named(plain: Plain) -> None:
+    """With an archive in the settings of the aggregator the fix is another one."""
+    valkey, lane = plain.place.redis, plain.place.lanes()[3]
+    admin = AdminClient({"bootstrap.servers": plain.place.bootstrap})
+    partitions = range(len(admin.list_topics(plain.events, timeout=LIMIT_S).topics[plain.events].partitions))
+    with plain.frozen_worker() as environment:
+        cut = admin.delete_records([TopicPartition(plain.events, each, OFFSET_END) for each in partitions])
+        begins = {each.partition: done.result(LIMIT_S).low_watermark for each, done in cut.items()}
+        partition = max(begins, key=begins.__getitem__)
+        before: Any = valkey.hget(lane, f"f{partition}")
+        valkey.hset(lane, f"f{partition}", begins[partition] - 1)
+        plain.deliver()  # else nothing was delivered as far as the topic tells
+        unnamed, named = (look(environment | {"ARCHIVE_URL": url}) for url in ("", "file:///archive"))
+        valkey.hset(lane, f"f{partition}", before)
+    plain.place.wait_until_counted(plain.worker)
+    what = f"its log starts at {begins[partition]}: records are gone"
+    check_names(unnamed, Seen("lag", what, "else `python -m aggregator rebuild --allow-truncated`"))
+    check_names(named, Seen("lag", what, "`python -m aggregator catch-up` counts them"))
 
 
 def test_refused_deliveries_are_named_with_what_somebody_forgot(plain: Plain) -> None:
