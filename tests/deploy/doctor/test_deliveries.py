@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
 from confluent_kafka import Message
 
 from deploy.doctor.check import Finding, State
-from deploy.doctor.deliveries import AHEAD_MS, judge_last, judge_pinned, judge_refused, reach
+from deploy.doctor.deliveries import AHEAD_MS, check_refused, judge_last, judge_pinned, judge_refused, reach
 from deploy.signing import Signer
 
 NOW = 1_800_000_000_000
@@ -52,6 +53,25 @@ def test_one_of_the_future_is_a_wrong_clock() -> None:
     [finding] = judge_last([delivered(NOW + AHEAD_MS + 1)], None, NOW)
     assert "NTP" in finding.fix
     assert judge_last([delivered(NOW + AHEAD_MS)], None, NOW)[0].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(404, json={"code": "NOT_FOUND"}), "status 404"),
+        (httpx.Response(200, text="api_ready 1.0\n"), "no metrics of ingest there"),
+        (httpx.Response(200, text="<html>captive portal</html>"), "captive"),
+    ],
+)
+def test_metrics_that_are_elsewhere_are_no_webhook_that_refuses_nothing(
+    answer: httpx.Response, said: str
+) -> None:
+    with mock.patch.object(httpx, "get", return_value=answer):
+        [finding] = check_refused("http://ingest:8081/metrics")
+    assert finding.state is State.PROBLEM
+    assert "http://ingest:8081/metrics" in finding.what
+    assert said in finding.what
+    assert "METRICS_PORT" in finding.fix
 
 
 def test_a_pinned_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
