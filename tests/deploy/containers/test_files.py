@@ -31,7 +31,7 @@ PUBLISHED = {"ingest", "api"}
 """Those whose port leaves the machine, if only through a proxy."""
 
 SERVERS = {"kafka", "valkey", "prometheus"}
-OURS = {"topics", "audit", "operator", *PROGRAMS}
+OURS = {"topics", "audit", "operator", "doctor", *PROGRAMS}
 NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$")
 """Its own Kafka and Valkey need no login, and inside a container every port is the default one."""
 
@@ -43,10 +43,10 @@ def names(settings: type[BaseSettings]) -> set[str]:
 def test_the_services_are_the_parts() -> None:
     assert set(SERVICES) == SERVERS | OURS
     assert set(COMPOSE["volumes"]) == {"kafka-data", "valkey-data", "prometheus-data"}
-    for name in {*SERVICES} - {"topics", "operator"}:
+    for name in {*SERVICES} - {"topics", "operator", "doctor"}:
         assert SERVICES[name]["healthcheck"]["test"], name
     apart = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert apart == {"operator": ["operator"], "prometheus": ["prometheus"]}
+    assert apart == {"operator": ["operator"], "doctor": ["operator"], "prometheus": ["prometheus"]}
 
 
 def test_images_are_named_by_the_version_that_is_tested() -> None:
@@ -141,6 +141,21 @@ def test_an_operators_commands_go_by_the_same_rules() -> None:
     assert operator["environment"] == SERVICES["aggregator"]["environment"]
     assert operator["entrypoint"] == ["python", "-m"]
     assert operator["restart"] == "no"
+
+
+def test_the_doctor_has_the_settings_and_the_addresses_of_all_three() -> None:
+    doctor, ingest = SERVICES["doctor"], SERVICES["ingest"]
+    own = {"SNS_TOPIC_ARNS", "SNS_CERTIFICATE_DIR", "METRICS_PORT"}
+    assert doctor["environment"] == {
+        **SERVICES["aggregator"]["environment"],
+        **{name: ingest["environment"][name] for name in own},
+    }
+    assert doctor["entrypoint"] == [
+        *("python", "-m", "deploy.doctor"),
+        *(f"--{name}-url=http://{name}:{PORTS[name][1]}" for name in PROGRAMS),
+    ]
+    (mount,), (of_ingest,) = doctor["volumes"], ingest["volumes"]
+    assert mount | {"read_only": True} == of_ingest, "`--send` puts a certificate there"
 
 
 def test_the_topics_are_made_first() -> None:
