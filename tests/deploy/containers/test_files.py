@@ -109,6 +109,11 @@ def test_the_folder_of_certificates_is_mounted_where_ingest_looks() -> None:
     IngestSettings.model_validate({"sns_certificate_dir": DEPLOY / usual[1]})
 
 
+def test_no_command_goes_without_the_topics_of_sns() -> None:
+    """An `up` that has forgotten them would have ingest refuse what SNS then never sends again."""
+    assert re.fullmatch(r"\$\{SNS_TOPIC_ARNS:\?.+\}", SERVICES["ingest"]["environment"]["SNS_TOPIC_ARNS"])
+
+
 def test_ports_are_this_machines_alone_unless_asked_and_metrics_are_on_none() -> None:
     for name, service in SERVICES.items():
         assert ("ports" in service) == (name in {*PUBLISHED, "prometheus"}), name
