@@ -118,7 +118,7 @@ def judge_last(newest: Sequence[Message], listed: frozenset[str] | None, now_ms:
     """
     delivered = [each for each in newest if header(each, SNS_MESSAGE_ID)]
     if not delivered:
-        what = "nothing was ever delivered" if not newest else "the last records were not delivered by SNS"
+        what = "no delivery is in the topic" if not newest else "the last records were not delivered by SNS"
         return [problem(what, _SUBSCRIBE)]
     last = max(delivered, key=lambda each: each.timestamp()[1])
     at_ms, arn = last.timestamp()[1], header(last, SNS_TOPIC_ARN)

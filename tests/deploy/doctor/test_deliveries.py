@@ -35,10 +35,15 @@ def test_the_last_delivery_is_named_with_its_place_and_its_id() -> None:
     assert "at 1:7, SNS message an-id" in finding.what
 
 
-@pytest.mark.parametrize("newest", [[], [imported(NOW)]])
-def test_where_none_came_it_says_what_must_be_wired(newest: list[Message]) -> None:
+@pytest.mark.parametrize(
+    ("newest", "what"),
+    [([], "no delivery is in the topic"), ([imported(NOW)], "the last records were not delivered by SNS")],
+)
+def test_where_none_came_it_says_what_must_be_wired(newest: list[Message], what: str) -> None:
+    """No more than the topic tells: one that is trimmed may have lost the last delivery."""
     [finding] = judge_last(newest, frozenset({ARN}), NOW)
     assert finding.state is State.PROBLEM
+    assert finding.what == what
     assert "Connecting SES" in finding.fix
 
 
