@@ -20,6 +20,14 @@ LOOK_AT_WORKERS: Final = (
     " What a worker says)"
 )
 
+FROM_ARCHIVE: Final = (
+    "`python -m aggregator catch-up` counts them from the archive, or says what to do instead"
+)
+WITHOUT_ARCHIVE: Final = (
+    "where an archive has them, ARCHIVE_URL and `python -m aggregator catch-up`; else"
+    " `python -m aggregator rebuild --allow-truncated`, and retention.ms=-1 on the topic"
+)
+
 
 class Lane(NamedTuple):
     """What a lane says of itself.
@@ -116,11 +124,17 @@ def judge_rules(live: Generation, rules: Rules, log: Log) -> Finding:
 
 
 def judge_lag(
-    lanes: Sequence[Lane], ranges: Mapping[int, tuple[int, int]], oldest_ms: int, now_ms: int
+    lanes: Sequence[Lane],
+    ranges: Mapping[int, tuple[int, int]],
+    oldest_ms: int,
+    now_ms: int,
+    *,
+    has_archive: bool,
 ) -> list[Finding]:
     """How much of the log is not counted.
 
-    ranges: first offset and end, by partition. oldest_ms: up to when the numbers are complete.
+    ranges: first offset and end in the topic, by partition. oldest_ms: up to when the numbers are complete.
+    has_archive: whether the settings name one, which may hold what the topic no longer has.
     """
     found, waiting = [], 0
     for number, (start, end) in ranges.items():
@@ -132,7 +146,7 @@ def judge_lag(
                 problem(
                     f"partition {number} is counted up to offset {least} and its log starts at {start}:"
                     " records are gone that were not counted",
-                    "`python -m aggregator rebuild --allow-truncated`, and retention.ms=-1 on the topic",
+                    FROM_ARCHIVE if has_archive else WITHOUT_ARCHIVE,
                 )
             )
         if most > end:

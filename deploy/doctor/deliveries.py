@@ -54,7 +54,7 @@ def checks(site: Site, kafka: Kafka, clock_ms: Callable[[], int], metrics_url: s
             )
         )
     if settings is not None and metrics_url is not None:
-        found.append(Check("refused deliveries", lambda: _check_refused(metrics_url), ("ingest answers",)))
+        found.append(Check("refused deliveries", lambda: check_refused(metrics_url), ("ingest answers",)))
     return found
 
 
@@ -118,7 +118,7 @@ def judge_last(newest: Sequence[Message], listed: frozenset[str] | None, now_ms:
     """
     delivered = [each for each in newest if header(each, SNS_MESSAGE_ID)]
     if not delivered:
-        what = "nothing was ever delivered" if not newest else "the last records were not delivered by SNS"
+        what = "no delivery is in the topic" if not newest else "the last records were not delivered by SNS"
         return [problem(what, _SUBSCRIBE)]
     last = max(delivered, key=lambda each: each.timestamp()[1])
     at_ms, arn = last.timestamp()[1], header(last, SNS_TOPIC_ARN)
@@ -143,17 +143,25 @@ def judge_last(newest: Sequence[Message], listed: frozenset[str] | None, now_ms:
     return found or [ok(said)]
 
 
-def _check_refused(url: str) -> list[Finding]:
+def check_refused(url: str) -> list[Finding]:
+    """What the webhook refuses, by the metrics of ingest at a URL. They count each outcome from 0 on."""
+    counts, said = {}, "no metrics of ingest there"
     try:
-        text = httpx.get(url, trust_env=False, timeout=outbound.CALL_SECONDS).text
-        counts = {
-            sample.labels["outcome"]: int(sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == "ingest_deliveries_total"
-        }
+        answer = httpx.get(url, trust_env=False, timeout=outbound.CALL_SECONDS)
+        if answer.status_code == httpx.codes.OK:
+            counts = {
+                sample.labels["outcome"]: int(sample.value)
+                for family in text_string_to_metric_families(answer.text)
+                for sample in family.samples
+                if sample.name == "ingest_deliveries_total"
+            }
+        else:
+            said = f"status {answer.status_code}"
     except (httpx.HTTPError, ValueError) as error:
-        return [problem(f"the metrics of ingest cannot be read: {error}", "METRICS_PORT says where they are")]
+        said = str(error)
+    if not counts:
+        what = f"the metrics of ingest cannot be read at {url}: {said}"
+        return [problem(what, "METRICS_PORT, as ingest has it, says where they are")]
     return judge_refused(counts)
 
 

@@ -91,7 +91,7 @@ def _of_counting(found: Site, kafka: Kafka, server: Redis, clock_ms: Callable[[]
         checks.append(Check("rules", partial(_check_rules, found, server), needs))
     if topic is not None:
         needs = (kafka_side.BROKERS, "generation", f"topic {topic}")
-        checks.append(Check("lag", partial(_check_lag, kafka, server, topic, clock_ms), needs))
+        checks.append(Check("lag", partial(_check_lag, found, kafka, server, topic, clock_ms), needs))
     return [*checks, Check("freshness", partial(_check_freshness, server, clock_ms), ("generation",))]
 
 
@@ -124,10 +124,13 @@ def _check_rules(found: Site, server: Redis) -> list[Finding]:
     return [counting.judge_rules(live, settings.rules, log)]
 
 
-def _check_lag(kafka: Kafka, server: Redis, topic: str, clock_ms: Callable[[], int]) -> list[Finding]:
+def _check_lag(
+    found: Site, kafka: Kafka, server: Redis, topic: str, clock_ms: Callable[[], int]
+) -> list[Finding]:
     lanes, ranges = _lanes(server), kafka.ranges(topic)
     through_ms, _ = counting.complete_through(lanes, list(ranges))
-    return counting.judge_lag(lanes, ranges, through_ms, clock_ms())
+    has_archive = found.aggregator is not None and found.aggregator.archive_url != ""
+    return counting.judge_lag(lanes, ranges, through_ms, clock_ms(), has_archive=has_archive)
 
 
 def _check_freshness(server: Redis, clock_ms: Callable[[], int]) -> list[Finding]:

@@ -44,7 +44,7 @@ class Stack:
         certificates = directory / "certificates"
         certificates.mkdir()
         self._signer = Signer.create(certificates)
-        certificates.chmod(0o755)  # user 10001 reads it
+        certificates.chmod(0o777)  # user 10001 reads it, and as the doctor writes there
         self._build = directory / "build.yaml"
         self._build.write_text(BUILD)
         self._settings = {
@@ -86,6 +86,10 @@ class Stack:
     def operator(self, *arguments: str) -> str:
         """Run one of the programs' commands as the runbook says it. Returns: its stdout."""
         return self.compose("run", "--rm", "--no-TTY", "operator", *arguments)
+
+    def doctor(self, *arguments: str) -> Any:
+        """What the doctor finds, as JSON. Raises: FailedError where that is a problem."""
+        return json.loads(self.compose("run", "--rm", "--no-TTY", "doctor", "--json", *arguments))
 
     def logs(self) -> str:
         """What there is and what it last said, for whoever reads of a failure."""

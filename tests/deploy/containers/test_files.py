@@ -31,7 +31,7 @@ PUBLISHED = {"ingest", "api"}
 """Those whose port leaves the machine, if only through a proxy."""
 
 SERVERS = {"kafka", "valkey", "prometheus"}
-OURS = {"topics", "audit", "archive", "operator", *PROGRAMS}
+OURS = {"topics", "audit", "archive", "operator", "doctor", *PROGRAMS}
 NOT_IN_COMPOSE = re.compile(r"KAFKA_(SECURITY|SASL|SSL)_|REDIS_(CLUSTER$|SSL_)|[A-Z]+_PORT$")
 """Its own Kafka and Valkey need no login, and inside a container every port is the default one."""
 
@@ -43,10 +43,10 @@ def names(settings: type[BaseSettings]) -> set[str]:
 def test_the_services_are_the_parts() -> None:
     assert set(SERVICES) == SERVERS | OURS
     assert set(COMPOSE["volumes"]) == {"kafka-data", "valkey-data", "archive-data", "prometheus-data"}
-    for name in {*SERVICES} - {"topics", "operator"}:
+    for name in {*SERVICES} - {"topics", "operator", "doctor"}:
         assert SERVICES[name]["healthcheck"]["test"], name
     apart = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert apart == {"operator": ["operator"], "prometheus": ["prometheus"]}
+    assert apart == {"operator": ["operator"], "doctor": ["operator"], "prometheus": ["prometheus"]}
 
 
 def test_images_are_named_by_the_version_that_is_tested() -> None:
@@ -109,6 +109,11 @@ def test_the_folder_of_certificates_is_mounted_where_ingest_looks() -> None:
     IngestSettings.model_validate({"sns_certificate_dir": DEPLOY / usual[1]})
 
 
+def test_no_command_goes_without_the_topics_of_sns() -> None:
+    """An `up` that has forgotten them would have ingest refuse what SNS then never sends again."""
+    assert re.fullmatch(r"\$\{SNS_TOPIC_ARNS:\?.+\}", SERVICES["ingest"]["environment"]["SNS_TOPIC_ARNS"])
+
+
 def test_ports_are_this_machines_alone_unless_asked_and_metrics_are_on_none() -> None:
     for name, service in SERVICES.items():
         assert ("ports" in service) == (name in {*PUBLISHED, "prometheus"}), name
@@ -162,6 +167,21 @@ def test_an_operators_commands_go_by_the_same_rules() -> None:
     assert operator["environment"] == SERVICES["aggregator"]["environment"]
     assert operator["entrypoint"] == ["python", "-m"]
     assert operator["restart"] == "no"
+
+
+def test_the_doctor_has_the_settings_and_the_addresses_of_all_three() -> None:
+    doctor, ingest = SERVICES["doctor"], SERVICES["ingest"]
+    own = {"SNS_TOPIC_ARNS", "SNS_CERTIFICATE_DIR", "METRICS_PORT"}
+    assert doctor["environment"] == {
+        **SERVICES["aggregator"]["environment"],
+        **{name: ingest["environment"][name] for name in own},
+    }
+    assert doctor["entrypoint"] == [
+        *("python", "-m", "deploy.doctor"),
+        *(f"--{name}-url=http://{name}:{PORTS[name][1]}" for name in PROGRAMS),
+    ]
+    (mount,), (of_ingest,) = doctor["volumes"], ingest["volumes"]
+    assert mount | {"read_only": True} == of_ingest, "`--send` puts a certificate there"
 
 
 def test_the_topics_are_made_first() -> None:

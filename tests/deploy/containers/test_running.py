@@ -147,6 +147,14 @@ def test_every_number_is_that_of_a_naive_count(stack: Stack) -> None:
     stack.check()
 
 
+def test_the_doctor_sees_all_of_it_and_its_event_arrives(stack: Stack) -> None:
+    """As the runbook says it: nothing is out of its reach, and an event can be tried without AWS."""
+    checks = {each["check"]: each["state"] for each in stack.doctor("--send")["findings"]}
+    assert set(checks.values()) == {"ok"}
+    assert {f"{name} answers" for name in ("ingest", "aggregator", "api")} <= checks.keys()
+    assert "send: in the API" in checks
+
+
 @pytest.mark.parametrize(
     "services", [("ingest", "api"), ("aggregator", "audit"), ("valkey",), ("kafka",)], ids="+".join
 )

@@ -117,10 +117,19 @@ def test_what_waits_and_what_is_gone_is_told_apart(
     checkpoints: tuple[int, int], oldest_ms: int, what: list[str]
 ) -> None:
     ranges = {0: (3, 5), 1: (0, 7)}
-    found = judge_lag([lane(5, 7), lane(*checkpoints)], ranges, oldest_ms, NOW)
+    found = judge_lag([lane(5, 7), lane(*checkpoints)], ranges, oldest_ms, NOW, has_archive=False)
     problems = [each for each in found if each.state is State.PROBLEM]
     assert len(problems) == len(what)
     assert all(said in finding.what for said, finding in zip(what, problems, strict=True))
+
+
+def test_what_only_an_archive_has_is_counted_from_there() -> None:
+    """`rebuild --allow-truncated` would make numbers that miss what the archive can still tell."""
+    [named] = judge_lag([lane(2, 7)], {0: (3, 5), 1: (0, 7)}, NOW, NOW, has_archive=True)
+    [unnamed] = judge_lag([lane(2, 7)], {0: (3, 5), 1: (0, 7)}, NOW, NOW, has_archive=False)
+    assert "aggregator catch-up" in named.fix
+    assert "truncated" not in named.fix
+    assert unnamed.fix.index("catch-up") < unnamed.fix.index("--allow-truncated")
 
 
 def test_numbers_are_as_old_as_the_oldest_partition_of_any_lane() -> None:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
 from confluent_kafka import Message
 
 from deploy.doctor.check import Finding, State
-from deploy.doctor.deliveries import AHEAD_MS, judge_last, judge_pinned, judge_refused, reach
+from deploy.doctor.deliveries import AHEAD_MS, check_refused, judge_last, judge_pinned, judge_refused, reach
 from deploy.signing import Signer
 
 NOW = 1_800_000_000_000
@@ -34,10 +35,15 @@ def test_the_last_delivery_is_named_with_its_place_and_its_id() -> None:
     assert "at 1:7, SNS message an-id" in finding.what
 
 
-@pytest.mark.parametrize("newest", [[], [imported(NOW)]])
-def test_where_none_came_it_says_what_must_be_wired(newest: list[Message]) -> None:
+@pytest.mark.parametrize(
+    ("newest", "what"),
+    [([], "no delivery is in the topic"), ([imported(NOW)], "the last records were not delivered by SNS")],
+)
+def test_where_none_came_it_says_what_must_be_wired(newest: list[Message], what: str) -> None:
+    """No more than the topic tells: one that is trimmed may have lost the last delivery."""
     [finding] = judge_last(newest, frozenset({ARN}), NOW)
     assert finding.state is State.PROBLEM
+    assert finding.what == what
     assert "Connecting SES" in finding.fix
 
 
@@ -52,6 +58,25 @@ def test_one_of_the_future_is_a_wrong_clock() -> None:
     [finding] = judge_last([delivered(NOW + AHEAD_MS + 1)], None, NOW)
     assert "NTP" in finding.fix
     assert judge_last([delivered(NOW + AHEAD_MS)], None, NOW)[0].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(404, json={"code": "NOT_FOUND"}), "status 404"),
+        (httpx.Response(200, text="api_ready 1.0\n"), "no metrics of ingest there"),
+        (httpx.Response(200, text="<html>captive portal</html>"), "captive"),
+    ],
+)
+def test_metrics_that_are_elsewhere_are_no_webhook_that_refuses_nothing(
+    answer: httpx.Response, said: str
+) -> None:
+    with mock.patch.object(httpx, "get", return_value=answer):
+        [finding] = check_refused("http://ingest:8081/metrics")
+    assert finding.state is State.PROBLEM
+    assert "http://ingest:8081/metrics" in finding.what
+    assert said in finding.what
+    assert "METRICS_PORT" in finding.fix
 
 
 def test_a_pinned_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -10,14 +10,17 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from api.clock import now_ms
 from deploy.doctor.check import State
-from deploy.processes import free_port
 from schemas.topics import API_KEYS_TOPIC
 from tests.deploy.doctor.conftest import REAL_ARN, Plain
 from tests.deploy.doctor.stand import Seen, check_names, look, redis_setting, topic_setting
+from tests.deploy.doctor.wrong_settings import wrong_settings
 from tests.pipeline import webhook
+from tests.pipeline.programs import LIMIT_S
 
 pytestmark = pytest.mark.programs
 
@@ -48,92 +51,6 @@ def test_each_program_by_itself_is_well(plain: Plain, program: str) -> None:
     rows = look(plain.environment, [program])
     assert [row for row in rows if row.finding.state is not State.OK] == []
     assert ("generation" in {row.check for row in rows}) is (program != "ingest")
-
-
-NOWHERE: Final = "no-such-host.invalid"
-
-
-def wrong_settings(plain: Plain) -> dict[str, tuple[dict[str, str], tuple[Seen, ...]]]:
-    """Faults of the settings: which are set to what, and what must be seen."""
-    port, url, events = free_port(), plain.environment["REDIS_URL"], plain.events
-    return {
-        "kafka's name is unknown": (
-            {"KAFKA_BOOTSTRAP_SERVERS": f"{NOWHERE}:9092"},
-            (Seen("kafka address", NOWHERE, "KAFKA_BOOTSTRAP_SERVERS, and the DNS"),),
-        ),
-        "nothing listens where kafka should": (
-            {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"},
-            (Seen("kafka address", "takes no connection", "host and port in KAFKA_BOOTSTRAP_SERVERS"),),
-        ),
-        "one of two brokers is away": (
-            {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port},{plain.place.bootstrap}"},
-            (Seen("kafka address", "takes no connection", "host and port in KAFKA_BOOTSTRAP_SERVERS"),),
-        ),
-        "redis's name is unknown": (
-            {"REDIS_URL": f"redis://{NOWHERE}:6379/0"},
-            (Seen("redis address", NOWHERE, "REDIS_URL, and the DNS"),),
-        ),
-        "nothing listens where redis should": (
-            {"REDIS_URL": f"redis://127.0.0.1:{port}/0"},
-            (Seen("redis address", "takes no connection", "host and port in REDIS_URL"),),
-        ),
-        "a server that is no cluster": (
-            {"REDIS_CLUSTER": "true"},
-            (
-                Seen(
-                    "redis login",
-                    "Cluster mode is not enabled",
-                    "REDIS_CLUSTER is true for a cluster and no other",
-                ),
-            ),
-        ),
-        "another database": (
-            {"REDIS_URL": url.removesuffix("0") + "1"},
-            (Seen("generation", "was wiped, or is another one", "the right REDIS_URL"),),
-        ),
-        "the topic has another name": (
-            {"EVENTS_TOPIC": f"{events}-of-yesterday"},
-            (Seen(f"topic {events}-of-yesterday", "does not exist", "ses-metrics-topics"),),
-        ),
-        "another rule": (
-            {"TENANT_TAG": "customer"},
-            (Seen("rules", "was counted by rules", "TENANT_TAG, SEQUENCE_TAG"),),
-        ),
-        "no topic is listed": (
-            {"SNS_TOPIC_ARNS": ""},
-            (Seen("sns topics", "every message is refused", "list the ARN"),),
-        ),
-        "another topic is listed": (
-            {"SNS_TOPIC_ARNS": REAL_ARN},
-            (Seen("last delivery", f"came from {webhook.TOPIC_ARN}", "add it to SNS_TOPIC_ARNS"),),
-        ),
-        "what is listed is no topic": (
-            {"SNS_TOPIC_ARNS": "mail-events"},
-            (Seen("settings", "ingest cannot start: SNS_TOPIC_ARNS", "--help"),),
-        ),
-        "a setting is misspelt": (
-            {"SNS_TOPIC_ARN": REAL_ARN},
-            (Seen("settings", "SNS_TOPIC_ARN is no setting", "SNS_TOPIC_ARNS?"),),
-        ),
-        "sns's host cannot be reached": (
-            {"SNS_CERTIFICATE_DIR": "", "HTTPS_PROXY": f"http://127.0.0.1:{port}"},
-            (
-                Seen(
-                    "signing certificates", "sns.eu-central-1.amazonaws.com cannot be reached", "HTTPS_PROXY"
-                ),
-            ),
-        ),
-        "ingest does not run": (
-            {"INGEST_PORT": str(port)},
-            (
-                Seen(
-                    "ingest answers",
-                    f"nothing answers at http://127.0.0.1:{port}",
-                    "start `python -m ingest`",
-                ),
-            ),
-        ),
-    }
 
 
 def test_each_wrong_setting_is_named_with_its_fix(plain: Plain) -> None:
@@ -277,6 +194,26 @@ def test_counters_that_do_not_fit_the_log_are_named(plain: Plain, name: str, wha
         valkey.hset(lane, mapping=before)
     plain.worker.wait_until_ready()
     check_names(rows, Seen("lag" if name == "end" else "generation", what, "rebuild"))
+
+
+def test_a_log_that_begins_above_what_is_counted_is_named(plain: Plain) -> None:
+    """With an archive in the settings of the aggregator the fix is another one."""
+    valkey, lane = plain.place.redis, plain.place.lanes()[3]
+    admin = AdminClient({"bootstrap.servers": plain.place.bootstrap})
+    partitions = range(len(admin.list_topics(plain.events, timeout=LIMIT_S).topics[plain.events].partitions))
+    with plain.frozen_worker() as environment:
+        cut = admin.delete_records([TopicPartition(plain.events, each, OFFSET_END) for each in partitions])
+        begins = {each.partition: done.result(LIMIT_S).low_watermark for each, done in cut.items()}
+        partition = max(begins, key=begins.__getitem__)
+        before: Any = valkey.hget(lane, f"f{partition}")
+        valkey.hset(lane, f"f{partition}", begins[partition] - 1)
+        plain.deliver()  # else nothing was delivered as far as the topic tells
+        unnamed, named = (look(environment | {"ARCHIVE_URL": url}) for url in ("", "file:///archive"))
+        valkey.hset(lane, f"f{partition}", before)
+    plain.place.wait_until_counted(plain.worker)
+    what = f"its log starts at {begins[partition]}: records are gone"
+    check_names(unnamed, Seen("lag", what, "else `python -m aggregator rebuild --allow-truncated`"))
+    check_names(named, Seen("lag", what, "`python -m aggregator catch-up` counts them"))
 
 
 def test_refused_deliveries_are_named_with_what_somebody_forgot(plain: Plain) -> None:
