@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -35,7 +35,10 @@ from schemathesis.generation import GenerationMode
 from api.app import create_app
 from api.config import ApiSettings
 from api.keys.form import ENTROPY_BYTES, new_key
-from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
+from api.query.parameters import COMPARISONS, SCOPE_PARAMETERS, TENANT_PARAMETERS
+from api.query.periods import PERIODS
+from api.query.query import write_cursor
+from api.sender_health import SENT_LEAST
 from deploy.processes import say
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests import services
@@ -50,6 +53,33 @@ from tests.api.writer import SCOPES, Writer
 MEDIA_TYPES = ("application/json", "text/csv")
 KINDS = ("sequences", "templates", "by/campaign", "by/isp")
 NO_SCOPES = ("by/tenant", "by/step")
+HEALTH_KNOWN = b'"bounce":{"rate":1.0,'
+"""In an answer: the health of a sender who sent much, all of it bounced, as both of them do."""
+
+ZONES = (
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+    "America/New_York",
+)
+"""Most of them off the hour, as their quarters are read by another way."""
+
+OF_SCOPE = tuple(
+    {"period": period, "timezone": zone, "fields": "all", "include": "rates,status", "compare": compare}
+    for period, zone, compare in zip(
+        (*PERIODS, "day", "week"), ZONES, (*COMPARISONS, *COMPARISONS, *COMPARISONS), strict=True
+    )
+)
+"""Queries that every id is asked with, by whatever schemathesis draws beside them."""
+
+OF_TENANT = tuple(
+    {**query, "include": "rates,status,health", "group_by": group_by, "limit": limit}
+    for (query, group_by), limit in zip(product(OF_SCOPE, SCOPES), cycle(("1", "3", "1000")), strict=False)
+)
+"""The same of the whole tenant, by every scope, with its health."""
+
 EXAMPLES_A_ROUND = 50
 PROGRAMS = 2
 """APIs that share the queries: one uses a core and no more."""
@@ -83,6 +113,8 @@ class Caller:
         counts, ids = _numbers_and_ids(answer)
         most = self.unit * len(self.ids) * SPANS  # which one long range may hold
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
+        if most < SENT_LEAST and HEALTH_KNOWN in answer.body:
+            raise ForeignCellError(f"{query} knows of a health: {answer.body[:500]!r}")
         known = SCOPES if query.target.partition("?")[0] == "/api/metrics/by" else self.ids
         if foreign or not ids <= set(known):
             raise ForeignCellError(f"{query} answered {foreign} and {ids - set(known)}")
@@ -110,7 +142,10 @@ def _numbers_and_ids(answer: Answer) -> tuple[list[int], set[str]]:
 
 @dataclass
 class Attack:
-    """The running programs and how much it was asked so far. by_status: answers by their status."""
+    """The running programs and how much it was asked so far.
+
+    found: answers with all of one's own numbers; healths: with one's own health; by_status: by their status.
+    """
 
     producer: Producer
     writer: Writer
@@ -118,6 +153,7 @@ class Attack:
     runner: asyncio.Runner
     asked: int = 0
     found: int = 0
+    healths: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
     _keys: int = 0
 
@@ -131,7 +167,7 @@ class Attack:
             writer.write(counted(tenant, ids, count))
         keys = self._new_keys((mine, theirs))
         callers = [Caller(keys[0], frozenset(own), 1), Caller(keys[1], frozenset(other), MANY)]
-        targets = list(_targets({*own, *other, mine, theirs}, drawn))
+        targets = list(targets_of({*own, *other, mine, theirs}, drawn))
         for caller in callers:
             queries = [Query(each, caller.key, accept) for each in targets for accept in MEDIA_TYPES]
             self.runner.run(ask_all(self.ports, queries, self._validate(caller)))
@@ -141,6 +177,7 @@ class Attack:
         def validate(query: Query, answer: Answer) -> None:
             self.by_status[answer.status] = self.by_status.get(answer.status, 0) + 1
             caller.validate(query, answer)
+            self.healths += HEALTH_KNOWN in answer.body
             if query.target == f"/api/metrics?{SPAN}" and answer.content_type == "application/json":
                 sent = msgspec.json.decode(answer.body)["totals"]["sent"]
                 if sent != caller.unit * len(caller.ids):
@@ -176,7 +213,7 @@ def _offset_at(port: int) -> int:
         return int(json.load(door.getresponse())["api_keys_offset"] or 0)
 
 
-def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
+def targets_of(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
     """Paths and queries: each query of schemathesis's once as it is, and its parameters for every id.
 
     ids: of both tenants. Of a query that breaks the schema only itself is asked: for any id it is refused.
@@ -191,9 +228,10 @@ def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
             queries.append({name: str(value) for name, value in case.query.items()})
     for path in ("", *(f"/{kind}" for kind in (*KINDS, *NO_SCOPES)), "/by", "/fields"):
         yield f"/api/metrics{path}"
-    yield from _spanned("/api/metrics", queries, TENANT_PARAMETERS)
+    yield from _spanned("/api/metrics", [*queries, *OF_TENANT], TENANT_PARAMETERS)
     for kind, raw in product(KINDS, sorted(ids)):
-        yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
+        yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", [*queries, *OF_SCOPE], SCOPE_PARAMETERS)
+        yield f"/api/metrics/{kind}?limit=2&cursor={write_cursor(raw)}"
         for twist in TWISTS[1:PLAIN_TWISTS]:
             yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
     for raw in sorted(ids):
@@ -292,7 +330,10 @@ def main() -> int:
         if found:
             say(f"FAILED: {found}", error=True)
             return 1
-        say(f"not one foreign cell, no 5xx; {running.found:,} times all of one's own numbers")
+        say(
+            f"not one foreign cell, no 5xx; {running.found:,} times all of one's own numbers, "
+            f"{running.healths:,} times one's own health"
+        )
     return 0
 
 
