@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS
-from tests.api.isolation import KINDS, ZONES, Caller, ForeignCellError, attack, run, targets_of
+from tests.api.isolation import Caller, ForeignCellError, attack, run
+from tests.api.isolation_queries import KINDS, ZONES, targets_of
 from tests.api.model import FIELDS
 from tests.api.test_isolation import MANY
 from tests.api.wire import Answer, Query
