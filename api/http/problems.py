@@ -1,5 +1,7 @@
 """Every error that leaves the application is a problem of our table; the framework's own never show."""
 
+from typing import Final
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -7,6 +9,8 @@ from starlette.exceptions import HTTPException
 from api.errors import INTERNAL, INVALID_PARAMETER, METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 from api.http import request_ids
 from schemas.shared.problems import problem
+
+NO_PATH: Final = "There is no such path. `/docs` shows those that there are."
 
 
 def refuse_as_problems(app: FastAPI) -> None:
@@ -37,7 +41,8 @@ def refuse_as_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def not_routed(request: Request, error: HTTPException) -> Response:
         code = http_codes.get(error.status_code, INTERNAL)
-        return response_to(request, ApiError(code, code.meaning, headers=error.headers))
+        detail = NO_PATH if code is NOT_FOUND else code.meaning
+        return response_to(request, ApiError(code, detail, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, _error: RequestValidationError) -> Response:

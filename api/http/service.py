@@ -7,7 +7,7 @@ reads its lane: that the counters are gone is reported before a wrong parameter 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
@@ -28,6 +28,12 @@ from api.query.query import Needs, PageQuery, Query, page_of, read_page, read_qu
 from schemas.keys import ApiKeyRecord
 
 Valid = TypeVar("Valid")
+
+NOT_KNOWN: Final = (
+    "Nothing was counted for this id yet, or it is not yours. "
+    "`/api/metrics/by` lists the scopes that there are, and `/api/metrics/by/SCOPE` your ids."
+)
+"""Why an id is not found, which may be a scope that is none."""
 
 
 class Service:
@@ -70,7 +76,7 @@ class Service:
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
-            raise ApiError(NOT_FOUND, "Nothing was counted for this id yet, or it is not yours.")
+            raise ApiError(NOT_FOUND, NOT_KNOWN)
         through_ms = freshness.complete_through(counters.partitions)
         groups = None if asked.group_by is None else group_totals(asked, counters.groups)
         body = metrics_body(asked, counters.counted, groups, through_ms)
@@ -93,7 +99,7 @@ class Service:
         if isinstance(asked, ApiError):
             raise asked
         if scope not in known.scopes:
-            raise ApiError(NOT_FOUND, "Nothing is counted by this.")
+            raise ApiError(NOT_FOUND, f"There is no such scope. There are {', '.join(known.scopes)}.")
         ids, next_cursor = page_of(known.ids, asked.limit)
         return self._listing(request, ids, next_cursor, known.partitions)
 

@@ -102,13 +102,14 @@ def read_query(items: Iterable[tuple[str, str]], known: Parameters, now_ms: int)
     given = read_parameters(items, known)
     fields = _fields(given.get("fields"))
     include = given.get("include")
-    wanted = frozenset() if include is None else frozenset(include.split(","))
+    wanted = () if include is None else tuple(include.split(","))
     includes = known["include"]["schema"]["items"]["enum"]
-    if not wanted <= set(includes):
-        raise _not_one_of("include", includes, "or several of them with commas between")
+    for each in wanted:
+        if each not in includes:
+            raise _not_one_of("include", each, includes, "or several of them with commas between")
     compare, group_by = given.get("compare"), given.get("group_by")
     if compare is not None and compare not in COMPARISONS:
-        raise _not_one_of("compare", COMPARISONS)
+        raise _not_one_of("compare", compare, COMPARISONS)
     if group_by is None and "limit" in given:
         raise ApiError(INVALID_PARAMETER, "`limit` says how many groups: give `group_by` too.", "limit")
     timezone = given.get("timezone")
@@ -124,7 +125,9 @@ def read_query(items: Iterable[tuple[str, str]], known: Parameters, now_ms: int)
     previous: Span | None = None
     if compare is not None:
         previous = range_before(asked) if compare == PREVIOUS else year_before(asked)
-    return Query(asked, fields, wanted, previous, group_by, _limit(given, DEFAULT_GROUPS), timezone)
+    return Query(
+        asked, fields, frozenset(wanted), previous, group_by, _limit(given, DEFAULT_GROUPS), timezone
+    )
 
 
 def read_page(items: Iterable[tuple[str, str]], known: Parameters) -> PageQuery:
@@ -141,8 +144,9 @@ def _fields(text: str | None) -> Fields:
     fields = tuple(text.split(","))
     if ALL in fields:
         raise ApiError(INVALID_PARAMETER, f"`fields` is `{ALL}` alone, or names of fields.", "fields")
-    if not set(fields) <= set(FIELDS):
-        raise _not_one_of("fields", (*FIELDS, ALL), "or several fields with commas between")
+    for field in fields:
+        if field not in FIELDS:
+            raise _not_one_of("fields", field, (*FIELDS, ALL), "or several fields with commas between")
     if len(set(fields)) < len(fields):
         raise ApiError(INVALID_PARAMETER, "`fields` names a field more than once.", "fields")
     return fields
@@ -159,8 +163,9 @@ def _limit(given: dict[str, str], default: int) -> int:
     return int(text)
 
 
-def _not_one_of(name: str, values: Iterable[str], more: str = "") -> ApiError:
-    words = f"`{name}` must be one of {', '.join(values)} {more}".strip()
+def _not_one_of(name: str, given: str, values: Iterable[str], more: str = "") -> ApiError:
+    """given: what of the value is wrong, as many values are lists."""
+    words = f"`{name}` cannot be `{given}` here: it must be one of {', '.join(values)} {more}".strip()
     return ApiError(INVALID_PARAMETER, f"{words}.", name)
 
 

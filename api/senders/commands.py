@@ -73,7 +73,7 @@ def health(
     else:
         for each in found:
             typer.echo(_line(each))
-        whom = f"{len(found):,} tenants in trouble" if of_all else "it"
+        whom = f"tenants in trouble: {len(found):,}" if of_all else "it"
         typer.echo(f"{whom}, {days} days, counted up to {through or 'an unknown time'}", err=True)
     if any(each.status == "critical" for each in found):
         raise typer.Exit(CRITICAL)

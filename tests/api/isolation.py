@@ -14,50 +14,40 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import msgspec
 import redis
-import schemathesis
 from confluent_kafka import Producer
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from schemathesis.core.result import Ok
-from schemathesis.generation import GenerationMode
 
-from api.app import create_app
-from api.config import ApiSettings
 from api.keys.form import ENTROPY_BYTES, new_key
-from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
+from api.sender_health import SENT_LEAST
 from deploy.processes import say
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests import services
-from tests.api import schema_hooks as _formats  # noqa: F401  # schemathesis learns of our formats
-from tests.api.conftest import FixedKeys
+from tests.api.isolation_queries import queries_of_schema, targets_of
 from tests.api.model import ALL
 from tests.api.site import Site, until
-from tests.api.test_isolation import MANY, SPAN, SPANS, TWISTS, counted, encoded, neighbours
+from tests.api.test_isolation import MANY, SPAN, SPANS, counted, neighbours
 from tests.api.wire import Answer, Query, ask_all
 from tests.api.writer import SCOPES, Writer
 
 MEDIA_TYPES = ("application/json", "text/csv")
-KINDS = ("sequences", "templates", "by/campaign", "by/isp")
-NO_SCOPES = ("by/tenant", "by/step")
+HEALTH_KNOWN = b'"bounce":{"rate":1.0,'
+"""In an answer: the health of a sender who sent much, all of it bounced, as both of them do."""
+
 EXAMPLES_A_ROUND = 50
 PROGRAMS = 2
 """APIs that share the queries: one uses a core and no more."""
 DRAWN = 16
 """How many queries of schemathesis's making an example has."""
-
-PLAIN_TWISTS = 3
-"""How many of the twists are tried on every id; all of them have made the other tenant's names."""
 
 Neighbours = tuple[tuple[str, list[str]], tuple[str, list[str]]]
 
@@ -83,6 +73,8 @@ class Caller:
         counts, ids = _numbers_and_ids(answer)
         most = self.unit * len(self.ids) * SPANS  # which one long range may hold
         foreign = [count for count in counts if count % self.unit or not 0 <= count <= most]
+        if most < SENT_LEAST and HEALTH_KNOWN in answer.body:
+            raise ForeignCellError(f"{query} knows of a health: {answer.body[:500]!r}")
         known = SCOPES if query.target.partition("?")[0] == "/api/metrics/by" else self.ids
         if foreign or not ids <= set(known):
             raise ForeignCellError(f"{query} answered {foreign} and {ids - set(known)}")
@@ -110,7 +102,10 @@ def _numbers_and_ids(answer: Answer) -> tuple[list[int], set[str]]:
 
 @dataclass
 class Attack:
-    """The running programs and how much it was asked so far. by_status: answers by their status."""
+    """The running programs and how much it was asked so far.
+
+    found: answers with all of one's own numbers; healths: with one's own health; by_status: by their status.
+    """
 
     producer: Producer
     writer: Writer
@@ -118,6 +113,7 @@ class Attack:
     runner: asyncio.Runner
     asked: int = 0
     found: int = 0
+    healths: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
     _keys: int = 0
 
@@ -131,7 +127,7 @@ class Attack:
             writer.write(counted(tenant, ids, count))
         keys = self._new_keys((mine, theirs))
         callers = [Caller(keys[0], frozenset(own), 1), Caller(keys[1], frozenset(other), MANY)]
-        targets = list(_targets({*own, *other, mine, theirs}, drawn))
+        targets = list(targets_of({*own, *other, mine, theirs}, drawn))
         for caller in callers:
             queries = [Query(each, caller.key, accept) for each in targets for accept in MEDIA_TYPES]
             self.runner.run(ask_all(self.ports, queries, self._validate(caller)))
@@ -141,6 +137,7 @@ class Attack:
         def validate(query: Query, answer: Answer) -> None:
             self.by_status[answer.status] = self.by_status.get(answer.status, 0) + 1
             caller.validate(query, answer)
+            self.healths += HEALTH_KNOWN in answer.body
             if query.target == f"/api/metrics?{SPAN}" and answer.content_type == "application/json":
                 sent = msgspec.json.decode(answer.body)["totals"]["sent"]
                 if sent != caller.unit * len(caller.ids):
@@ -174,52 +171,6 @@ def _offset_at(port: int) -> int:
     with closing(HTTPConnection("127.0.0.1", port, timeout=services.LIMIT_S)) as door:
         door.request("GET", "/readyz")
         return int(json.load(door.getresponse())["api_keys_offset"] or 0)
-
-
-def _targets(ids: set[str], drawn: Sequence[Any]) -> Iterator[str]:
-    """Paths and queries: each query of schemathesis's once as it is, and its parameters for every id.
-
-    ids: of both tenants. Of a query that breaks the schema only itself is asked: for any id it is refused.
-    """
-    queries: list[dict[str, str]] = [{}]
-    for case in drawn:
-        request = case.as_transport_kwargs(base_url="")
-        params = request["params"]
-        query = params if isinstance(params, str) else urlencode(params or {})
-        yield f"{request['url']}?{query}".rstrip("?")
-        if case.meta.generation.mode is GenerationMode.POSITIVE:
-            queries.append({name: str(value) for name, value in case.query.items()})
-    for path in ("", *(f"/{kind}" for kind in (*KINDS, *NO_SCOPES)), "/by", "/fields"):
-        yield f"/api/metrics{path}"
-    yield from _spanned("/api/metrics", queries, TENANT_PARAMETERS)
-    for kind, raw in product(KINDS, sorted(ids)):
-        yield from _spanned(f"/api/metrics/{kind}/{encoded(raw)}", queries, SCOPE_PARAMETERS)
-        for twist in TWISTS[1:PLAIN_TWISTS]:
-            yield f"/api/metrics/{kind}/{encoded(twist(raw))}?{SPAN}"
-    for raw in sorted(ids):
-        yield f"/api/metrics/by/{encoded(raw)}"
-        for scope in (*NO_SCOPES, encoded(raw)):
-            yield f"/api/metrics/by/{scope}/{encoded(raw)}?{SPAN}&fields=all"
-
-
-def _spanned(path: str, queries: Iterable[dict[str, str]], known: Iterable[str]) -> list[str]:
-    """A path with each query, over the days that have counts, in the parameters that its route knows."""
-    fits = []
-    for query in queries:
-        kept = {name: query[name] for name in known if name in query and name not in ("from", "to")}
-        if "limit" in kept:
-            kept.setdefault("group_by", "sequence")
-        fits.append("&".join([SPAN, *(f"{name}={quote(value)}" for name, value in kept.items())]))
-    return [f"{path}?{query}" for query in dict.fromkeys(fits)]
-
-
-def queries_of_schema() -> st.SearchStrategy[Any]:
-    """What schemathesis makes of the API's description: what it allows, and what it does not."""
-    app = create_app(ApiSettings(), keys=FixedKeys())
-    schema = schemathesis.openapi.from_dict(app.openapi())
-    routes = [route.ok() for route in schema.get_all_operations() if isinstance(route, Ok)]
-    modes = (GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-    return st.one_of([route.as_strategy(generation_mode=mode) for route in routes for mode in modes])
 
 
 @contextmanager
@@ -292,7 +243,10 @@ def main() -> int:
         if found:
             say(f"FAILED: {found}", error=True)
             return 1
-        say(f"not one foreign cell, no 5xx; {running.found:,} times all of one's own numbers")
+        say(
+            f"not one foreign cell, no 5xx; {running.found:,} times all of one's own numbers, "
+            f"{running.healths:,} times one's own health"
+        )
     return 0
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.redis_keys import lane_key, safe_id
@@ -57,13 +57,14 @@ twists = st.sampled_from(TWISTS)
 
 @st.composite
 def neighbours(draw: st.DrawFn) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
-    """Two tenants with their ids, made of one another."""
+    """Two tenants with their ids, made of one another; none longer than can be."""
     mine = draw(names)
     theirs = draw(st.one_of(names, twists.map(lambda twist: twist(mine))))
     own = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     other = [*draw(st.lists(names, max_size=2)), *(draw(twists)(each) for each in own), draw(twists)(theirs)]
     if theirs == mine:
         theirs += "'"
+    assume(max(len(each.encode()) for each in (theirs, *other)) <= LONGEST)  # no key has a longer tenant
     return (mine, own), (theirs, list(dict.fromkeys(other)))
 
 

@@ -83,7 +83,7 @@ function beforeQuestion() {
 
 function refused(error) {
   if (error.status === UNAUTHORIZED) {
-    leave(`The API does not accept this key. ${error.message}`);
+    leave("The API does not accept this key: it may be cut or mistyped, expired or revoked. Whoever runs it gives out keys.");
     return { ok: false, waitMs: 0, isOver: true, told: () => {} };
   }
   enter();

@@ -1,6 +1,7 @@
 """How the clients ask: retries, pauses, timeouts, held answers, and errors of all kinds."""
 
 import asyncio
+import json
 import socket
 from typing import Any
 
@@ -19,6 +20,9 @@ BUSY = Reply(429, problem("RATE_LIMITED", 429), {"Retry-After": "1"})
 AWAY = Reply(503, problem("UNAVAILABLE", 503, request_id="r-1"))
 FINE = Reply(200, metrics())
 CLASSES = {401: "UnauthorizedError", 404: "NotFoundError", 400: "InvalidRequestError"}
+WRONG_KEYS = ("", " ", "secret\n", " secret", "secret\nsecret", "secret\u00e9")
+"""None can stand in a header, or is what was printed: read with its line end, or cut out with more."""
+
 LATER = {429: "RateLimitedError", 503: "UnavailableError"}
 
 
@@ -260,16 +264,25 @@ def test_options_that_cannot_work_are_refused(kind: type[Kraiter] | type[AsyncKr
     for wrong in ({"retries": -1}, {"cache_size": -1}, {"max_wait_s": -1.0}):
         with pytest.raises(ValueError, match="negative"):
             kind("k", "http://localhost", **wrong)
+    for key in WRONG_KEYS:
+        with pytest.raises(ValueError, match="api_key") as refused:
+            kind(key, "http://localhost")
+        assert "secret" not in str(refused.value)
     assert "secret" not in repr(kind("secret", "http://localhost"))
 
 
 def test_javascript_refuses_options_that_cannot_work() -> None:
     tried = [
         {"baseUrl": "http://localhost"},
+        *({"apiKey": key, "baseUrl": "http://localhost"} for key in WRONG_KEYS),
         {"apiKey": "k", "baseUrl": "localhost:8080"},
         {"apiKey": "k", "baseUrl": "http://localhost", "retries": -1},
         {"apiKey": "k", "baseUrl": "http://localhost", "retries": "many"},
     ]
     for options in tried:
-        source = f"try {{ new Kraiter({options!r}); }} catch (error) {{ console.log(error.name); }}"
-        assert run_node(source).stdout == "TypeError\n"
+        source = (
+            f"try {{ new Kraiter({json.dumps(options)}); }} catch (error) {{ console.log(String(error)); }}"
+        )
+        said = run_node(source).stdout
+        assert said.startswith("TypeError: ")
+        assert "secret" not in said

@@ -274,6 +274,29 @@ def test_the_parameter_to_blame_is_named(writer: Writer, door: Door, query: str,
     assert f"`{parameter}`" in response.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong", "right"),
+    [
+        ("?fields=sent,open_human,clicked", "`open_human`", "opened_human"),
+        ("?include=status,rate", "`rate`", "rates"),
+        ("?compare=last_year", "`last_year`", "previous_year"),
+        ("/sequences/a?include=health", "`health`", "rates, status"),
+        ("?group_by=campaigns", "group_by", "campaign"),
+        ("/by/campaigns", "no such scope", "campaign"),
+        ("/by/campaigns/a", "scopes", "/api/metrics/by"),
+        ("/campaigns", "no such path", "/docs"),
+    ],
+)
+def test_what_was_misspelt_is_told_with_what_there_is(
+    writer: Writer, door: Door, path: str, wrong: str, right: str
+) -> None:
+    """Of a list the one that is wrong."""
+    writer.write([Counted(HOUR, "sent", sequence="a")])
+    detail = door.get(f"/api/metrics{path}").json()["detail"]
+    assert wrong in detail
+    assert right in detail.replace(wrong, "")
+
+
 @pytest.mark.parametrize("query", ["group_by=template", "include=health", "include=rates,health"])
 def test_groups_and_health_are_for_the_tenant_s_route_alone(writer: Writer, door: Door, query: str) -> None:
     writer.write([Counted(HOUR, "sent", sequence="a", template="a")])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.api.page.conftest import CAMPAIGN, HOSTILE, TENANT, Running, days_ago, enter, settled, shows
@@ -78,6 +79,12 @@ def test_every_scope_that_is_counted_here(running: Running, tabs: Tabs) -> None:
     assert offered.evaluate_all("(all) => all.map((each) => each.value)") == scopes
     tab.page.get_by_label("Group by").select_option("campaign")
     expect(tab.page.get_by_role("heading", name="Top campaigns")).to_be_visible()
+    sent = [int(each.locator("td").first.inner_text().replace(",", "")) for each in rows(tab).all()]
+    bars = [
+        each.evaluate("(bar) => parseFloat(bar.style.width)") for each in rows(tab).locator(".bar-fill").all()
+    ]
+    assert bars == pytest.approx([100 * each / max(sent) for each in sent], abs=0.01)
+    assert sent == sorted(sent), "the others have the most, and so the whole bar"
     rows(tab).get_by_role("button", name=CAMPAIGN).click()
     expect(tab.page.locator("#tiles [data-total=sent]")).to_have_text("5")
     shows(tab, running.ask(f"/api/metrics/by/campaign/{CAMPAIGN}?from={days_ago(6)}"))

@@ -66,7 +66,7 @@ def test_all_that_are_in_trouble_are_told(writer: Writer, redis_db: str) -> None
         r"critical  'disliked\n'  sent 1,000, bounces 4.900 % (healthy), complaints 0.500 % (critical)",
         "warning  bounc/ing  sent 2,000, bounces 5.000 % (warning), complaints 0.000 % (healthy)",
     ]
-    assert done.stderr == "2 tenants in trouble, 7 days, counted up to 2025-09-17T13:45:11.345Z\n"
+    assert done.stderr == "tenants in trouble: 2, 7 days, counted up to 2025-09-17T13:45:11.345Z\n"
 
 
 def test_one_tenant_is_told_whatever_its_health(writer: Writer, redis_db: str) -> None:

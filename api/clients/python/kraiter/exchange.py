@@ -10,6 +10,7 @@ a 304 gives the held numbers with the `complete_through` of now, which stands in
 
 import json
 import logging
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -82,7 +83,9 @@ class Options:
     cache_size: int
 
     def __post_init__(self) -> None:
-        """Refuse what could never work."""
+        """Refuse what could never work. The key is in no message."""
+        if not re.fullmatch(r"[!-~]+", self.api_key):
+            raise ValueError("api_key must be a key as it was printed, without spaces or line ends")
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url must begin with http:// or https://, not be {self.base_url!r}")
         if min(self.retries, self.cache_size, self.max_wait_s) < 0:

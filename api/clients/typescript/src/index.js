@@ -17,7 +17,9 @@ export class Kraiter {
     cacheSize = 64,
     log = console.warn,
   }) {
-    if (typeof apiKey !== "string" || apiKey === "") throw new TypeError("apiKey must be a text");
+    if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) {
+      throw new TypeError("apiKey must be a key as it was printed, without spaces or line ends"); // never with the key
+    }
     if (!/^https?:\/\//.test(baseUrl)) throw new TypeError(`baseUrl must begin with http:// or https://: ${baseUrl}`);
     const numbers = { timeoutMs, retries, maxWaitMs, cacheSize };
     for (const [name, value] of Object.entries(numbers)) {

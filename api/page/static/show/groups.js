@@ -69,7 +69,7 @@ export class Groups {
     const columns = [{ key: ID, name: nameOf(this.#view.by) }, ...GROUP_COLUMNS];
     head.replaceChildren(make("tr", {}, ...columns.map((each) => this.#heading(each))));
     const focused = document.activeElement?.closest("#groups-table tbody button")?.dataset.id;
-    const most = Math.max(1, ...groups.map(({ sent }) => sent));
+    const most = Math.max(1, this.#body.others.sent, ...groups.map(({ sent }) => sent));
     body.replaceChildren(
       ...sortedBy(this.#view.sort, groups).map((group) => this.#row(group, this.#link(group.id), most)),
       this.#row(this.#body.others, make("span", {}, "All other mail"), most),

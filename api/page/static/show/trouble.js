@@ -1,4 +1,4 @@
-// Why there are no numbers, in the API's own words, and when it is asked again.
+// Why there are no numbers, in the API's own words where those are for people, and when it is asked again.
 
 import { at, tell } from "../words/dom.js";
 
@@ -10,11 +10,15 @@ const TITLES = {
   503: "The numbers cannot be read at the moment.",
 };
 
+const DETAILS = {
+  404: "Nothing was counted for it yet, or it is of another tenant than this key. Choose one above, or go back to all mail.",
+};
+
 /** Show a Refusal. */
 export function showTrouble({ status, message }) {
   at("trouble").hidden = false;
   tell(at("trouble-title"), TITLES[status] ?? "The API has a defect.");
-  tell(at("trouble-detail"), message);
+  tell(at("trouble-detail"), DETAILS[status] ?? message);
   tell(at("trouble-next"), "");
 }
 
