@@ -89,6 +89,7 @@ def store(settings: AggregatorSettings) -> Store:
         (None, GoneError),
         (generation(rules="others"), OtherRulesError),
         (generation(layout=LAYOUT + 1), OtherRulesError),
+        (generation(layout=LAYOUT - 1), OtherRulesError),
         (generation(families=()), OtherRulesError),
         (generation(families=tuple(FAMILIES.items())[:1]), OtherRulesError),
         (generation(families=tuple(FAMILIES.items())[::-1]), OtherRulesError),
