@@ -58,6 +58,16 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it counts the kinds that this program knows, in the same families and places."""
         return self.families == tuple(FAMILIES.items())
 
+    @property
+    def foreign(self) -> str:
+        """What it has that this program cannot read, as words behind its name; only where that is so."""
+        if self.layout != LAYOUT:
+            age = "a newer" if self.layout > LAYOUT else "an older"
+            return f"has layout {self.layout}, of {age} version; this one has layout {LAYOUT}"
+        if not self.has_our_kinds:
+            return f"has layout {LAYOUT} as this version, and counts other kinds of events"
+        return f"has {self.lanes} lanes, which no layout has"
+
     def scope_number(self, name: str) -> int | None:
         """The number of a scope beside the tenant in Redis, from 1 on; none where it is not counted."""
         return self.scopes.index(name) + 1 if name in self.scopes else None

@@ -44,20 +44,28 @@ def validate(live: Generation | None, rules: Rules, log: Log) -> Generation:
     """
     if live is None:
         raise GoneError(f"Redis holds no generation of counters: run {REBUILD}")
-    if live.layout == LAYOUT and not live.has_our_kinds:
+    if live.layout != LAYOUT:
+        way = (
+            f"start workers of that version ({REBUILD} with this one would go back to it)"
+            if live.layout > LAYOUT
+            else f"run {REBUILD}, up to whose switch workers of that version count on"
+        )
+        raise OtherRulesError(f"generation {live.name} {live.foreign}: {way}")
+    if not live.has_our_kinds:
         raise OtherRulesError(
             f"generation {live.name} counts {', '.join(live.kinds)}, this version {', '.join(FIELDS)}:"
             f" start workers of its version, or run {REBUILD}"
         )
-    if (live.layout, live.rules) != (LAYOUT, rules.fingerprint):
+    if live.rules != rules.fingerprint:
         raise OtherRulesError(
-            f"generation {live.name} was counted by rules {live.rules} (layout {live.layout}), this worker"
-            f" has {rules.fingerprint} (layout {LAYOUT}): start workers with its settings, or `rebuild`"
+            f"generation {live.name} was counted by rules {live.rules}, this worker has {rules.fingerprint}:"
+            " start workers with its settings, or `rebuild`"
         )
     if (live.cluster_id, live.topic_id) != (log.cluster_id, log.topic_id):
         raise OtherLogError(
             f"generation {live.name} was counted from another topic (id {live.topic_id} of cluster"
-            f" {live.cluster_id}, now {log.topic_id} of {log.cluster_id}): restore that one, or `rebuild`"
+            f" {live.cluster_id}, now {log.topic_id} of {log.cluster_id}): restore that one, or"
+            " `rebuild --lose`"
         )
     return live
 

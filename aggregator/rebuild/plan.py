@@ -143,9 +143,13 @@ class Planner:
         return member.start if member is not None and _is_of(live, found) else {}
 
     def _losses(self, live: Generation, found: Log, coverage: Coverage) -> Losses:
+        if not _is_of(
+            live, found
+        ):  # a topic that was made anew is whole, and knows nothing of the former one
+            return Losses(unknown=OTHER_TOPIC)
         if coverage.first_ms is None:
             return Losses()
-        why_not = self.incomparable(live) or (None if _is_of(live, found) else OTHER_TOPIC)
+        why_not = self.incomparable(live)
         return losses_of(self._keys, live, coverage) if why_not is None else Losses(unknown=why_not)
 
     def live(self) -> Generation | None:

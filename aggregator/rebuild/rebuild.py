@@ -65,7 +65,7 @@ class Rebuild:
         kind; run it again then.
         """
         if plan.losses and not lose:
-            raise RebuildRefusedError(f"{plan.losses}; --lose makes the partial counters all the same")
+            raise RebuildRefusedError(f"{plan.losses}; --lose makes the new ones all the same")
         lease = self._keys.lease()
         self._progress.say("taking the lease: that of a rebuild that was killed runs out within 10 s")
         if not lease.take():

@@ -265,9 +265,7 @@ class CounterReader:
         if live is None:
             raise self._unavailable("There is no live generation of counters.")
         if not live.is_readable:
-            raise self._unavailable(
-                "The live generation has a layout or kinds of events that this version does not know."
-            )
+            raise self._unavailable(f"The live generation {live.foreign}.")
         self._last_live = live
         return live
 

@@ -69,7 +69,7 @@ def judge_generation(
     if not live.is_readable:
         return [
             stop(
-                f"generation {live.name} has another layout or counts other kinds than this version",
+                f"generation {live.name} {live.foreign}",
                 f"programs of its version, or {REBUILD}",
             )
         ]

@@ -91,3 +91,22 @@ def test_what_layout_2_writes_back_of_a_new_generation_is_refused() -> None:
     assert live is not None
     assert live.layout == LAYOUT
     assert not live.is_readable
+
+
+def test_what_cannot_be_read_says_why() -> None:
+    """By layout which is the older version, then other kinds, then damage."""
+    for changed, said in (
+        (
+            {"layout": LAYOUT + 1},
+            f"has layout {LAYOUT + 1}, of a newer version; this one has layout {LAYOUT}",
+        ),
+        (
+            {"layout": LAYOUT - 1, "families": ()},
+            f"has layout {LAYOUT - 1}, of an older version; this one has",
+        ),
+        ({"families": ()}, f"has layout {LAYOUT} as this version, and counts other kinds of events"),
+        ({"lanes": 0}, "has 0 lanes"),
+    ):
+        other = msgspec.structs.replace(NEW, **changed)
+        assert not other.is_readable
+        assert other.foreign.startswith(said)

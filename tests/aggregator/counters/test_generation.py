@@ -89,6 +89,7 @@ def store(settings: AggregatorSettings) -> Store:
         (None, GoneError),
         (generation(rules="others"), OtherRulesError),
         (generation(layout=LAYOUT + 1), OtherRulesError),
+        (generation(layout=LAYOUT - 1), OtherRulesError),
         (generation(families=()), OtherRulesError),
         (generation(families=tuple(FAMILIES.items())[:1]), OtherRulesError),
         (generation(families=tuple(FAMILIES.items())[::-1]), OtherRulesError),
@@ -105,6 +106,19 @@ def test_only_the_generation_of_these_rules_and_this_log_is_counted_into(
     with pytest.raises(error):
         validate(live, RULES, LOG)
     assert validate(generation(), RULES, LOG) == generation()
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        (LAYOUT + 1, f"has layout {LAYOUT + 1}, of a newer version; .*: start workers of that version"),
+        (LAYOUT - 1, f"has layout {LAYOUT - 1}, of an older version; .*: run `python -m aggregator rebuild`"),
+    ],
+)
+def test_it_is_said_which_version_is_the_older_one(layout: int, said: str) -> None:
+    """An old worker does not send its operator to a rebuild, which would go back."""
+    with pytest.raises(OtherRulesError, match=said):
+        validate(generation(layout=layout, rules="others"), RULES, LOG)
 
 
 def test_the_first_generation_is_made_once(settings: AggregatorSettings, store: Store) -> None:

@@ -88,7 +88,7 @@ def test_lanes_that_a_switch_closes_are_no_problem() -> None:
 def test_a_generation_of_another_version_is_named() -> None:
     other = msgspec.structs.replace(LIVE, layout=2)
     found = Record((Member(generation=other, state=Life.LIVE),))
-    assert "another layout" in judge_generation(found, [], committed=None)[0].what
+    assert "layout 2, of an older version" in judge_generation(found, [], committed=None)[0].what
 
 
 def test_rules_and_log_must_be_those_of_the_live_generation() -> None:
