@@ -13,6 +13,7 @@ from schemas.shared import logs
 from schemas.shared.server import Ports, PortTakenError, Stop, serve
 from schemas.shared.settings import describe
 from schemas.shared.startup import wrong_settings_in_a_line
+from schemas.shared.traces import start
 
 log = structlog.get_logger("api")
 
@@ -20,7 +21,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="\b\nSettings, from the environment:\n" + describe(ApiSettings),
+    epilog="\b\nSettings, from the environment:\n" + describe(ApiSettings) + "\n" + start.HELP,
 )
 cli.add_typer(commands.cli, name="keys")
 cli.command(name="health", help=HELP)(health)
@@ -38,6 +39,7 @@ def main(context: typer.Context) -> None:
     from api.metrics import GAUGES  # noqa: PLC0415
     from schemas.shared.processes.fork import in_processes  # noqa: PLC0415
     from schemas.shared.processes.together import Rules  # noqa: PLC0415
+    from schemas.shared.traces.requests import traced  # noqa: PLC0415
 
     settings = ApiSettings()
     try:
@@ -51,13 +53,9 @@ def main(context: typer.Context) -> None:
             # hold up every request for some 50 ms meanwhile.
             gc.collect()
             gc.freeze()
-            serve(
-                app,
-                ports,
-                grace_s=settings.shutdown_grace_s,
-                stop=stop,
-                others=others,
-            )
+            with start.kept_traces("api"):
+                served = traced(app, follows=True)
+                serve(served, ports, grace_s=settings.shutdown_grace_s, stop=stop, others=others)
     except PortTakenError as error:
         log.error(  # noqa: TRY400  # one clear line
             "cannot listen, stop the other program or set API_PORT or METRICS_PORT", reason=error.strerror

@@ -14,6 +14,8 @@ from schemas.shared.processes.together import Rules
 from schemas.shared.server import FaultError, Ports, PortTakenError, Stop, serve
 from schemas.shared.settings import describe
 from schemas.shared.startup import wrong_settings_in_a_line
+from schemas.shared.traces.requests import traced
+from schemas.shared.traces.start import HELP, kept_traces
 
 _HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
 
@@ -26,6 +28,7 @@ _HELP: Final = f"""Take Amazon SES events from SNS and write them to Kafka.
 \b
 Settings, from the environment:
 {describe(IngestSettings)}
+{HELP}
 
 \b
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 it can't start or go on, and says why.
@@ -43,14 +46,9 @@ def main() -> None:
         with Ports(settings.ingest_port, settings.metrics_port) as ports:
             others = in_processes(settings.ingest_processes, ports, Rules(GAUGES))
             stop = Stop()
-            app = create_app(settings, stop=stop)
-            serve(
-                app,
-                ports,
-                grace_s=settings.shutdown_grace_s,
-                stop=stop,
-                others=others,
-            )
+            with kept_traces("ingest"):
+                app = traced(create_app(settings, stop=stop), follows=False)
+                serve(app, ports, grace_s=settings.shutdown_grace_s, stop=stop, others=others)
     except FaultError as error:
         sys.exit(f"ingest: {error}")
     except PortTakenError as error:

@@ -11,6 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schemas.shared.traces.spans import note
+
 HEADER: Final = "X-Request-Id"
 
 
@@ -27,6 +29,7 @@ class NameRequests:
             return
         name = uuid4().hex
         scope.setdefault("state", {})["request_id"] = name
+        note("request.id", name)
 
         async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":

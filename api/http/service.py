@@ -26,6 +26,7 @@ from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS, read_parameters
 from api.query.query import Needs, PageQuery, Query, page_of, read_page, read_query
 from schemas.keys import ApiKeyRecord
+from schemas.shared.traces.spans import step
 
 Valid = TypeVar("Valid")
 
@@ -71,17 +72,18 @@ class Service:
         asked = _validated(lambda: read_query(query_of(request), known, now_ms))
         needs = asked.needs if isinstance(asked, Query) else Needs()
         on_live = partial(self._count, request, caller)
-        with self._metrics.redis_seconds.time():
+        with step("read redis"), self._metrics.redis_seconds.time():
             counters = await self._reader.counters(caller.tenant, scope, needs, on_live)
         if isinstance(asked, ApiError):
             raise asked
         if not counters.known or not _path_is_exact(request):
             raise ApiError(NOT_FOUND, NOT_KNOWN)
-        through_ms = freshness.complete_through(counters.partitions)
-        groups = None if asked.group_by is None else group_totals(asked, counters.groups)
-        body = metrics_body(asked, counters.counted, groups, through_ms)
-        keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
-        return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
+        with step("build the answer"):
+            through_ms = freshness.complete_through(counters.partitions)
+            groups = None if asked.group_by is None else group_totals(asked, counters.groups)
+            body = metrics_body(asked, counters.counted, groups, through_ms)
+            keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
+            return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
 
     async def ids(self, request: Request, scope: str) -> Response:
         """A page of the known ids of a scope.
@@ -94,7 +96,7 @@ class Service:
         asked = _validated(lambda: read_page(query_of(request), PAGE_PARAMETERS))
         after, number = (asked.after, asked.limit + 1) if isinstance(asked, PageQuery) else (None, 0)
         on_live = partial(self._count, request, caller)
-        with self._metrics.redis_seconds.time():
+        with step("read redis"), self._metrics.redis_seconds.time():
             known = await self._reader.known_ids(caller.tenant, scope, after, number, on_live)
         if isinstance(asked, ApiError):
             raise asked
@@ -113,7 +115,7 @@ class Service:
         caller = await self._caller(request)
         asked = _validated(lambda: read_parameters(query_of(request), ()))
         on_live = partial(self._count, request, caller)
-        with self._metrics.redis_seconds.time():
+        with step("read redis"), self._metrics.redis_seconds.time():
             known = await self._reader.known_ids(caller.tenant, None, None, 0, on_live)
         if isinstance(asked, ApiError):
             raise asked
@@ -134,7 +136,8 @@ class Service:
         }
         now_ms = self._clock()
         keeps = polling.cache_control(now_ms, now_ms, through_ms)
-        return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
+        with step("build the answer"):
+            return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
 
     async def _caller(self, request: Request) -> ApiKeyRecord:
         """Check who asks. The request is counted later, when it is known that it can be answered at all.
@@ -142,10 +145,11 @@ class Service:
         Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED.
         """
         try:
-            record = self._record_of(_key_of(request))
-            self._limit.check(record.id)
+            with step("authenticate"):
+                record = self._record_of(_key_of(request))
+                self._limit.check(record.id)
         except ApiError:
-            with self._metrics.redis_seconds.time():
+            with step("read redis"), self._metrics.redis_seconds.time():
                 await self._reader.live()  # that there are no counters is reported first
             raise
         return record

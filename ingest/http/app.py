@@ -26,6 +26,7 @@ from ingest.sns import outbound
 from ingest.sns.certificates import Certificates
 from schemas.shared.problems import problem
 from schemas.shared.server import Stop
+from schemas.shared.traces.spans import note
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +119,7 @@ class _Deliveries:
             outcome = await self._webhook.take(headers, receive)
         except Problem as failure:
             self._metrics.deliveries.labels(failure.reason).inc()
+            note("ses.outcome", failure.reason)
             log.warning(
                 "delivery not taken", status=failure.status, reason=failure.reason, detail=failure.detail
             )
@@ -126,6 +128,7 @@ class _Deliveries:
             self._metrics.deliveries.labels(DISCONNECTED).inc()
             return Response(status_code=TryAgain.status)
         self._metrics.deliveries.labels(outcome).inc()
+        note("ses.outcome", outcome)
         if outcome == "stored":
             self._metrics.storing.observe(time.perf_counter() - came)
         return _taken(outcome)

@@ -21,6 +21,7 @@ from ingest.metrics import IngestMetrics, Taken
 from ingest.sns import messages
 from ingest.sns.certificates import Certificates
 from ingest.sns.confirmations import Confirmations
+from schemas.shared.traces.spans import note, step
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +61,12 @@ class Webhook:
     async def _validate(self, headers: Mapping[str, str], body: bytearray) -> Taken:
         if headers.get("x-amz-sns-rawdelivery", "").strip().lower() == "true":
             raise Refused("raw_delivery", "Raw message delivery is not signed; switch it off.")
-        envelope = messages.parse(body)
-        del body  # not kept while something is waited for
-        url = messages.certificate_url(envelope, self._topic_arns)
-        verified = messages.verify(envelope, await self._certificates.public_key(url))
+        with step("verify"):
+            envelope = messages.parse(body)
+            del body  # not kept while something is waited for
+            url = messages.certificate_url(envelope, self._topic_arns)
+            verified = messages.verify(envelope, await self._certificates.public_key(url))
+        note("sns.message_id", verified.message_id)
         if verified.type == "SubscriptionConfirmation":
             await self._confirmations.confirm(verified)
             return "confirmed"

@@ -28,6 +28,7 @@ from ingest.errors import TryAgain
 from ingest.log.record import EventRecord
 from schemas.shared.kafka_errors import describe, detail, is_cause, lacks_a_right
 from schemas.shared.settings import EventsSettings
+from schemas.shared.traces.spans import step
 from schemas.topics import EVENT_MAX_BYTES
 
 log = structlog.get_logger(__name__)
@@ -127,20 +128,22 @@ class KafkaPublisher(Publisher):
             self._reports.append((delivered, error))
 
         try:
-            self._producer.produce(
-                self._topic,
-                value=record.value,
-                key=record.key,
-                headers=list(record.headers),
-                on_delivery=delivery_report,
-            )
+            with step("produce"):
+                self._producer.produce(
+                    self._topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    on_delivery=delivery_report,
+                )
         except BufferError as failure:
             raise self._failed("its queue is full") from failure
         except KafkaException as failure:
             raise self._failed(self._why(failure.args[0]), detail(failure)) from failure
         limit = loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
         try:
-            error = await delivered
+            with step("acknowledge"):
+                error = await delivered
         finally:
             limit.cancel()
         if error is not None:

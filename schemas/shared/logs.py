@@ -1,6 +1,7 @@
 """The shape of a log line: what log collectors of operators parse.
 
-One JSON object a line on stderr (`event`, `level`, `timestamp`, and what the line is about), or coloured
+One JSON object a line on stderr (`event`, `level`, `timestamp`, and what the line is about; `trace_id` and
+`span_id` where it is about a request that is traced), or coloured
 text where stderr is a terminal. Lines of libraries that use `logging` take the same shape. A traceback shows
 no variables, as one may hold a password.
 """
@@ -10,6 +11,8 @@ import sys
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from schemas.shared.traces import spans
 
 
 def configure(level: int = logging.INFO, process: int | None = None) -> None:
@@ -24,6 +27,7 @@ def configure(level: int = logging.INFO, process: int | None = None) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    shared.append(_name_trace)
     if process is not None:
 
         def name_process(_logger: object, _method: str, line: EventDict) -> EventDict:
@@ -55,3 +59,9 @@ def configure(level: int = logging.INFO, process: int | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _name_trace(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Add to a line the trace that it belongs to."""
+    line.update(spans.ids())
+    return line

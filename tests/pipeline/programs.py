@@ -277,4 +277,4 @@ class Programs:
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith(("KAFKA_", "REDIS_")) or name in SETTINGS.split()
+    return name.startswith(("KAFKA_", "OTEL_", "REDIS_")) or name in SETTINGS.split()

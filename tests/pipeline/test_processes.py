@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.processes import free_port
 from deploy.signing import Signer
 from schemas.topics import API_KEYS_TOPIC
 from tests.pipeline import log
@@ -112,10 +113,17 @@ def test_ingest_in_two_processes_counts_as_one_and_ends_as_one(place: Place, tmp
 
 
 def test_a_process_that_dies_ends_the_program_and_none_outlives_it(place: Place, tmp_path: Path) -> None:
-    """Killed: the rest leaves, with status 1 and a line that says which; and a killed program has no rest."""
-    ingest = place.programs.ingest(TOPIC_ARN, tmp_path, INGEST_PROCESSES="2")
+    """Killed: the rest leaves, with status 1 and a line that says which; and a killed program has no rest.
+
+    What is for operators is on a port of its own here, which they share too.
+    """
+    port = free_port()
+    ingest = place.programs.ingest(TOPIC_ARN, tmp_path, INGEST_PROCESSES="2", METRICS_PORT=str(port))
     one, other = pids(ingest)
     ingest.wait_until_ready()
+    for path, status in (("/metrics", 200), ("/readyz", 200), ("/webhooks/sns", 404)):
+        assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == status
+    assert {each.status_code for each in answers(ingest, "/metrics")} == {404}
     os.kill(one, signal.SIGKILL)
     assert ingest.wait_until_ended() == 1
     [ended] = ingest.said("a process has ended, so all end")
