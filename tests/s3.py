@@ -141,8 +141,9 @@ class FaultyStore:
                 elif fault is Fault.LIED and self.command in ("POST", "PUT") and body.startswith(b"<?xml"):
                     self._answer(200, _error("InternalError"))
                 elif fault is Fault.CUT:
-                    self._head(status, headers, len(body))
-                    self.wfile.write(body[: len(body) // 2])
+                    if self.command != "HEAD":
+                        self._head(status, headers, len(body))
+                        self.wfile.write(body[: len(body) // 2])
                     self._cut()
                 else:
                     told = int(headers.get("content-length", 0)) if self.command == "HEAD" else len(body)

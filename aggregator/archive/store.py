@@ -5,12 +5,19 @@ puts that in place. Elsewhere it is uploaded under a name that no reader looks a
 in good order even where an exception cut it short; once its size is right, one copy within the store, which
 S3 does whole or not at all, puts it in place. No file in place is removed but by `remove`: what stands there
 under a name is whole, be it ours or that of another archiver.
+
+What a store over a network asks for beside that is patience, and care of files that change while they are
+read. Each query is tried a few times and each failure is logged; pyarrow tries again by itself for some six
+seconds before it fails, silently. What fails to the end is named for what its caller does next:
+`ArchiveUnavailableError`, wait and ask again. Nothing keeps a file for who has opened it, as a directory
+does. So each part that is read is of the file that was opened, by what the store says of it afterwards (its
+ETag), or it is `FileChangedError`.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,11 +25,13 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 from pyarrow import fs
 
 from aggregator.archive.coverage import File, file_of
-from aggregator.archive.objects import ObjectReader, asked
-from aggregator.errors import ArchiveUnavailableError, BrokenFileError
+from aggregator.errors import ArchiveUnavailableError, BrokenFileError, FileChangedError
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -34,6 +43,9 @@ UPLOADED: Final = "_unfinished"
 
 _LEFT_S: Final = 2 * 24 * 3600
 """An unfinished file that was not touched for so long is of a process that died."""
+
+PAUSES_S: Final = (1.0, 2.0, 4.0)
+"""Before each further try."""
 
 
 class Store:
@@ -54,8 +66,10 @@ class Store:
         self._is_tidy = self._is_local
 
     def files(self) -> list[File]:
-        """All files of the archive."""
+        """All files of the archive: none where there is no directory yet; a bucket there must be."""
         found = self._found(self._root, recursive=True)
+        if not found and not self._is_local:
+            self._asked("whether there is a bucket", self._validate_bucket)
         named = [file_of(info.path[len(self._root) + 1 :], info.size or 0) for info in found if info.is_file]
         return [each for each in named if each is not None]
 
@@ -64,6 +78,11 @@ class Store:
         with _translated():
             found: list[Any] = self._asked("what files there are", lambda: self._fs.get_file_info(selector))
         return found
+
+    def _validate_bucket(self) -> None:
+        bucket = self._root.lstrip("/").partition("/")[0]
+        if self._fs.get_file_info(bucket).type == fs.FileType.NotFound:
+            raise ArchiveUnavailableError(f"the archive's store: there is no {bucket}")
 
     def _asked(self, what: str, ask: Callable[[], T]) -> T:
         return asked(what, ask, ()) if self._is_local else asked(what, ask)
@@ -137,7 +156,7 @@ class Store:
         """
         with _translated():
             path = f"{self._root}/{file.name}"
-            with self._fs.open_input_file(path) if self._is_local else ObjectReader(self._fs, path) as stream:
+            with self._stream(path) as stream:
                 try:
                     with pq.ParquetFile(stream) as opened:
                         yield opened
@@ -145,6 +164,9 @@ class Store:
                     if getattr(error, "errno", None) is not None:  # of the machine, not of what is read
                         raise
                     raise BrokenFileError(f"{file.name}: {error}") from error
+
+    def _stream(self, path: str) -> Any:
+        return self._fs.open_input_file(path) if self._is_local else _ObjectReader(self._fs, path)
 
     def metadata(self, file: File) -> dict[str, str]:
         """What a file says of itself, by key (`schemas.archive`)."""
@@ -181,3 +203,87 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def asked(what: str, ask: Callable[[], T], pauses_s: Sequence[float] | None = None) -> T:
+    """What the store answers.
+
+    what: is asked, for the log. ask: may be called again, and changes nothing then. pauses_s: before each
+    further try; none: those of `PAUSES_S`.
+    Raises: FileNotFoundError at once; ArchiveUnavailableError where the last try failed too.
+    """
+    for pause_s in PAUSES_S if pauses_s is None else pauses_s:
+        try:
+            return ask()
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            log.warning("the archive's store failed, and is asked again", what=what, why=str(error))
+            time.sleep(pause_s)
+    try:
+        return ask()
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveUnavailableError(f"the archive's store: {what}: {error}") from error
+
+
+class _ObjectReader:
+    """A file of the store, as pyarrow takes Python's own files: read part by part, by one reader."""
+
+    mode: Final = "rb"
+
+    def __init__(self, filesystem: Any, path: str) -> None:
+        """Open.
+
+        Raises: ArchiveUnavailableError, as all that reads does; that raises FileChangedError too.
+        """
+        self._fs = filesystem
+        self._path = path
+        self._stream = self._here(lambda: filesystem.open_input_file(path))
+        self._said = self._stream.metadata()
+        self._size: int = self._stream.size()
+        self._at = 0
+        self.closed = False
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of files. Returns: where it is now."""
+        self._at = (0, self._at, self._size)[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, or as many as there are."""
+        left = max(0, self._size - self._at)
+        wanted = left if size < 0 else min(size, left)
+        found = self._here(lambda: self._read(wanted)) if wanted else b""
+        self._at += wanted
+        return found
+
+    def _read(self, wanted: int) -> bytes:
+        found: bytes = self._stream.read_at(wanted, self._at)
+        if self._fs.open_input_file(self._path).metadata() != self._said:
+            raise FileChangedError(f"{self._path} was replaced while it was read")
+        if len(found) != wanted:
+            raise OSError(f"{len(found)} bytes of {wanted} arrived")
+        return found
+
+    def _here(self, ask: Callable[[], T]) -> T:
+        try:
+            return asked(self._path, ask)
+        except FileNotFoundError as error:
+            raise ArchiveUnavailableError(f"the archive's store: {error}") from error
+
+    def close(self) -> None:
+        """End."""
+        self.closed = True
+        self._stream.close()
+
+    def __enter__(self) -> "_ObjectReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

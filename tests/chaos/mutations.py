@@ -530,6 +530,69 @@ MUTATIONS = (
         "::test_from_where_dead_letters_may_be_missing_the_topic_is_read",
         "assert [30, 31",
     ),
+    Mutation(
+        "an upload stands in its place before it is whole",
+        (
+            Edit(
+                "aggregator/archive/store.py",
+                'uploaded = f"{self._root}/{UPLOADED}/{path.name}"',
+                "uploaded = target",
+            ),
+        ),
+        "tests/aggregator/archive/test_files.py::test_an_upload_that_was_cut_short_leaves_no_file",
+        "assert [File(",
+    ),
+    Mutation(
+        "parts of two files of the archive mix",
+        (
+            Edit(
+                "aggregator/archive/store.py",
+                "if self._fs.open_input_file(self._path).metadata() != self._said:",
+                "if False:",
+            ),
+        ),
+        "tests/aggregator/archive/test_store.py"
+        "::test_a_file_that_is_replaced_while_it_is_read_is_read_on_exactly",
+        "BrokenFileError",
+    ),
+    Mutation(
+        "what is merged goes before what it became is in place",
+        (
+            Edit(
+                "aggregator/archive/merge.py",
+                "        return store.put(writer.path,",
+                "        for each in run:\n            store.remove(each)\n"
+                "        return store.put(writer.path,",
+            ),
+        ),
+        "tests/aggregator/archive/test_merge.py"
+        "::test_stopped_before_the_old_ones_are_removed_nothing_is_lost",
+        "assert {File(",
+    ),
+    Mutation(
+        "the archive begins where the topic does, and not where it ended",
+        (
+            Edit(
+                "aggregator/archive/archiver.py",
+                "span = uncovered(files, start)",
+                "span = uncovered([], start)",
+            ),
+        ),
+        "tests/pipeline/test_archive.py::test_a_hole_is_found_and_filled_while_the_topic_has_it",
+        "and nothing else was written again",
+    ),
+    Mutation(
+        "two files of the archive may say different things",
+        (Edit("aggregator/archive/check.py", "if mine != theirs:", "if False:"),),
+        "tests/pipeline/test_archive.py::test_faults_of_an_archive_are_named",
+        "('disagreement', 0)",
+    ),
+    Mutation(
+        "the topic is trimmed of what is not counted",
+        (Edit("aggregator/archive/trim.py", "counted.get(number, 0)", "old[number]"),),
+        "tests/pipeline/test_archive.py::test_only_what_is_archived_counted_and_old_is_trimmed",
+        "nothing is counted",
+    ),
 )
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.archive import file_writer, objects
+from aggregator.archive import file_writer
+from aggregator.archive import store as store_module
 from aggregator.archive.columns import SCHEMA, columns_of, events_of
 from aggregator.archive.coverage import File
 from aggregator.archive.file_writer import FileWriter
@@ -152,7 +153,7 @@ def test_an_upload_that_was_cut_short_leaves_no_file(tmp_path: Path, monkeypatch
     path = written(store.unfinished(), slim(10))
     (tmp_path / "archive" / "topic" / "00003").mkdir(parents=True)
     (tmp_path / "archive" / UPLOADED).mkdir()
-    monkeypatch.setattr(objects, "PAUSES_S", ())
+    monkeypatch.setattr(store_module, "PAUSES_S", ())
     monkeypatch.setattr(store, "_is_local", False)
     real = store._fs
     monkeypatch.setattr(store, "_fs", _CutShort(real))

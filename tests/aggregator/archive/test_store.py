@@ -9,22 +9,21 @@ import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
-from aggregator.archive import objects, store
+from aggregator.archive import store
 from aggregator.archive.check import check
 from aggregator.archive.columns import events_of
 from aggregator.archive.coverage import File
 from aggregator.archive.erase import Erasing, erase_all
 from aggregator.archive.file_writer import FileWriter
 from aggregator.archive.merge import merged
-from aggregator.archive.objects import asked
 from aggregator.archive.slim import SlimEvent
-from aggregator.archive.store import UPLOADED, Store
+from aggregator.archive.store import UPLOADED, Store, asked
 from aggregator.counting.facts import key_check
 from aggregator.counting.rules import Erasures, Rules
 from aggregator.errors import ArchiveUnavailableError, BrokenFileError, FileChangedError
 from aggregator.history.files import Files
 from schemas.archive import DROPPED_KEY, ERASED, KEY_CHECK_KEY, VERSION, VERSION_KEY
-from tests.s3 import LOGIN, Fault, FaultyStore, s3_server
+from tests.s3 import BUCKET, LOGIN, Fault, FaultyStore, s3_server
 
 KEY = b"sixteen bytes or more"
 SAID = {VERSION_KEY: str(VERSION), KEY_CHECK_KEY: key_check(KEY), DROPPED_KEY: ""}
@@ -44,7 +43,7 @@ def s3() -> Iterator[FaultyStore]:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits before another try, nor for the store of anybody else's machine."""
-    monkeypatch.setattr(objects, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(store, "PAUSES_S", (0.0, 0.0, 0.0))
     for name, value in LOGIN.items():
         monkeypatch.setenv(name, value)
 
@@ -196,7 +195,7 @@ def test_a_store_that_is_away_is_no_fault_of_the_files(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told as what to wait for; what was to be put is kept."""
-    monkeypatch.setattr(objects, "PAUSES_S", ())  # pyarrow takes its six seconds for each try
+    monkeypatch.setattr(store, "PAUSES_S", ())  # pyarrow takes its six seconds for each try
     archive.put(0, 400)
     path = archive.written(0, 100)
     files = archive.store.files()
@@ -211,6 +210,13 @@ def test_a_store_that_is_away_is_no_fault_of_the_files(
     archive.s3.calm()
     archive.store.put(path, File("topic", 0, 0, 100))
     assert not path.exists()
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_archive(archive: Archive) -> None:
+    assert archive.store.files() == []
+    mistyped = Store(archive.url.replace(BUCKET, "mail-archives"))
+    with pytest.raises(ArchiveUnavailableError, match="there is no mail-archives"):
+        check(mistyped)
 
 
 def test_a_broken_file_is_a_fault_of_the_file(archive: Archive) -> None:
