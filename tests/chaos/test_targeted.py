@@ -24,6 +24,8 @@ from tests.wire import ZSTD, Raw
 
 TENANTS = ("alder", "birch", "cedar", "damson", "elder")
 EXACT_WITHIN_S = 15.0
+START_LIMIT_S = 60.0
+"""For a program to start and begin its work: no fault delays that, but a busy machine does."""
 
 
 def sends_of_all(arena: Arena, first: int, number: int = 60) -> None:
@@ -210,7 +212,7 @@ def test_killed_between_a_dead_letter_and_its_move(arena: Arena, when: str) -> N
         moment = arena.proxy.at_call(b"tenant%200", before=doomed.kill)
     else:
         moment = arena.proxy.at_call(b"tenant%200", after=kill_when_every_checkpoint_is_there)
-    assert moment.wait(LIMIT_S)
+    assert moment.wait(START_LIMIT_S)
     assert not doomed.running
     counting(arena, f"{arena.place.programs.group}-other")
     arena.check()
