@@ -36,7 +36,7 @@ class Builder:
         self._sources = sources
         self._folder = folder
         self._made_at = made_at
-        # Compose wants the topics of whoever runs it even where it only builds; none of them gets into the image.
+        # Compose wants the topics of SNS even where it only builds; none of them gets into the image.
         self._environment = {"SNS_TOPIC_ARNS": "none", **os.environ, "SOURCE_DATE_EPOCH": str(made_at)}
 
     @property
