@@ -14,7 +14,6 @@ from tests.deploy.chart.rendering import (
     CHART,
     NAME,
     PROGRAMS,
-    RELEASE,
     VALUES,
     Manifest,
     container,
@@ -201,25 +200,3 @@ def _noted(chart: Path, values: str) -> tuple[list[Manifest], str]:
     found = rendered(chart, "--values", VALUES[values])
     [notes] = [each["data"]["notes"] for each in found if "notes" in each.get("data", ())]
     return found, notes
-
-
-def test_the_values_of_the_runbook_are_taken_as_they_stand(tmp_path: Path) -> None:
-    """And each Secret and key that they name is made by the commands above them."""
-    page = (CHECKOUT / "deploy" / "runbook.md").read_text()
-    section = page.partition("\n## On Kubernetes\n")[2].partition("\n## ")[0]
-    commands, values = re.findall(r"```(?:console|yaml)\n(.*?)```", section, re.DOTALL)
-    file = tmp_path / "mail.yaml"
-    file.write_text(values)
-    found = rendered(CHART, "--values", file)
-    held = {
-        (each["valueFrom"]["secretKeyRef"]["name"], each["valueFrom"]["secretKeyRef"]["key"])
-        for pod in pods(found).values()
-        for each in container(pod)["env"]
-        if "valueFrom" in each
-    }
-    made = re.findall(r"create secret generic (\S+)|--from-literal=([a-z-]+)=", commands)
-    assert held == {(made[0][0], key) for _, key in made[1:]}
-    assert f"helm upgrade --install {RELEASE} deploy/helm/ses-metrics --namespace mail" in commands
-    named = set(re.findall(rf"{NAME}-[a-z]+", section))
-    assert named == {f"{NAME}-{each}" for each in ("rebuild", "api", "aggregator")}
-    assert named <= {each["metadata"]["name"] for each in found}

@@ -7,7 +7,16 @@ from typing import Final
 import pytest
 
 from deploy.stack import CHECKOUT
-from tests.deploy.chart.rendering import CHART, Manifest, container, environment, pods, rendered
+from tests.deploy.chart.rendering import (
+    CHART,
+    NAME,
+    RELEASE,
+    Manifest,
+    container,
+    environment,
+    pods,
+    rendered,
+)
 
 pytestmark = pytest.mark.programs
 
@@ -83,3 +92,21 @@ def test_each_file_is_in_a_secret_that_was_made(templates: dict[str, Manifest]) 
         for file in files:
             folder, _, key = str(file).rpartition("/")
             assert key in made()[kept[mounts[folder]]]
+
+
+def test_the_commands_name_what_the_values_bring_and_make_nothing_else(
+    templates: dict[str, Manifest],
+) -> None:
+    """No key of a Secret is for nobody, and what `kubectl` is told to run in is there."""
+    asked = [
+        each["valueFrom"]["secretKeyRef"]
+        for pod in templates.values()
+        for each in container(pod)["env"]
+        if "valueFrom" in each
+    ]
+    assert {each["name"] for each in asked} == {"ses-metrics"}
+    assert {each["key"] for each in asked} == made()["ses-metrics"].keys()
+    assert f"helm upgrade --install {RELEASE} deploy/helm/ses-metrics --namespace mail" in SECTION
+    named = {each.removeprefix(f"{NAME}-") for each in re.findall(rf"{NAME}-[a-z]+", SECTION)}
+    assert named == {"rebuild", "api", "aggregator", "ingest"}
+    assert named <= templates.keys()
