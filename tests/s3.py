@@ -222,6 +222,14 @@ def _error(code: str) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{said}'.encode()
 
 
+def _forget_all(port: int) -> None:
+    """Servers of one process share what they hold."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    link.request("POST", "/moto-api/reset")
+    assert link.getresponse().status == 200
+    link.close()
+
+
 @contextmanager
 def s3_server() -> Iterator[FaultyStore]:
     """A server with an empty bucket, as its proxy. Who talks to it has `LOGIN` in its environment."""
@@ -230,6 +238,7 @@ def s3_server() -> Iterator[FaultyStore]:
     server.start()
     try:
         _, port = server.get_host_and_port()
+        _forget_all(port)
         client: Any = boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{port}",

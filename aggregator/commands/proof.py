@@ -134,6 +134,8 @@ def recount(
         raise typer.BadParameter("say --sql or --views: it prints what counts, and counts nothing itself")
     settings = ArchiveSettings()
     url = urlsplit(settings.archive_url or "file:///archive")
-    archive = unquote(url.path) if url.scheme == "file" else url.geturl()
+    # neither region and endpoint, which DuckDB has in a secret, nor a login
+    bucket = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    archive = unquote(url.path) if url.scheme == "file" else bucket
     printed = views if for_queries else script
     print(printed(settings.rules, archive.rstrip("/")), end="")  # noqa: T201  # the result

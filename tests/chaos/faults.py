@@ -1,7 +1,7 @@
 """The table of faults: what breaks, how, and for how long.
 
 Each is a generator over the field of a run: it breaks something, yields how long (s), and then fixes it.
-Chance comes from the field's own seeded source.
+Chance comes from the field's own seeded source. Long because it is one table.
 """
 
 import os
@@ -20,6 +20,7 @@ from tests.chaos.proxy import Proxy
 SESSION_S = 10.0
 """The consumer session of a worker: one that stands still for longer is taken for dead."""
 EXACT_WITHIN_S = 60.0
+ARCHIVED_WITHIN_S = 60.0
 REBUILDS = 5
 """So often an operator runs `rebuild` again where other faults end it."""
 CALL_WITHIN_S = 5.0
@@ -240,6 +241,58 @@ def kafka_killed(field: Field) -> Steps:
     yield 5.0
 
 
+# The archive
+
+
+def archive_killed(field: Field) -> Steps:
+    """SIGKILL of who archives, whatever it has under way; another comes."""
+    assert field.archiver is not None
+    field.archiver.kill()
+    field.archiver = None
+    yield field.rng.uniform(0, 3)
+    field.start_archiver()
+    yield field.rng.uniform(1, 4)
+
+
+def archive_store_away(field: Field) -> Steps:
+    """The store fails one query in three, then every one, and is back."""
+    field.s3.by_chance(field.rng.getrandbits(32), 1 / 3)
+    yield field.rng.uniform(1, 3)
+    field.s3.away = True
+    yield field.rng.uniform(2, 5)
+    field.s3.calm()
+    yield 1.0
+
+
+def topic_cut_below(field: Field) -> Steps:
+    """The topic is cut below what is archived and counted, and Redis goes back to before that: `catch-up`."""
+    before, wanted = field.copies[0], view.least(field.redis)
+    until = time.monotonic() + ARCHIVED_WITHIN_S
+    while not _is_behind(wanted, field.archived()):
+        if time.monotonic() > until:
+            if field.alone:
+                field.wrong.append(f"{wanted} is not archived after {ARCHIVED_WITHIN_S:.0f} s")
+            return
+        yield LOOK_S
+    while any(each.fault.takes == "kafka" for each in field.active):
+        yield LOOK_S
+    field.cut_below(wanted)
+    view.go_back(field.redis, before)
+    yield 0.5
+    said = ""
+    for _ in range(REBUILDS):
+        for command in ("catch-up", "rebuild"):  # the last is for records that are two weeks old by then
+            status, said = yield from _run(field, command, "--json")
+            if status == 0:
+                field.forget_copies()
+                return
+    field.wrong.append(f"a topic that was cut is not caught up with: {said[-500:]}")
+
+
+def _is_behind(offsets: list[int], others: list[int]) -> bool:
+    return all(one <= other for one, other in zip(offsets, others, strict=True))
+
+
 # The records
 
 
@@ -281,6 +334,9 @@ FAULTS = (
     Fault("answer of an applied call lost", answer_lost),
     Fault("link to redis down", link_down, "redis"),
     Fault("kafka killed", kafka_killed, "kafka"),
+    Fault("archive killed", archive_killed, "archiver"),
+    Fault("archive store away", archive_store_away, "store"),
+    Fault("topic cut below", topic_cut_below, "redis"),
     Fault("poison records", poison_records),
 )
 BY_NAME = {fault.name.replace(" ", "-").replace(",", ""): fault for fault in FAULTS}

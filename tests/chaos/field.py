@@ -9,14 +9,19 @@ from typing import Any
 
 import redis
 
+from aggregator.archive.coverage import uncovered
+from aggregator.archive.store import Store
 from deploy.kafka import Kafka
 from deploy.processes import free_port
 from deploy.valkey import Valkey
+from schemas import topics
 from tests.chaos import aof, view
 from tests.chaos.proxy import Proxy
 from tests.chaos.source import Source
 from tests.pipeline import log
+from tests.pipeline.log import Stored
 from tests.pipeline.programs import Program, Programs
+from tests.s3 import FaultyStore
 
 ANSWER_S = 5.0
 COPIES = 5
@@ -57,6 +62,8 @@ class Field:
     proxy: Proxy
     programs: Programs
     source: Source
+    s3: FaultyStore
+    archive: Store
     rng: Random
     directory: Path
     active: list[Active] = field(default_factory=list)
@@ -64,6 +71,10 @@ class Field:
     busy: set[int] = field(default_factory=set)
     aof_copies: list[Path] = field(default_factory=list)
     copies: list[view.Copy] = field(default_factory=list)
+    archiver: Program | None = None
+    """None while it was killed and no other one has come."""
+    cut: dict[tuple[int, int], Stored] = field(default_factory=dict)
+    """By partition and offset, the records that were deleted from the topic."""
     exact_again_s: list[float] = field(default_factory=list)
     """After each lost tail: from Redis's return to exact numbers."""
     wrong: list[str] = field(default_factory=list)
@@ -93,6 +104,40 @@ class Field:
     def start_worker(self, slot: int) -> None:
         """Start a worker in a slot that is empty."""
         self.workers[slot] = self.programs.worker()
+
+    def start_archiver(self) -> None:
+        """Start the process that archives; its files are of three seconds."""
+        self.archiver = self.programs.start(
+            "aggregator archive --without-key", ARCHIVE_PORT="0", ARCHIVE_FILE_MINUTES="0.05"
+        )
+
+    def archived(self) -> list[int]:
+        """Up to where the archive has each partition without a hole, past the proxy."""
+        files = self.archive.files()
+        return [
+            uncovered([file for file in files if file.partition == number], 0).first
+            for number in range(topics.EVENTS.partitions)
+        ]
+
+    def records(self) -> list[Stored]:
+        """All records that were ever in the topic."""
+        held = log.read(self.kafka.bootstrap, self.programs.events_topic)
+        found = self.cut | {(each.partition, each.offset): each for each in held}
+        return [found[where] for where in sorted(found)]
+
+    def cut_below(self, offsets: list[int]) -> None:
+        """Delete records from the topic as a trim does, and remember them."""
+        for each in log.read(self.kafka.bootstrap, self.programs.events_topic):
+            if each.offset < offsets[each.partition]:
+                self.cut[each.partition, each.offset] = each
+        log.forget_below(self.kafka.bootstrap, self.programs.events_topic, offsets)
+
+    def forget_copies(self) -> None:
+        """Of all copies of Redis only one that is made now is left."""
+        for copy in self.aof_copies:
+            shutil.rmtree(copy)
+        self.aof_copies, self.copies = [], []
+        self.take_copies()
 
     def take_worker(self) -> tuple[int, Program] | None:
         """A worker that runs and that no other fault has; none where there is none."""

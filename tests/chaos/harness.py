@@ -17,6 +17,8 @@ from random import Random
 
 import redis
 
+from aggregator.archive.check import check
+from aggregator.archive.store import Store
 from deploy.processes import free_port, say
 from deploy.valkey import Valkey
 from schemas import counters, topics
@@ -27,9 +29,10 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Proxy
 from tests.chaos.report import Report, Row
 from tests.chaos.source import Source
-from tests.pipeline import events, log, stored
+from tests.pipeline import events, stored
 from tests.pipeline.place import Place, naive_count
 from tests.pipeline.programs import Programs, wait_until
+from tests.s3 import LOGIN, s3_server
 
 PARTITIONS = topics.EVENTS.partitions
 SETTLE_S = 240.0
@@ -67,6 +70,7 @@ class Run:
             source.stop()
         self._say("no more faults; waiting until all is counted")
         difference = self._compare()
+        self._check_archive()
         wrong = [*self._field.wrong, *(f"not acknowledged: {each}" for each in source.failed[:3])]
         return Report(
             name=f"seed {self._seed}",
@@ -154,6 +158,23 @@ class Run:
             if worker is not None and slot not in self._field.busy and not worker.running:
                 self._wrong(f"worker {slot} ended by itself with {worker.wait_until_ended()}")
                 self._field.start_worker(slot)
+        archiver = self._field.archiver
+        if archiver is not None and not archiver.running:
+            self._wrong(f"who archives ended by itself with {archiver.wait_until_ended()}")
+            self._field.start_archiver()
+
+    def _check_archive(self) -> None:
+        """It holds every offset of the topic, each record once, and nothing in it disagrees."""
+        field, ends = self._field, self._ledger.ends
+        wait_until(lambda: field.archived() == ends, f"the archive ends at {ends}", SETTLE_S)
+        assert field.archiver is not None
+        if status := field.archiver.stop():
+            self._wrong(f"who archives ended with {status} after SIGTERM")
+        report = check(field.archive)
+        for fault in report.faults:
+            self._wrong(f"the archive: {fault}")
+        if report.rows < len(self._ledger):
+            self._wrong(f"the archive has {report.rows} rows of {len(self._ledger)} records")
 
     def _compare(self) -> view.Difference:
         field = self._field
@@ -162,7 +183,7 @@ class Run:
         wait_until(lambda: view.is_counted(field.redis, ends), f"every checkpoint is at {ends}", SETTLE_S)
         self._say(f"all is counted after {time.monotonic() - began:.1f} s: checkpoints at {ends}")
         bootstrap, programs = field.kafka.bootstrap, field.programs
-        topic = log.read(bootstrap, programs.events_topic)
+        topic = field.records()
         missing = self._ledger.missing(topic)
         if missing:
             self._wrong(f"{missing} acknowledged records are not in the topic")
@@ -197,13 +218,14 @@ def open_run(directory: Path, *, seed: int, rate: float, workers: int) -> Iterat
     with ExitStack() as stack:
         kafka = stack.enter_context(services.kafka_server())
         valkey = Valkey(directory / "valkey-0", port=free_port())
+        s3 = stack.enter_context(s3_server())
         proxy = stack.enter_context(Proxy(valkey.port))
-        programs = stack.enter_context(
-            Programs(kafka.bootstrap, proxy.url, prefix, directory, **events.SETTINGS)
-        )
+        settings = events.SETTINGS | LOGIN | {"ARCHIVE_URL": s3.url("archive")}
+        programs = stack.enter_context(Programs(kafka.bootstrap, proxy.url, prefix, directory, **settings))
         ledger = Ledger(counters.LANES, PARTITIONS, events.ALL_TAGS)
         source = Source(kafka.bootstrap, programs.events_topic, ledger, seed=seed + 2, rate=rate)
-        field = Field(kafka, valkey, proxy, programs, source, Random(seed + 1), directory)
+        archive = Store(s3.past_it("archive"))
+        field = Field(kafka, valkey, proxy, programs, source, s3, archive, Random(seed + 1), directory)
         stack.callback(field.close)
         field.start_redis()
         wanted = {
@@ -212,6 +234,7 @@ def open_run(directory: Path, *, seed: int, rate: float, workers: int) -> Iterat
             programs.erasures_topic: topics.ERASURES,
         }
         services.create_topics(kafka.bootstrap, wanted)
+        field.start_archiver()
         field.workers = [programs.worker() for _ in range(workers)]
         for worker in field.workers:
             assert worker is not None

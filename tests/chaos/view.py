@@ -65,6 +65,12 @@ def see(client: Any, lane: str, partitions: int = topics.EVENTS.partitions) -> S
     return Seen([int(fields.get(b"f%d" % number, 0)) for number in range(partitions)], cells)
 
 
+def least(client: Any) -> list[int]:
+    """For each partition the lowest checkpoint of all lanes of the live generation; 0 where there is none."""
+    seen = [see(client, lane).checkpoints for lane in lanes(client)]
+    return [min(each) for each in zip(*seen, strict=True)] or [0] * topics.EVENTS.partitions
+
+
 def is_counted(client: Any, ends: list[int]) -> bool:
     """Whether there is a generation and all of its checkpoints stand at the topic's ends."""
     keys = lanes(client)

@@ -122,11 +122,11 @@ def read(bootstrap: str, topic: str) -> list[Stored]:
 
 def each(bootstrap: str, topic: str) -> Iterator[Stored]:
     """All records that a topic holds now, one after the other."""
-    upto = ends(bootstrap, topic)
-    missing = sum(upto)
+    upto, first = ends(bootstrap, topic), begins(bootstrap, topic)
+    missing = sum(upto) - sum(first)
     consumer = _consumer(bootstrap)
     try:
-        consumer.assign([TopicPartition(topic, number, 0) for number in range(len(upto))])
+        consumer.assign([TopicPartition(topic, number, begin) for number, begin in enumerate(first)])
         until = time.monotonic() + LIMIT_S
         while missing:
             assert time.monotonic() < until, f"{missing} records of {topic} did not come"
@@ -170,6 +170,7 @@ def _consumer(bootstrap: str, group: str = "nobody") -> Consumer:
 
 
 def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Where a partition begins, and the offset that comes next."""
     found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=LIMIT_S)
     assert found is not None
     return int(found[0]), int(found[1])
@@ -181,7 +182,12 @@ def _raw(part: bytes | str | None) -> bytes | None:
 
 def forget_before(bootstrap: str, topic: str, offset: int, partitions: int) -> None:
     """Remove what lies before an offset in each partition."""
-    upto = [TopicPartition(topic, number, offset) for number in range(partitions)]
+    forget_below(bootstrap, topic, [offset] * partitions)
+
+
+def forget_below(bootstrap: str, topic: str, offsets: Sequence[int]) -> None:
+    """Remove what lies below an offset of each partition. Raises: KafkaException."""
+    below = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
     admin = AdminClient({"bootstrap.servers": bootstrap})  # its answers never come once it is gone
-    for answer in admin.delete_records(upto).values():
+    for answer in admin.delete_records(below).values():
         answer.result(LIMIT_S)

@@ -13,6 +13,7 @@ from aggregator.proof.law import script, views
     [
         ("file:///var/lib/its%20archive/", "/var/lib/its archive"),
         ("s3://bucket/archive", "s3://bucket/archive"),
+        ("s3://key:secret@bucket/archive/?region=eu-west-1&scheme=https", "s3://bucket/archive"),
         ("", "/archive"),
     ],
 )
