@@ -30,8 +30,8 @@ UNDER_WAY: Final = 2 * MOST
 
 HEADER: Final = "X-Query-Cost"
 
-LONG_DAYS: Final = 800
-"""Days that are cut within some milliseconds, whatever the zone."""
+LONG_DAYS: Final = 200
+"""Days that are cut within three milliseconds, whatever the zone."""
 
 RULES: Final = f"""A query costs {ORDINARY}, and {ORDINARY} more for each {A_UNIT} of these, at most {MOST}:
 
