@@ -17,6 +17,7 @@ from tests.services import LIMIT_S, create_topics
 HOUR = datetime(2025, 9, 3, 7, tzinfo=UTC)
 CONNECTIONS = 32
 ANSWERS = 50
+# The first two take longest, whatever was counted: so they are what hammers.
 COSTLY = (
     "period=hour&from=2024-07-16&timezone=Europe/Berlin&include=rates,status&compare=previous",
     "period=day&from=1998-06-01&timezone=Asia/Kathmandu&fields=all&include=rates,status&compare=previous",
@@ -67,7 +68,7 @@ def test_nobody_is_held_up_or_refused_for_another(site: Site) -> None:
             async def hammer(number: int) -> None:
                 headers = {"Authorization": f"Bearer {greedy[number % 2]}"}
                 while not done.is_set():
-                    answer = await client.get(costly(number), headers=headers)
+                    answer = await client.get(costly(number // 2 % 2), headers=headers)
                     if answer.status_code == 200:
                         costs.add(answer.headers[HEADER])
                     else:
