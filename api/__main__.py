@@ -1,6 +1,8 @@
 """`python -m api`: serve the metrics API until SIGTERM or SIGINT; `keys`, `health`: commands beside it."""
 
 import gc
+import sys
+from typing import Final
 
 import structlog
 import typer
@@ -16,6 +18,10 @@ from schemas.shared.startup import wrong_settings_in_a_line
 from schemas.shared.traces import start
 
 log = structlog.get_logger("api")
+
+SWITCH_S: Final = 0.0005
+"""For how long a thread has the interpreter while others want it. Long answers are made in threads, and the
+event loop wants it back some ten times for each short one; by default it would wait for 5 ms each time."""
 
 cli = typer.Typer(
     add_completion=False,
@@ -51,6 +57,7 @@ def main(context: typer.Context) -> None:
             app = create_app(settings, keys=keys, first=others is None or others.first)
             # What is there by now is there to stay. Each full collection would look through all of it, and
             # hold up every request for some 50 ms meanwhile.
+            sys.setswitchinterval(SWITCH_S)
             gc.collect()
             gc.freeze()
             with start.kept_traces("api"):

@@ -17,7 +17,6 @@ from api.counters.reader import CounterReader
 from api.http import openapi
 from api.http.health import add_health
 from api.http.problems import refuse_as_problems
-from api.http.rate_limit import RateLimit
 from api.http.request_ids import NameRequests
 from api.http.routes import MetricsRoute, metrics_routes
 from api.http.service import Service
@@ -25,6 +24,7 @@ from api.keys.source import KeySource
 from api.metrics import ApiMetrics, MeasureRequests, TenantMetrics
 from api.page import docs
 from api.senders.watch import Watch
+from api.sharing.rate_limit import RateLimit
 
 
 class Api(FastAPI):

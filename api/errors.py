@@ -38,7 +38,11 @@ INVALID_PARAMETER: Final = ErrorCode(
 INVALID_TIMEZONE: Final = ErrorCode("INVALID_TIMEZONE", 400, "`timezone` is no IANA name of a time zone.")
 NOT_FOUND: Final = ErrorCode("NOT_FOUND", 404, "Nothing with this id, or no such path.")
 METHOD_NOT_ALLOWED: Final = ErrorCode("METHOD_NOT_ALLOWED", 405, "The path does not know this method.")
-RATE_LIMITED: Final = ErrorCode("RATE_LIMITED", 429, "The key has asked too often; `Retry-After` says when.")
+RATE_LIMITED: Final = ErrorCode(
+    "RATE_LIMITED",
+    429,
+    "The key has asked too much, or its tenant too much at once: see `detail`, and `Retry-After`.",
+)
 INTERNAL: Final = ErrorCode("INTERNAL", 500, "The API has a defect; its log says more.")
 
 ERRORS: Final = (

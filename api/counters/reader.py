@@ -19,11 +19,11 @@ from typing import Any, Final, cast
 
 import msgspec
 import structlog
-from anyio import to_thread
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
+from api.counters.pace import AtOnce, Pace
 from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of, totals_of
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
@@ -49,6 +49,8 @@ IDS: Final = Script("ids.lua")
 
 PLACES: Final = {family: place for place, family in enumerate(FAMILIES)}
 """Of the families of kinds, in Redis."""
+
+NO_PACE: Final = AtOnce()
 
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
@@ -123,8 +125,11 @@ class CounterReader:
         scope: Scope,
         needs: Needs,
         on_live: Callable[[], None] = _nothing,
+        pace: Pace = NO_PACE,
     ) -> Counters:
         """The counters of a scope, from the tenant's lane of the live generation.
+
+        pace: of the reading, and of taking apart what was read.
 
         A generation that has not our kinds in our families is not read at all: a field that it does not count
         would be answered as zero, and one that it numbers otherwise as another.
@@ -133,15 +138,15 @@ class CounterReader:
         those are too many.
         """
         groups = needs.groups
-        live, reply = await self._counted(tenant, scope, needs, on_live)
+        async with pace.step():
+            live, reply = await self._counted(tenant, scope, needs, on_live)
         if groups is not None and groups.scope not in live.scopes:
             raise ApiError(
                 INVALID_PARAMETER, f"`group_by` must be one of {', '.join(live.scopes)}.", "group_by"
             )
         unpack = partial(counters_of, reply, needs.families, by_quarter=needs.by_quarter)
         try:
-            # Groups may be many, and taking them apart takes a while: other requests go on meanwhile.
-            counters = await to_thread.run_sync(unpack) if groups is not None else unpack()
+            counters = await pace.run(unpack)
         except ValueError as error:
             raise self._unavailable("The counters are damaged.", error) from error
         self._well()

@@ -19,6 +19,8 @@ from api.http.request_ids import HEADER as REQUEST_ID
 from api.query.freshness import HEADER as COMPLETE_THROUGH
 from api.query.parameters import Parameters
 from api.query.tables import ids_csv, metrics_csv
+from api.sharing.costs import HEADER as QUERY_COST
+from api.sharing.costs import RULES
 from schemas.shared.problems import PROBLEM_JSON, Problem
 from schemas.shared.process_metrics import VERSION
 
@@ -29,13 +31,20 @@ The tenant comes from the API key and from nowhere else. Every error is a proble
 Answers carry an `ETag`: ask again with `If-None-Match` and an answer without news is a 304 without a body.
 With `Accept: text/csv` the points (or the groups and others) come as CSV, and nothing else of the body.
 
+## Costs
+
+{costs}
+
 ## Errors
 
 Where several fit, they are judged in the order 503, 401, 429, 400, 404.
 
 | `code` | status | meaning |
 | --- | --- | --- |
-""" + "".join(f"| `{row.code}` | {row.status} | {row.meaning} |\n" for row in ERRORS)
+{errors}
+""".format(
+    costs=RULES, errors="\n".join(f"| `{row.code}` | {row.status} | {row.meaning} |" for row in ERRORS)
+)
 LICENSE: Final = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 SERVERS: Final = [{"url": "/", "description": "Where this description comes from."}]
 TAG: Final = {"name": "metrics", "description": "The numbers, and by what they can be asked."}
@@ -102,11 +111,12 @@ _CACHED: Final[Mapping[str, Any]] = {
 }
 _NUMBERS: Final[Mapping[str, Any]] = {
     **_CACHED,
+    QUERY_COST: _header("What the query costs: see Costs.", "1", required=False),
     "RateLimit": _header(
         "What is left to the key (`r`) and until when (`t`, s).", '"key";r=999;t=1', required=False
     ),
     "RateLimit-Policy": _header(
-        "What a key may ask (`q`) in a window (`w`, s).", '"key";q=1000;w=1', required=False
+        "What the queries of a key may cost (`q`) in a window (`w`, s).", '"key";q=1000;w=1', required=False
     ),
     COMPLETE_THROUGH: _header(
         "`complete_through`; absent before there is one.", "2025-09-17T13:45:11.000Z", required=False

@@ -5,19 +5,23 @@ how often (429), is it valid (400), is there such a thing (404). A query that is
 reads its lane: that the counters are gone is reported before a wrong parameter is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from fastapi import Request, Response
 from fastapi.security.utils import get_authorization_scheme_param
+from prometheus_client import Histogram
 
+from api.counters.liveness import Liveness
+from api.counters.pace import Pace
 from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
-from api.http.rate_limit import RateLimit
 from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 from api.query import freshness, tables
@@ -25,9 +29,13 @@ from api.query.answers import group_totals, metrics_body
 from api.query.instants import format_instant
 from api.query.parameters import PAGE_PARAMETERS, SCOPE_PARAMETERS, TENANT_PARAMETERS, read_parameters
 from api.query.query import Needs, PageQuery, Query, page_of, read_page, read_query
+from api.sharing import costs
+from api.sharing.rate_limit import RateLimit
+from api.sharing.work import Work
 from schemas.keys import ApiKeyRecord
 from schemas.shared.traces.spans import step
 
+T = TypeVar("T")
 Valid = TypeVar("Valid")
 
 NOT_KNOWN: Final = (
@@ -35,6 +43,46 @@ NOT_KNOWN: Final = (
     "`/api/metrics/by` lists the scopes that there are, and `/api/metrics/by/SCOPE` your ids."
 )
 """Why an id is not found, which may be a scope that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the key's record; and since when, by `time.time`."""
+
+    key: ApiKeyRecord
+    since_s: float
+
+    @property
+    def tenant(self) -> str:
+        """Whose numbers are asked for."""
+        return self.key.tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request that was taken in. pace: of the work for it; on_live: counts it, and is called once."""
+
+    pace: Pace
+    on_live: Callable[[], None]
+
+
+class _Timed:
+    """A pace of which it is noted how long Redis took, without the waiting for a turn."""
+
+    def __init__(self, pace: Pace, seconds: Histogram) -> None:
+        self._pace = pace
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[None]:
+        """See `Pace`."""
+        async with self._pace.step():
+            with step("read redis"), self._seconds.time():
+                yield
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """See `Pace`."""
+        return await self._pace.run(work)
 
 
 class Service:
@@ -55,6 +103,8 @@ class Service:
         self._reader = reader
         self._keys = keys
         self._limit = limit
+        self._work = Work()
+        self._liveness = Liveness(reader)
         self._metrics = metrics
         self._clock = clock
 
@@ -69,21 +119,33 @@ class Service:
         caller = await self._caller(request)
         now_ms = self._clock()
         known = TENANT_PARAMETERS if scope == WHOLE_TENANT else SCOPE_PARAMETERS
-        asked = _validated(lambda: read_query(query_of(request), known, now_ms))
+        items = query_of(request)
+
+        def read() -> Query | ApiError:
+            return _validated(lambda: read_query(items, known, now_ms))
+
+        is_long = costs.may_be_long(items, now_ms)
+        asked = await self._work.understand(caller.tenant, read) if is_long else read()
         needs = asked.needs if isinstance(asked, Query) else Needs()
-        on_live = partial(self._count, request, caller)
-        with step("read redis"), self._metrics.redis_seconds.time():
-            counters = await self._reader.counters(caller.tenant, scope, needs, on_live)
-        if isinstance(asked, ApiError):
-            raise asked
-        if not counters.known or not _path_is_exact(request):
-            raise ApiError(NOT_FOUND, NOT_KNOWN)
-        with step("build the answer"):
-            through_ms = freshness.complete_through(counters.partitions)
-            groups = None if asked.group_by is None else group_totals(asked, counters.groups)
-            body = metrics_body(asked, counters.counted, groups, through_ms)
-            keeps = polling.cache_control(asked.asked.to_ms, now_ms, through_ms)
-            return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
+        async with self._taken(request, caller, asked) as job:
+            pace = _Timed(job.pace, self._metrics.redis_seconds)
+            counters = await self._reader.counters(caller.tenant, scope, needs, job.on_live, pace)
+            if isinstance(asked, ApiError):
+                raise asked
+            if not counters.known or not _path_is_exact(request):
+                raise ApiError(NOT_FOUND, NOT_KNOWN)
+            query, through_ms = asked, freshness.complete_through(counters.partitions)
+
+            def write() -> Response:
+                groups = None if query.group_by is None else group_totals(query, counters.groups)
+                body = metrics_body(query, counters.counted, groups, through_ms)
+                keeps = polling.cache_control(query.asked.to_ms, now_ms, through_ms)
+                return _response(request, body, lambda: tables.metrics_csv(body), through_ms, keeps)
+
+            with step("build the answer"):
+                response = await pace.run(write)
+        response.headers.update(request.state.headers)
+        return response
 
     async def ids(self, request: Request, scope: str) -> Response:
         """A page of the known ids of a scope.
@@ -95,15 +157,17 @@ class Service:
         caller = await self._caller(request)
         asked = _validated(lambda: read_page(query_of(request), PAGE_PARAMETERS))
         after, number = (asked.after, asked.limit + 1) if isinstance(asked, PageQuery) else (None, 0)
-        on_live = partial(self._count, request, caller)
-        with step("read redis"), self._metrics.redis_seconds.time():
-            known = await self._reader.known_ids(caller.tenant, scope, after, number, on_live)
-        if isinstance(asked, ApiError):
-            raise asked
-        if scope not in known.scopes:
-            raise ApiError(NOT_FOUND, f"There is no such scope. There are {', '.join(known.scopes)}.")
-        ids, next_cursor = page_of(known.ids, asked.limit)
-        return self._listing(request, ids, next_cursor, known.partitions)
+        async with self._taken(request, caller, asked) as job:
+            with step("read redis"), self._metrics.redis_seconds.time():
+                known = await self._reader.known_ids(caller.tenant, scope, after, number, job.on_live)
+            if isinstance(asked, ApiError):
+                raise asked
+            if scope not in known.scopes:
+                raise ApiError(NOT_FOUND, f"There is no such scope. There are {', '.join(known.scopes)}.")
+            ids, next_cursor = page_of(known.ids, asked.limit)
+            response = self._listing(request, ids, next_cursor, known.partitions)
+        response.headers.update(request.state.headers)
+        return response
 
     async def scopes(self, request: Request) -> Response:
         """The scopes that are counted here, listed as ids are.
@@ -114,12 +178,14 @@ class Service:
         """
         caller = await self._caller(request)
         asked = _validated(lambda: read_parameters(query_of(request), ()))
-        on_live = partial(self._count, request, caller)
-        with step("read redis"), self._metrics.redis_seconds.time():
-            known = await self._reader.known_ids(caller.tenant, None, None, 0, on_live)
-        if isinstance(asked, ApiError):
-            raise asked
-        return self._listing(request, known.scopes, None, known.partitions)
+        async with self._taken(request, caller, asked) as job:
+            with step("read redis"), self._metrics.redis_seconds.time():
+                known = await self._reader.known_ids(caller.tenant, None, None, 0, job.on_live)
+            if isinstance(asked, ApiError):
+                raise asked
+            response = self._listing(request, known.scopes, None, known.partitions)
+        response.headers.update(request.state.headers)
+        return response
 
     def _listing(
         self,
@@ -139,20 +205,47 @@ class Service:
         with step("build the answer"):
             return _response(request, body, lambda: tables.ids_csv(ids), through_ms, keeps)
 
-    async def _caller(self, request: Request) -> ApiKeyRecord:
+    async def _caller(self, request: Request) -> Caller:
         """Check who asks. The request is counted later, when it is known that it can be answered at all.
 
         Raises: ApiError UNAVAILABLE, UNAUTHORIZED or RATE_LIMITED.
         """
+        since_s = time.time()
         try:
             with step("authenticate"):
                 record = self._record_of(_key_of(request))
                 self._limit.check(record.id)
-        except ApiError:
+        except ApiError as error:
+            # That there are no counters is reported first.
+            look = self._liveness.check if error.code is UNAUTHORIZED else self._reader.live
             with step("read redis"), self._metrics.redis_seconds.time():
-                await self._reader.live()  # that there are no counters is reported first
+                await look()
             raise
-        return record
+        return Caller(record, since_s)
+
+    @asynccontextmanager
+    async def _taken(self, request: Request, caller: Caller, asked: object) -> AsyncIterator[Job]:
+        """Take a request in, and count what it cost once it is answered; in the block it is answered.
+
+        asked: what it asks, or what is wrong with that.
+        Raises: ApiError UNAVAILABLE or RATE_LIMITED.
+        """
+        cost = costs.cost_of(asked) if isinstance(asked, Query | PageQuery) else costs.ORDINARY
+
+        def count() -> None:
+            request.state.headers = {costs.HEADER: str(cost)} | self._limit.count(caller.key.id)
+
+        try:
+            pace = await self._work.enter(caller.tenant, cost)
+        except ApiError:
+            await self._reader.live()  # as above
+            raise
+        try:
+            yield Job(pace, count)
+        finally:
+            self._work.leave(caller.tenant, cost)
+            if cost > costs.ORDINARY and hasattr(request.state, "headers"):
+                request.state.headers |= self._limit.charge(caller.key.id, cost, caller.since_s)
 
     def _record_of(self, key: str | None) -> ApiKeyRecord:
         table = self._keys.table  # before `loaded`: a table that is being read anew is another one
@@ -164,9 +257,6 @@ class Service:
             raise ApiError(UNAUTHORIZED, "Send a valid API key in the header `Authorization: Bearer <key>`.")
         self._keys.note_use(record.id, now_ms)
         return record
-
-    def _count(self, request: Request, caller: ApiKeyRecord) -> None:
-        request.state.headers = self._limit.count(caller.id)
 
 
 def _key_of(request: Request) -> str | None:
@@ -201,7 +291,6 @@ def _response(
     in_csv = tables.wants_csv(request.headers.get("accept"))
     tag = polling.etag(body, "csv" if in_csv else "json")
     headers = {
-        **request.state.headers,
         "Cache-Control": keeps,
         "ETag": tag,
         "Vary": "Authorization, Accept",

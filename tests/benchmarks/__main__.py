@@ -24,6 +24,7 @@ from tests.benchmarks.figures import Figure, Missing
 from tests.benchmarks.growth import growth
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.memory import memory
+from tests.benchmarks.one_tenant import one_tenant
 from tests.benchmarks.reading import reading
 from tests.benchmarks.report import Report, terminal, write
 from tests.benchmarks.runs import Bench, TooShortError
@@ -49,6 +50,7 @@ PARTS: Final[dict[str, Callable[[Bench], Sequence[Figure | Missing]]]] = {
     "visible": visible,
     "catching-up": catching_up,
     "bursts": bursts,
+    "one-tenant": one_tenant,
     "growth": growth,
     "peers": against_peers,
 }

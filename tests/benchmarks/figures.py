@@ -95,6 +95,7 @@ GOALS: Final = {
     "bursts.tenants.longest": at_most(20),
     "bursts.ids.longest": at_most(20),
     "bursts.days.longest": at_most(20),
+    "one-tenant.p99.ratio": at_most(5),
     "memory.million.message": at_most(19),
     "memory.thousand.message": at_most(24),
     "memory.reference.byte-days": at_most(1_000),

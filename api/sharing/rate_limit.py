@@ -1,4 +1,8 @@
-"""How much one key may ask of this process.
+"""How much one key may ask of this process, by what its queries cost.
+
+Each request counts as one before it is answered, and the rest of what its query costs (`api.sharing.costs`)
+once it is. **Who asks one thing at a time is never refused for what it costs**: a query counts for no more
+than the share of the window that its answer took, so all that is asked in a row fits into it.
 
 A window begins with the first request of a key and lasts as long as the setting says; what was asked in
 every answer says so, in the headers of the IETF draft `RateLimit header fields for HTTP`.
@@ -44,12 +48,27 @@ class RateLimit:
             raise self._refusal(key_id)
         return self._headers(key_id)[0]
 
+    def charge(self, key_id: str, cost: int, since_s: float) -> dict[str, str]:
+        """Count the rest of what a request cost, now that it is answered.
+
+        cost: of its query; since_s: when it came, by `time.time`.
+        Returns: the headers of its answer.
+        """
+        window_s = self._limit.get_expiry()
+        now_s, ends_s = time.time(), self._counted.get_window_stats(self._limit, key_id).reset_time
+        if now_s < ends_s:
+            took_s = now_s - max(since_s, ends_s - window_s)
+            more = min(cost, int(self._limit.amount * took_s / window_s)) - 1
+            if more > 0:
+                self._counted.hit(self._limit, key_id, cost=more)
+        return self._headers(key_id)[0]
+
     def _refusal(self, key_id: str) -> ApiError:
         headers, wait_s = self._headers(key_id)
         return ApiError(
             RATE_LIMITED,
-            f"This key may ask {self._limit.amount:,} times in {self._limit.get_expiry():,} s. "
-            f"Ask again in {wait_s} s.",
+            f"The queries of a key may cost {self._limit.amount:,} in {self._limit.get_expiry():,} s, where "
+            f"an ordinary one costs 1, and those of this key have. Ask again in {wait_s} s.",
             headers={**headers, "Retry-After": str(wait_s)},
         )
 
