@@ -530,6 +530,18 @@ MUTATIONS = (
         "::test_from_where_dead_letters_may_be_missing_the_topic_is_read",
         "assert [30, 31",
     ),
+    Mutation(
+        "a share that is given away is taken for counted",
+        (
+            Edit(
+                "aggregator/bulk/count.py",
+                "                break\n        else:\n",
+                "                break\n        if True:\n",
+            ),
+        ),
+        "tests/aggregator/bulk/test_count.py::test_what_is_left_early_is_counted_as_far_as_it_was_read[7-7]",
+        "it passes what is not counted",
+    ),
 )
 
 
