@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -21,6 +21,7 @@ from aggregator.bulk.group import Membership
 from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import make
 from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.store import Answer, LaneCall, Store
 from aggregator.counters.throttle import ALONE, THROTTLED, Pace
 from aggregator.log.admin import Cluster, Log
 from schemas.counters import Generation, Member, Record, State
@@ -196,7 +197,9 @@ class Asleep(AbstractContextManager[None]):
         """Nothing is held."""
 
 
-def test_two_who_count_the_same_partitions_count_them_once(place: Place) -> None:
+def test_two_who_count_the_same_partitions_count_them_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One sleeps between two calls, as when Kafka takes it for dead; another counts all; then it wakes."""
     sent = events.records(73, now_ms(), RECORDS, TENANTS)
     place.send(sent)
@@ -205,6 +208,13 @@ def test_two_who_count_the_same_partitions_count_them_once(place: Place) -> None
     with closing(Keyspace(settings)) as keys:
         keys.registry.lanes.make(generation, {})
     stop = dict(enumerate(place.ends()))
+    answers: set[str] = set()
+    apply = Store.apply
+
+    def noting(store: Store, generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
+        found = apply(store, generation, calls)
+        answers.update(answer.status for answer in found)
+        return found
 
     def count(pace: Pace, lock: AbstractContextManager[None]) -> None:
         count_until(settings, generation, stop, dead_lettered=stop, pace=pace, lock=lock, leave=lambda: False)
@@ -213,8 +223,10 @@ def test_two_who_count_the_same_partitions_count_them_once(place: Place) -> None
         first = thread.submit(count, THROTTLED, lock)
         assert lock.sleeps.wait(LIMIT_S)
         count(ALONE, nullcontext())
+        monkeypatch.setattr(Store, "apply", noting)
         lock.wakes.set()
         first.result(LIMIT_S)
+    assert answers == {"OK", "REBASE"}, "what was counted meanwhile is left out of each call that woke"
     place.redis.set(RECORD_KEY, _json(Member(generation=generation, state=State.LIVE)))
     assert place.checkpoints() == [list(stop.values())] * generation.lanes
     place.check_cells(naive_count(sent))
