@@ -95,13 +95,15 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: of one that is `closing`, the token of the lease under which its rebuild does so.
     start: the checkpoints it began with, where it does not begin at the start of the log: what was begun as
-    partial counters must not be finished as whole ones.
+    partial counters must not be finished as whole ones. stop: of one that is `building`, up to where each
+    partition is counted before it is compared.
     """
 
     generation: Generation
     state: State
     attempt: str = ""
     start: dict[int, int] = {}
+    stop: dict[int, int] = {}
 
     @property
     def closes_as(self) -> str:

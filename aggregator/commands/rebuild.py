@@ -23,6 +23,7 @@ from aggregator.commands.output import (
 )
 from aggregator.config import AggregatorSettings
 from aggregator.counting.timestamps import iso
+from aggregator.rebuild.join import Join
 from aggregator.rebuild.losses import Loss
 from aggregator.rebuild.plan import BYTES_A_PROCESS, RECORDS_A_SECOND, Plan
 from aggregator.rebuild.rebuild import Rebuild
@@ -98,6 +99,12 @@ def rebuild(
         ),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="How many read and fold.")] = 2,
+    join: Annotated[
+        bool,
+        typer.Option(
+            "--join", help="Count for the rebuild that runs, on this or another host, until it has switched."
+        ),
+    ] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Remove the old generation after the switch.")] = False,
     drop_after_hours: Annotated[
         int, typer.Option(min=0, help="Let the old generation expire after so many hours; 0: keep it.")
@@ -107,10 +114,18 @@ def rebuild(
     """Count the whole history into a new generation, compare it with the live one, and switch to it.
 
     The history is what the archive of ARCHIVE_URL, if there is one, and the topic hold together. Live
-    counting and the API go on meanwhile. Killed, it goes on where it was when it is run again.
+    counting and the API go on meanwhile. Killed, it goes on where it was when it is run again. Commands with
+    --join share its counting, and one of them leads on where it dies.
     """
     logs.configure()
+    if join and any((dry_run, since, from_offset, allow_truncated, lose, lanes, drop, drop_after_hours)):
+        raise typer.BadParameter(
+            "--join takes the rebuild as it was begun: with --processes and --json alone"
+        )
     settings = AggregatorSettings()
+    if join:
+        _join(settings, processes, as_json=as_json)
+        return
     with errors_in_a_line(), _Watch(quiet=as_json) as watch:
         work = Rebuild(settings, lanes=lanes, processes=processes, progress=watch)
         plan = work.plan(
@@ -124,6 +139,21 @@ def rebuild(
         if report.previous is not None and (drop or drop_after_hours) and not report.wrong:
             report.dropped_keys = work.drop(report.previous, 0 if drop else drop_after_hours * 3600)
     _show_report(report, as_json=as_json)
+
+
+def _join(settings: AggregatorSettings, processes: int, *, as_json: bool) -> None:
+    with errors_in_a_line(), _Watch(quiet=as_json) as watch:
+        joined = Join(settings, processes=processes, progress=watch).run()
+    if joined.led is not None:
+        _show_report(joined.led, as_json=as_json)
+    elif as_json:
+        print_json(
+            {"generation": joined.generation, "without_dead_letter": joined.without_dead_letter, "led": False}
+        )
+    else:
+        out.print(f"generation {joined.generation} is live: the command that led the rebuild has switched")
+        if joined.without_dead_letter:
+            out.print(WITHOUT_DEAD_LETTER.format(joined.without_dead_letter))
 
 
 def _show_plan(plan: Plan, processes: int, *, as_json: bool) -> None:

@@ -39,17 +39,20 @@ def first(record: Record, generation: Generation) -> Record:
     return _with(record, Member(generation=generation, state=State.LIVE))
 
 
-def begun(record: Record, generation: Generation, start: Mapping[int, int]) -> Record:
+def begun(
+    record: Record, generation: Generation, start: Mapping[int, int], stop: Mapping[int, int]
+) -> Record:
     """A rebuild begins a generation, or goes on with the one that is being made.
 
-    start: as in `Member`. Raises: RefusedError where another one is being made.
+    start, stop: as in `Member`. Raises: RefusedError where another one is being made.
     """
     making = record.next
     if making is not None and making.generation != generation:
         raise RefusedError(f"generation {making.generation.name} is being made already")
     had = record.named(generation.name)
     _check(None if had is None else had.state, State.BUILDING)
-    return _with(record, Member(generation=generation, state=State.BUILDING, start=dict(start)))
+    made = Member(generation=generation, state=State.BUILDING, start=dict(start), stop=dict(stop))
+    return _with(record, made)
 
 
 def comparing(record: Record, name: str) -> Record:
@@ -113,7 +116,7 @@ def _check(before: State | None, after: State | None) -> None:
 def _moved(record: Record, name: str, state: State, attempt: str = "") -> Record:
     had = _named(record, name)
     _check(had.state, state)
-    return _with(record, msgspec.structs.replace(had, state=state, attempt=attempt))
+    return _with(record, msgspec.structs.replace(had, state=state, attempt=attempt, stop={}))
 
 
 def _with(record: Record, member: Member) -> Record:

@@ -1,6 +1,6 @@
 """Counting the end of the topic into a generation, up to where live counting stands.
 
-The same reading, folding, script and checkpoints as the bulk before it (`bulk_count`).
+The same reading, folding, script and checkpoints as the bulk before it (`aggregator.bulk`).
 """
 
 import time

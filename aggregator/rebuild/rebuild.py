@@ -2,11 +2,12 @@
 
 1. Check what can be checked beforehand (`plan`), take the lease, begin a generation or go on with one.
 2. Count in bulk up to today's end of the log, from the archive and the topic, partitions shared out to
-   processes (`shares`). Killed, it goes on.
+   processes (`aggregator.bulk`), others that have joined (`join`) among them. Killed, it goes on.
 3. Count the tail up to the live checkpoints, and compare each tenant at exactly those (`compare`).
 4. Close the live lanes, count up to where they stopped, and switch in the record (`switch`).
 5. Read on until workers are seen in the new generation.
 
+Whoever holds the lease leads, and does all but 2 alone. Where he is gone, one who has joined leads on.
 Each of these changes of the record carries the token of the lease. A generation that is gone or closed in
 the middle is known by its name: a live one that was wiped is replaced all the same, without comparing; a new
 one that was ends the rebuild, and the live one stays.
@@ -18,6 +19,8 @@ from dataclasses import replace
 
 import structlog
 
+from aggregator.bulk.member import Work
+from aggregator.bulk.together import count_together, group_of
 from aggregator.config import AggregatorSettings
 from aggregator.counters import lifecycle
 from aggregator.counters.generation import make
@@ -29,9 +32,8 @@ from aggregator.rebuild.catch_up import Tail
 from aggregator.rebuild.compare import Comparison
 from aggregator.rebuild.plan import Plan, Planner, RebuildRefusedError, beyond_zero
 from aggregator.rebuild.report import Progress, Report
-from aggregator.rebuild.shares import count_shares
 from aggregator.rebuild.switch import Switch
-from schemas.counters import Generation
+from schemas.counters import Generation, Member
 
 log = structlog.get_logger(__name__)
 
@@ -71,16 +73,33 @@ class Rebuild:
         if not lease.take():
             raise RebuildRefusedError("another rebuild is running: wait for it")
         with lease:
-            self._registry.take_back_of_dead(lease.token)
-            # Another rebuild may have ended between the plan and the lease.
-            live = self._planner.live()
-            if plan.partial and live != plan.live:
-                raise RebuildRefusedError(
-                    "another generation has gone live meanwhile: look again at what would be lost"
-                )
-            lanes = self._planner.lanes(live)
-            resumed = self._planner.resumable(self._planner.log(), plan.start, lanes)
-            return self._run(replace(plan, live=live, resumed=resumed, lanes=lanes), lease)
+            return self._lead(plan, lease)
+
+    def lead_on(self, begun: Member, lease: Lease) -> Report:
+        """Lead a rebuild that another one has begun and does not lead any more.
+
+        What it may lose was agreed to when it was begun. begun: what is being made. lease: held.
+        Raises: as `run`; RebuildRefusedError also where that cannot be gone on with.
+        """
+        plan = self.plan(since_ms=None, offsets=begun.start, allow_truncated=bool(begun.start))
+        return self._lead(plan, lease, only=begun.generation)
+
+    def _lead(self, plan: Plan, lease: Lease, only: Generation | None = None) -> Report:
+        """only: the generation to go on with; none for any, or for a new one."""
+        self._registry.take_back_of_dead(lease.token)
+        # Another rebuild may have ended between the plan and the lease.
+        live = self._planner.live()
+        if plan.partial and live != plan.live:
+            raise RebuildRefusedError(
+                "another generation has gone live meanwhile: look again at what would be lost"
+            )
+        lanes = self._planner.lanes(live)
+        resumed = self._planner.resumable(self._planner.log(), plan.start, lanes)
+        if only is not None and resumed != only:
+            raise RebuildRefusedError(
+                f"generation {only.name} cannot be gone on with: look at `rebuild --dry-run`"
+            )
+        return self._run(replace(plan, live=live, resumed=resumed, lanes=lanes), lease)
 
     def drop(self, name: str, after_s: int) -> int:
         """Remove a retired generation, at once or after a time. Returns: how many keys. Errors: as `drop`."""
@@ -97,7 +116,7 @@ class Rebuild:
             partial=plan.partial,
             resumed=plan.resumed is not None,
         )
-        self._begin(new, plan.start, lease)
+        self._begin(new, plan, lease)
         followed = plan.live
         if plan.live is not None:
             report.not_compared = self._planner.unfollowable(plan.live, found)
@@ -129,7 +148,7 @@ class Rebuild:
         report.seconds = time.monotonic() - began
         return report
 
-    def _begin(self, new: Generation, start: Mapping[int, int], lease: Lease) -> None:
+    def _begin(self, new: Generation, plan: Plan, lease: Lease) -> None:
         """The new generation is in the record, with all its lanes; another one that was begun is dropped."""
         begun = self._registry.read().record.next
         if begun is not None and begun.generation != new:
@@ -138,28 +157,28 @@ class Rebuild:
                 generation=begun.generation.name,
             )
             drop(self._keys, [begun.generation.name], token=lease.token)
+        start = beyond_zero(plan.start)
         self._registry.change(
-            lambda record: lifecycle.begun(record, new, beyond_zero(start)), token=lease.token
+            lambda record: lifecycle.begun(record, new, start, plan.stop), token=lease.token
         )
-        self._registry.lanes.make(new, beyond_zero(start))
+        self._registry.lanes.make(new, start)
 
     def _bulk(
         self, new: Generation, plan: Plan, pace: Pace, dead_lettered: Mapping[int, int], lease: Lease
     ) -> int:
-        """Count up to the end of the log as it was at the beginning. Returns: as `count_shares`."""
+        """Count up to the end of the log as it was at the beginning. Returns: as `count_together`."""
 
-        def watch(done: int) -> None:
+        def watch(done: int) -> bool:
             lease.check()
             self._progress("counting", done, plan.records)
+            return True
 
-        without_dead_letter = count_shares(
+        group = group_of(self._settings, new, lease.token)
+        without_dead_letter = count_together(
             self._settings,
-            new,
+            Work(new, plan.stop, dead_lettered, pace, group),
             start=plan.start,
-            stop=plan.stop,
-            dead_lettered=dead_lettered,
             processes=self._processes,
-            pace=pace,
             watch=watch,
         )
         self._progress("counting", plan.records, plan.records)

@@ -2,7 +2,7 @@
 
 For checkpoints below the topic's beginning, as they stand in a Redis that went back to an old copy while the
 topic was trimmed: no worker can go on there. The law, the script and the checkpoints are those of a worker
-(`bulk_count`), so it may be killed and run again, and beside workers, which try again each second.
+(`aggregator.bulk.count`), so it may be killed and run again, and beside workers, which try again each second.
 
 Law: what recognizes duplicates may go 14 days after it was written. So nothing is counted on that is older;
 it takes `rebuild`.
@@ -13,6 +13,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from aggregator.bulk.count import count_until
 from aggregator.config import AggregatorSettings
 from aggregator.counters.generation import validate
 from aggregator.counters.keyspace import Keyspace
@@ -20,7 +21,6 @@ from aggregator.counters.throttle import LIVE
 from aggregator.counting.timestamps import iso
 from aggregator.errors import OtherLogError, RefusedError
 from aggregator.history.reader import History
-from aggregator.rebuild.bulk_count import count_until
 from aggregator.rebuild.plan import Planner
 from schemas.counters import Generation
 from schemas.kinds import REMEMBERED_MS
@@ -78,9 +78,9 @@ class CatchUp:
                     live,
                     {gap.partition: gap.next for gap in gaps},
                     dead_lettered=planner.dead_lettered(live),
-                    progress=lambda _partition, _offset: None,
                     pace=LIVE,
                     lock=nullcontext(),
+                    leave=lambda: False,
                 )
                 done.gaps += gaps
         return done

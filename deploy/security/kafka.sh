@@ -8,7 +8,7 @@
 #   KAFKA="--bootstrap-server broker.example.com:9093 --command-config admin.properties" sh kafka.sh
 #
 # The names of topics and of the group are the defaults of EVENTS_TOPIC, DEAD_LETTER_TOPIC, ERASURES_TOPIC and
-# CONSUMER_GROUP.
+# CONSUMER_GROUP. A rebuild shares its work in a group of its own, whose name begins with that one's and `-rebuild-`.
 set -eu
 
 user() {
@@ -51,6 +51,7 @@ may ses-keys --operation Write --topic api-keys
 user ses-rebuild "$SES_REBUILD_PASSWORD"
 may ses-rebuild --operation Read --topic ses-events
 may ses-rebuild --operation Read --group aggregator
+may ses-rebuild --operation Read --group aggregator-rebuild- --resource-pattern-type prefixed
 may ses-rebuild --operation Write --topic ses-events-dlq
 may ses-rebuild --operation Read --topic ses-erasures
 

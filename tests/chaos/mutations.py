@@ -593,6 +593,18 @@ MUTATIONS = (
         "tests/pipeline/test_archive.py::test_only_what_is_archived_counted_and_old_is_trimmed",
         "nothing is counted",
     ),
+    Mutation(
+        "a share that is given away is taken for counted",
+        (
+            Edit(
+                "aggregator/bulk/count.py",
+                "                break\n        else:\n",
+                "                break\n        if True:\n",
+            ),
+        ),
+        "tests/aggregator/bulk/test_count.py::test_what_is_left_early_is_counted_as_far_as_it_was_read[7-7]",
+        "it passes what is not counted",
+    ),
 )
 
 

@@ -44,12 +44,13 @@ PASSWORD_MARK = "8c1f0d"
 
 
 class Right(NamedTuple):
-    """A line of `kafka.sh`: what a user may do with what."""
+    """A line of `kafka.sh`: what a user may do with what. pattern: how `name` is meant."""
 
     user: str
     operation: str
     kind: str
     name: str
+    pattern: str = "literal"
 
     def __str__(self) -> str:
         return f"{self.operation.upper()} on {'group ' if self.kind == 'group' else ''}{self.name}"
@@ -85,6 +86,7 @@ def kafka_rights(directory: Path) -> list[Right]:
     for option in ("--bootstrap-server", "--allow-principal", "--operation", "--topic", "--group"):
         acls.add_argument(option)
     acls.add_argument("--add", action="store_true", required=True)
+    acls.add_argument("--resource-pattern-type", choices=["literal", "prefixed"], default="literal")
     made: set[str] = set()
     rights = []
     for line in ran.stdout.splitlines():
@@ -97,7 +99,8 @@ def kafka_rights(directory: Path) -> list[Right]:
         user = reported.allow_principal.removeprefix("User:")
         assert user in made, f"{user} gets a right before it has a password"
         kind = "topic" if reported.topic else "group"
-        rights.append(Right(user, reported.operation, kind, reported.topic or reported.group))
+        name = reported.topic or reported.group
+        rights.append(Right(user, reported.operation, kind, name, reported.resource_pattern_type))
     return rights
 
 
@@ -176,7 +179,7 @@ def _binding(right: Right) -> AclBinding:
     return AclBinding(
         ResourceType[right.kind.upper()],
         right.name,
-        ResourcePatternType.LITERAL,
+        ResourcePatternType[right.pattern.upper()],
         f"User:{right.user}",
         "*",
         AclOperation[right.operation.upper()],

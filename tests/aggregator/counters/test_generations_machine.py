@@ -95,7 +95,7 @@ class Rebuild:
         begun = self.registry.read().record.next
         new = made(self.new) if begun is None else begun.generation
         self.new = new.name
-        self._change(lambda record: lifecycle.begun(record, new, {}))
+        self._change(lambda record: lifecycle.begun(record, new, {}, {}))
         yield "begun"
         self.registry.lanes.make(new, {})
         yield "lanes"
@@ -301,7 +301,7 @@ def test_on_a_real_valkey(valkey_factory: Callable[[], Valkey]) -> None:
 
 
 CHANGES: dict[State, Callable[[Record], Record]] = {
-    State.BUILDING: lambda record: lifecycle.begun(record, made("g1"), {}),
+    State.BUILDING: lambda record: lifecycle.begun(record, made("g1"), {}, {}),
     State.COMPARING: lambda record: lifecycle.comparing(record, "g1"),
     State.CLOSING: lambda record: lifecycle.closing(record, "g1", "token"),
     State.LIVE: lambda record: lifecycle.switched(record, "g1", "token"),
@@ -335,7 +335,7 @@ def test_a_switch_and_its_take_back_need_the_same_attempt() -> None:
         lambda: lifecycle.switched(record, "g1", "another"),
         lambda: lifecycle.taken_back(record, "another"),
         lambda: lifecycle.switched(lifecycle.taken_back(record, "token"), "g1", "token"),
-        lambda: lifecycle.begun(record, made("g2"), {}),
+        lambda: lifecycle.begun(record, made("g2"), {}, {}),
     ):
         with pytest.raises(RefusedError):
             refused()

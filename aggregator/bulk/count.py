@@ -1,4 +1,4 @@
-"""Counting the history into a generation, without a consumer group: partitions up to given offsets.
+"""Counting the history into a generation: some partitions up to given offsets.
 
 The same law, folding, script and checkpoints as live counting. It begins at the generation's own
 checkpoints, so one that was killed goes on, and two at once are harmless. Dead letters are written only of
@@ -17,7 +17,7 @@ from aggregator.counters.apply import Applied
 from aggregator.counters.sink import Sink
 from aggregator.counters.store import Store
 from aggregator.counters.throttle import Caller, Pace
-from aggregator.counting.checkpoints import Backlog, Partition
+from aggregator.counting.checkpoints import Partition
 from aggregator.counting.reading import Pending
 from aggregator.erasure.take_in import Eraser
 from aggregator.errors import ErasedError, RolledBackError
@@ -43,16 +43,16 @@ def count_until(
     stop: Mapping[int, int],
     *,
     dead_lettered: Mapping[int, int],
-    progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
+    leave: Callable[[], bool],
 ) -> int:
     """Count partitions up to given offsets.
 
     generation: to count into. stop: the offset to end at, for each partition to count.
     dead_lettered: for each partition, the offset below which dead letters are written already.
-    progress: called with a partition and the offset up to which it is submitted.
-    pace, lock: as in `throttle.Caller`.
+    pace, lock: as in `throttle.Caller`. leave: called often, must be quick: whether to end once what was read
+    by then is counted.
     Returns: how many records are refused of which no dead letter is known, nor can be written.
     Raises: PostponedError of any kind; RolledBackError where Redis went back again and again, ErasedError
     where tenants were erased again and again.
@@ -65,9 +65,9 @@ def count_until(
                 generation,
                 stop,
                 dead_lettered=dead_lettered,
-                progress=progress,
                 pace=pace,
                 lock=lock,
+                leave=leave,
             )
         except (RolledBackError, ErasedError):
             if attempt == RESYNCS_MAX:
@@ -81,23 +81,24 @@ def _count_once(
     stop: Mapping[int, int],
     *,
     dead_lettered: Mapping[int, int],
-    progress: Callable[[int, int], None],
     pace: Pace,
     lock: AbstractContextManager[object],
+    leave: Callable[[], bool],
 ) -> int:
     store = Store(settings)
     store.open()
     with closing(Eraser(settings, store)) as eraser:
         erasures, checkpoints = eraser.checkpoints(generation)
     partitions = {number: Partition(number, [lane.get(number, 0) for lane in checkpoints]) for number in stop}
+    if all(partition.position >= stop[number] for number, partition in partitions.items()):
+        store.close()
+        return 0
     waiting: deque[Future[Applied]] = deque()
 
     def submit(pending: Pending) -> None:
         waiting.append(sink.count(pending))
         if len(waiting) > IN_FLIGHT:
             waiting.popleft().result()
-        for number, partition in partitions.items():
-            progress(number, partition.position)
 
     history = History(settings, generation.topic_id, erasures)
     with closing(store), history, ThreadPoolExecutor(1) as thread:
@@ -111,9 +112,12 @@ def _count_once(
             if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
                 submit(pending)
                 pending = Pending()
+            if leave():
+                break
+        else:
+            for number, partition in partitions.items():
+                partition.read({}, max(partition.position, stop[number]), pending.backlog)
         submit(pending)
-        for number, partition in partitions.items():
-            partition.read({}, max(partition.position, stop[number]), Backlog())
         lanes = range(generation.lanes)
         moved = sink.move({lane: [each.move(lane, -1) for each in partitions.values()] for lane in lanes})
         for job in waiting:
