@@ -288,7 +288,13 @@ def serve_until_stopped(stack: Stack) -> None:
     """Say where everything is, then watch the parts until one ends or a signal comes."""
     say(
         "\n".join(
-            ["the stack is up"] + [f"  {key:<7} {value}" for key, value in asdict(stack.addresses).items()]
+            [
+                "the stack is up",
+                *(f"  {key:<7} {value}" for key, value in asdict(stack.addresses).items()),
+                "",
+                "Commands such as .venv/bin/python -m api keys create acme take its settings:",
+                f"  set -a; . {stack.local / 'stack.env'}; set +a",
+            ]
         )
     )
     while True:
