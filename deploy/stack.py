@@ -286,11 +286,9 @@ def supervise(
 
 def serve_until_stopped(stack: Stack) -> None:
     """Say where everything is, then watch the parts until one ends or a signal comes."""
-    say(
-        "\n".join(
-            ["the stack is up"] + [f"  {key:<7} {value}" for key, value in asdict(stack.addresses).items()]
-        )
-    )
+    addresses = "\n".join(f"  {key:<7} {value}" for key, value in asdict(stack.addresses).items())
+    settings = f"set -a; . {stack.local / 'stack.env'}; set +a"
+    say(f"the stack is up\n{addresses}\n\nCommands (.venv/bin/python -m api keys) take it by\n  {settings}")
     while True:
         stack.check()
         time.sleep(0.2)

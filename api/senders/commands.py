@@ -75,6 +75,8 @@ def health(
             typer.echo(_line(each))
         whom = f"tenants in trouble: {len(found):,}" if of_all else "it"
         typer.echo(f"{whom}, {days} days, counted up to {through or 'an unknown time'}", err=True)
+        if not of_all and not found[0].sent:
+            typer.echo("nothing was sent in these days; a tenant is called as its mails are tagged", err=True)
     if any(each.status == "critical" for each in found):
         raise typer.Exit(CRITICAL)
 

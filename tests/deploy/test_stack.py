@@ -98,6 +98,19 @@ def started(code: str, local: Path, settings: dict[str, str]) -> Iterator[Runnin
             process.wait()
 
 
+def as_it_is_told(running: Running) -> str:
+    """What a command prints that is given the stack's settings as its own words say."""
+    lines: list[str] = []
+    until = time.monotonic() + LIMIT_S
+    while not lines:
+        assert time.monotonic() < until, running.output.read_text()
+        lines = re.findall(r"^  (set -a; .*)$", running.output.read_text(), re.MULTILINE)
+    shell = f"{lines[0]}; {sys.executable} -m api keys create acme"
+    done = subprocess.run(["bash", "-c", shell], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_stack_from_its_start_to_its_end(tmp_path: Path) -> None:
     """Every part answers once `stack.json` is there; a second is refused; two signals end all of it.
 
@@ -123,6 +136,7 @@ def test_a_stack_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert written.stat().st_mode & 0o077 == 0, "it may hold RECIPIENT_KEY"
         for port in (settings[variable] for variable, _ in PORTS.values()):
             assert httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
+        assert as_it_is_told(running).startswith("sesm_")
         children = running.children()
         assert set(children) == {"kafka.Kafka", "valkey-server", *PORTS}
 
