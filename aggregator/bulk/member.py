@@ -31,6 +31,10 @@ LOOK_AGAIN_S: Final = 10.0
 WAIT_S: Final = 0.5
 """So soon it notices that it is to end."""
 
+SETTLE_S: Final = 1.5
+"""Processes that are started together are all in the group by then: else the first one would begin with all
+partitions, and the others wait for most of them until what it has read is counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -92,7 +96,9 @@ def run(
         with lock.open("rb") as file, Membership(settings, work.group) as membership:
             again = time.monotonic() + LOOK_AGAIN_S
             while not is_over():
-                if not membership.wait(WAIT_S) and time.monotonic() < again:
+                if membership.wait(WAIT_S):
+                    time.sleep(SETTLE_S)
+                elif time.monotonic() < again:
                     continue
                 with membership.held() as numbers:
                     stop = {number: end for number, end in work.stop.items() if number in numbers}
