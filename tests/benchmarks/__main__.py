@@ -17,6 +17,7 @@ from rich.console import Console
 from deploy.stack import LOCAL
 from tests.benchmarks import counting
 from tests.benchmarks.against_peers import against_peers
+from tests.benchmarks.archiving import archiving
 from tests.benchmarks.bursts import bursts
 from tests.benchmarks.calls import calls
 from tests.benchmarks.catching_up import catching_up
@@ -43,6 +44,7 @@ WIDTH: Final = 170
 PARTS: Final[dict[str, Callable[[Bench], Sequence[Figure | Missing]]]] = {
     "counting": counting.reference,
     "workloads": counting.other_workloads,
+    "archiving": archiving,
     "memory": memory,
     "calls": calls,
     "api": reading,

@@ -1,4 +1,4 @@
-"""Single runs that the parts of the bench are made of: a ceiling, a live count, a rebuild, a verify.
+"""Single runs that the bench is made of: a ceiling, a live count, an archive, a rebuild, a verify.
 
 Each ends with a check of the numbers, and raises where one is wrong.
 """
@@ -7,9 +7,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from schemas.redis_keys import RECORD_KEY
 from tests.benchmarks.check import WrongNumbersError, check
 from tests.benchmarks.scene import MICRO, Scene, Stage, Topic
 from tests.benchmarks.watch import Watched, watch
+from tests.pipeline import log
 from tests.pipeline.programs import CHECKOUT, Program, wait_until
 
 LIMIT_S: Final = 900.0
@@ -83,15 +85,42 @@ def live(scene: Scene, topic: Topic, workers: int) -> Counted:
         )
 
 
-def rebuild_and_verify(scene: Scene, topic: Topic, processes: int) -> tuple[Counted, float]:
+def archive(scene: Scene, topic: Topic, directory: Path, settings: Mapping[str, str]) -> tuple[float, float]:
+    """Write a topic into an empty archive by the operator's command.
+
+    directory: of the archive that the settings name.
+    Returns: events/s from the first rows that were written to the end of the process, and bytes an event.
+    """
+    with scene.stage(topic) as stage:
+        command = stage.programs.command("archive", "--once", **settings)
+        try:
+            wait_until(lambda: any(directory.rglob("*.parquet")) or command.poll() is not None, "rows come")
+            began = time.monotonic()
+            _, said = command.communicate(timeout=LIMIT_S)
+            seconds = time.monotonic() - began
+        finally:
+            command.kill()
+    if command.returncode:
+        raise RuntimeError(f"archive ended with {command.returncode}: {said[-500:]}")
+    files = list(directory.rglob("*.parquet"))
+    return topic.events / seconds, sum(path.stat().st_size for path in files) / topic.events
+
+
+def rebuild_and_verify(
+    scene: Scene, topic: Topic, processes: int, archived: Mapping[str, str] | None = None
+) -> tuple[Counted, float]:
     """Rebuild a topic's counters on an empty Valkey by the operator's command, then verify them.
 
     The rebuild's last step, waiting for workers of the new generation, is cut off: there is none.
+    archived: the settings of an archive that holds all of the topic, and is read instead of it.
     Returns: the rebuild, and the records a second of the whole command `verify`.
     """
     with scene.stage(topic) as stage:
+        settings = {"CONSUMER_GROUP": stage.group, **(archived or {})}
+        if archived is not None:  # else the topic is read for the dead letters that it may lack
+            log.commit(scene.bootstrap, topic.name, stage.group, topic.ends)
         spawned_s = time.time()
-        command = stage.programs.command("rebuild", "--json", "--processes", str(processes))
+        command = stage.programs.command("rebuild", "--json", "--processes", str(processes), **settings)
         try:
             meter = _CpuMeter(stage, [command.pid])
             watched = watch(topic, stage.checkpoints, lambda: _still_runs(command), meter.start)
@@ -105,7 +134,7 @@ def rebuild_and_verify(scene: Scene, topic: Topic, processes: int) -> tuple[Coun
         counted = Counted(
             watched.rate(first_s), watched.share_since(first_s), watched.end_s - spawned_s, cpu_us
         )
-        return counted, _verify(stage)
+        return counted, _verify(stage, settings)
 
 
 def _is_live(stage: Stage) -> bool:
@@ -113,9 +142,9 @@ def _is_live(stage: Stage) -> bool:
     return bool(raw) and msgspec.json.decode(raw, type=Record).live is not None
 
 
-def _verify(stage: Stage) -> float:
+def _verify(stage: Stage, settings: Mapping[str, str]) -> float:
     began = time.monotonic()
-    code, out = stage.programs.run("verify", "--json")
+    code, out = stage.programs.run("verify", "--json", **settings)
     seconds = time.monotonic() - began
     reported = json.loads(out)
     if code or reported["differences"]:
