@@ -37,13 +37,10 @@ class Asked:
         self._api = api
         self._db = duckdb.connect()
         self._db.execute(views)
-        erased = self._place.events()
-        self.records = [
-            (oracle.read(each.value, time_of(each.time_ms), events.ALL_TAGS), each) for each in erased
+        read = [
+            (oracle.read(each.value, time_of(each.time_ms), events.ALL_TAGS), each) for each in place.events()
         ]
-        self.records = [
-            (said, each) for said, each in self.records if said.facts and said.facts[0].tenant != ERASED
-        ]
+        self.records = [(said, each) for said, each in read if said.facts and said.facts[0].tenant != ERASED]
 
     def query(self, name: str, scope: str | None = None) -> list[dict[str, Any]]:
         """The rows of an example."""
@@ -56,9 +53,11 @@ class Asked:
         """The API's answer over all weeks."""
         last = time_of(NOW_MS) + timedelta(days=1)
         asked = {"period": "week", "from": oracle.iso(last - WEEKS), "to": oracle.iso(last), **more}
-        response = self._api.get(
-            f"/api/metrics{path}?{urlencode(asked)}", {"Authorization": f"Bearer {self._place.keys[tenant]}"}
-        )
+        return self._get(tenant, f"{path}?{urlencode(asked)}")
+
+    def _get(self, tenant: str, path: str) -> Any:
+        key = self._place.keys[tenant]
+        response = self._api.get(f"/api/metrics{path}", {"Authorization": f"Bearer {key}"})
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -70,7 +69,7 @@ class Asked:
 
     def ids(self, tenant: str, scope: str) -> list[str]:
         """Those that the API knows."""
-        return list(self.answer(tenant, f"/by/{scope}")["ids"])
+        return [each["id"] for each in self._get(tenant, f"/by/{scope}")["items"]]
 
     def first_told(self, *fields: str) -> dict[oracle.Fact, tuple[datetime, datetime]]:
         """By hand: of each fact of these fields when it was first told of, and when its mail was sent."""
