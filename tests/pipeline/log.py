@@ -89,7 +89,28 @@ def ends(bootstrap: str, topic: str) -> list[int]:
     consumer = _consumer(bootstrap)
     try:
         partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
-        return [_end(consumer, topic, number) for number in partitions]
+        return [_range(consumer, topic, number)[1] for number in partitions]
+    finally:
+        consumer.close()
+
+
+def begins(bootstrap: str, topic: str) -> list[int]:
+    """The first offset that each partition still has, or its end."""
+    consumer = _consumer(bootstrap)
+    try:
+        partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
+        return [_range(consumer, topic, number)[0] for number in partitions]
+    finally:
+        consumer.close()
+
+
+def commits(bootstrap: str, topic: str, group: str) -> list[int]:
+    """What a group has committed of each partition; -1001 where it has nothing."""
+    consumer = _consumer(bootstrap, group)
+    try:
+        partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
+        positions = [TopicPartition(topic, number) for number in partitions]
+        return [each.offset for each in consumer.committed(positions, timeout=LIMIT_S)]
     finally:
         consumer.close()
 
@@ -148,10 +169,10 @@ def _consumer(bootstrap: str, group: str = "nobody") -> Consumer:
     )
 
 
-def _end(consumer: Consumer, topic: str, partition: int) -> int:
+def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=LIMIT_S)
     assert found is not None
-    return int(found[1])
+    return int(found[0]), int(found[1])
 
 
 def _raw(part: bytes | str | None) -> bytes | None:

@@ -46,11 +46,21 @@ def live(client: Any) -> Any:
 
 def held(client: Any) -> Held:
     """What the live generation holds; nothing where there is none. client: of a Redis or of a cluster."""
-    generation = live(client)
     found = Held()
-    for lane in range(generation["lanes"]) if generation else ():
-        _read_lane(client, generation, lane, found)
+    for lane in held_by_lane(client):
+        found.cells += lane.cells
+        found.known |= lane.known
+        found.blocks |= lane.blocks
     return found
+
+
+def held_by_lane(client: Any) -> Iterator[Held]:
+    """The same lane by lane, for who has no room for all at once."""
+    generation = live(client)
+    for lane in range(generation["lanes"]) if generation else ():
+        found = Held()
+        _read_lane(client, generation, lane, found)
+        yield found
 
 
 def _read_lane(client: Any, generation: Any, lane: int, found: Held) -> None:
