@@ -24,6 +24,7 @@ import pytest
 
 from deploy.processes import free_port
 from deploy.signing import Signer
+from schemas import topics
 from tests.pipeline import events, log, oracle, webhook
 from tests.pipeline.log import Outgoing
 from tests.pipeline.place import Place, naive_count, time_of
@@ -259,7 +260,8 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
     by_user: dict[str, list[Right]] = {}
     for right in house.rights:
         by_user.setdefault(right.user, []).append(right)
-    send(house, b"{")  # what is unreadable waits for somebody who may write a dead letter
+    for partition in range(topics.EVENTS.partitions):  # whichever of them a worker has that lacks a right
+        send(house, b"{", partition)  # what is unreadable waits for somebody who may write a dead letter
 
     at_once = [
         (right, house.start(part, *how, user=user_without(right)))
@@ -295,9 +297,10 @@ def test_each_right_is_needed_and_its_lack_is_named(house: House) -> None:
         check_refused(house.run(DEAD_LETTERS, *how.split(), user=user_without(right)), right)
 
 
-def send(house: House, value: bytes) -> None:
+def send(house: House, value: bytes, partition: int) -> None:
     """Put a record on the events topic."""
-    log.send(house.servers.kafka.bootstrap, EVENTS, [Outgoing(b"k", value, time.time_ns() // 1_000_000)])
+    record = Outgoing(b"k", value, time.time_ns() // 1_000_000, partition)
+    log.send(house.servers.kafka.bootstrap, EVENTS, [record])
 
 
 def check_refused(command: Ended, lost: Right) -> None:
