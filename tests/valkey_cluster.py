@@ -172,12 +172,35 @@ class ValkeyCluster:
 
 @dataclass(frozen=True)
 class SlotMove:
-    """A slot that moves from one primary to another key by key, as `valkey-cli --cluster reshard` does it."""
+    """A slot that moves from one primary to another.
+
+    Key by key, as `valkey-cli --cluster reshard` does it, or whole, as Valkey 9 can (`migrate`).
+    """
 
     slot: int
     source: Node
     target: Node
     others: tuple[Node, ...]
+
+    def migrate(self) -> None:
+        """Have the source stream the slot to the target and hand it over whole: `CLUSTER MIGRATESLOTS`.
+
+        This begins it; no key is on two nodes for any client at any time.
+        """
+        self.source.ask(
+            "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", self.slot, self.slot, "NODE", self.target.name
+        )
+
+    @property
+    def has_migrated(self) -> bool:
+        """Whether the source has handed it over. Fails where it has given that up."""
+        job = next(
+            job
+            for job in self.source.ask("CLUSTER", "GETSLOTMIGRATIONS")
+            if (job[b"operation"], job[b"slot_ranges"]) == (b"EXPORT", b"%d-%d" % (self.slot, self.slot))
+        )
+        assert job[b"state"] not in (b"failed", b"cancelled"), job
+        return bool(job[b"state"] == b"success")
 
     def begin(self) -> None:
         """From now on the source refuses keys that it does not hold, and the target takes those that come.

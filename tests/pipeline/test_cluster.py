@@ -2,7 +2,8 @@
 
 A replica that takes over by force lacks what was not sent to it yet: Redis goes back in time for a third of
 the lanes, and the checkpoints of those show it. While a slot moves key by key its keys are on two nodes, and
-calls are stopped (`tests/aggregator/counters/test_moving_slot.py`).
+calls are stopped (`tests/aggregator/counters/test_moving_slot.py`). Where the server hands it over whole
+nothing stops.
 """
 
 import json
@@ -15,7 +16,7 @@ import pytest
 from tests.metrics_text import samples
 from tests.pipeline import events, oracle
 from tests.pipeline.place import Place, naive_count, open_place_on
-from tests.pipeline.programs import Program
+from tests.pipeline.programs import LIMIT_S, Program
 from tests.valkey_cluster import ValkeyCluster, valkey_cluster
 
 TENANTS = 6
@@ -126,6 +127,46 @@ def ask_all(place: Place, api: Program, least: dict[str, int]) -> int:
             assert body["totals"]["sent"] >= number, (tenant, body)
             least[tenant] = body["totals"]["sent"]
     return refused
+
+
+def test_slots_that_are_handed_over_whole_in_mid_stream(
+    place: Place, cluster: ValkeyCluster, record_property: Callable[[str, object], None]
+) -> None:
+    """By `CLUSTER MIGRATESLOTS` to and fro, under load: every lane goes on at once, and all is exact.
+
+    Of the queries meanwhile some may be refused, none is wrong; the property says for how long at most.
+    """
+    worker, api = place.programs.worker(), place.programs.api()
+    first, then = (events.records(seed, time.time_ns() // 1_000_000, PIECE, TENANTS) for seed in (51, 52))
+    place.send(first)
+    place.wait_until_counted(worker)
+    place.make_keys(events.TENANTS[:TENANTS])
+    least, longest = dict.fromkeys(events.TENANTS[:TENANTS], 1), 0.0
+    moves = [move for lane in place.lanes() if len((move := cluster.move_of(lane)).keys(move.source)) > 1]
+    assert len({move.source for move in moves}) > 1, "slots go from several shards"
+    for move in [*moves, *(each.back() for each in moves)]:
+        owned = move.keys(move.source)
+        place.send(then[:RECORDS_A_STEP])
+        del then[:RECORDS_A_STEP]
+        move.migrate()
+        refused_since = None
+        while not move.has_migrated or refused_since is not None:
+            asked = time.monotonic()
+            if ask_all(place, api, least):
+                refused_since = refused_since or asked
+                longest = max(longest, time.monotonic() - refused_since)
+                assert longest < LIMIT_S, "no query is answered any more"
+            else:
+                refused_since = None
+        assert move.keys(move.source) == []
+        assert {*owned} <= {*move.keys(move.target)}, "its keys are where it is"
+    record_property("refused_s", round(longest, 2))
+    place.send(then)
+    check(place, worker, api)
+    place.send(first)
+    check(place, worker, api)
+    code, out = place.programs.run("verify", "--json")
+    assert (code, json.loads(out)["differences"]) == (0, [])
 
 
 def test_slots_that_move_key_by_key_in_mid_stream(place: Place, cluster: ValkeyCluster) -> None:
