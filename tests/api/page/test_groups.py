@@ -79,6 +79,7 @@ def test_every_scope_that_is_counted_here(running: Running, tabs: Tabs) -> None:
     assert offered.evaluate_all("(all) => all.map((each) => each.value)") == scopes
     tab.page.get_by_label("Group by").select_option("campaign")
     expect(tab.page.get_by_role("heading", name="Top campaigns")).to_be_visible()
+    expect(rows(tab).get_by_role("button", name=CAMPAIGN)).to_be_visible()
     sent = [int(each.locator("td").first.inner_text().replace(",", "")) for each in rows(tab).all()]
     bars = [
         each.evaluate("(bar) => parseFloat(bar.style.width)") for each in rows(tab).locator(".bar-fill").all()
