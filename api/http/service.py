@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 from fastapi import Request, Response
 from fastapi.security.utils import get_authorization_scheme_param
-from prometheus_client import Histogram
 
 from api.counters.liveness import Liveness
 from api.counters.pace import Pace
 from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
+from api.counters.timed import Timed
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
 from api.keys.source import KeySource
@@ -66,25 +66,6 @@ class Job:
     on_live: Callable[[], None]
 
 
-class _Timed:
-    """A pace of which it is noted how long Redis took, without the waiting for a turn."""
-
-    def __init__(self, pace: Pace, seconds: Histogram) -> None:
-        self._pace = pace
-        self._seconds = seconds
-
-    @asynccontextmanager
-    async def step(self) -> AsyncIterator[None]:
-        """See `Pace`."""
-        async with self._pace.step():
-            with step("read redis"), self._seconds.time():
-                yield
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """See `Pace`."""
-        return await self._pace.run(work)
-
-
 class Service:
     """Answers requests from the counters of one Redis.
 
@@ -128,7 +109,7 @@ class Service:
         asked = await self._work.understand(caller.tenant, read) if is_long else read()
         needs = asked.needs if isinstance(asked, Query) else Needs()
         async with self._taken(request, caller, asked) as job:
-            pace = _Timed(job.pace, self._metrics.redis_seconds)
+            pace = Timed(job.pace, self._metrics.redis_seconds)
             counters = await self._reader.counters(caller.tenant, scope, needs, job.on_live, pace)
             if isinstance(asked, ApiError):
                 raise asked
