@@ -1,8 +1,10 @@
 """What the aggregator asks of Kafka beside records: which cluster and topic this is, and who committed."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -10,7 +12,18 @@ from aggregator.errors import KafkaUnavailableError, TopicMissingError
 from schemas.shared.kafka_causes import Causes
 from schemas.shared.settings import EventsSettings
 
+log = structlog.get_logger(__name__)
+
 _TIMEOUT_S: Final = 5.0
+
+_MOVING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""What a broker says of a group while its coordinator is still being chosen, or reads what the group was."""
+
+_AGAIN_S: Final = 0.2
 
 
 class Log(NamedTuple):
@@ -75,7 +88,7 @@ class Cluster:
         consumer = Consumer(config)
         try:
             asked = [TopicPartition(self._topic, number) for number in range(partitions)]
-            found = consumer.committed(asked, timeout=_TIMEOUT_S)
+            found = _committed(consumer, asked)
             return {each.partition: each.offset for each in found if each.offset >= 0}
         except KafkaException as error:
             self.check_group(group)
@@ -120,3 +133,19 @@ def delete_below(
     except KafkaException as error:
         why = causes.why(error, f"DELETE on {topic}")
         raise KafkaUnavailableError(f"topic {topic}: {why}") from error
+
+
+def _committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """What a group has committed, asked again for `_TIMEOUT_S` while its coordinator comes up.
+
+    A Kafka that nobody has asked for a group yet has no coordinator for a moment. Raises: KafkaException.
+    """
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return consumer.committed(asked, timeout=_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or time.monotonic() > until:
+                raise
+            log.info("the group has no coordinator yet, and is asked again", error=str(error))
+        time.sleep(_AGAIN_S)

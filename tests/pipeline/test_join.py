@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -77,6 +78,7 @@ def counting_process(command: Command) -> int:
     found: list[int] = []
 
     def is_there() -> bool:
+        assert command.poll() is None, command.communicate()
         children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
         found[:] = [pid for pid in map(int, children) if b"spawn_main" in _words(pid)]
         return bool(found)
@@ -232,24 +234,17 @@ def test_two_who_count_the_same_partitions_count_them_once(
     place.check_cells(naive_count(sent))
 
 
-def refused(place: Place, *options: str, **settings: str) -> str:
-    """What a command says that ends with status 1."""
-    command = place.programs.command("rebuild", "--join", *options, **settings)
-    _, words = command.communicate(timeout=LIMIT_S)
-    assert command.returncode != 0
-    return words
-
-
 def test_what_cannot_be_joined(place: Place, made: Generation) -> None:
     """No rebuild, one that nobody leads, one by other rules, key or topic: told, and nothing is counted."""
-    assert "no rebuild is running" in refused(place)
+    refused = partial(place.programs.fails, "rebuild", "--join")
+    assert "no rebuild is running" in refused()
     place.redis.set(RECORD_KEY, begun_json := _json(Member(generation=made, state=State.BUILDING)))
-    assert "no rebuild is running" in refused(place), "it was begun, and nobody leads it"
+    assert "no rebuild is running" in refused(), "it was begun, and nobody leads it"
     place.redis.set(LEASE_KEY, "token")
-    assert "join with the settings that it has" in refused(place, TENANT_TAG="other")
-    assert "RECIPIENT_KEY" in refused(place, RECIPIENT_KEY="ab" * 32)
-    assert "counts another topic" in refused(place)
-    assert "--join takes the rebuild as it was begun" in refused(place, "--lanes", "3")
+    assert "join with the settings that it has" in refused(TENANT_TAG="other")
+    assert "RECIPIENT_KEY" in refused(RECIPIENT_KEY="ab" * 32)
+    assert "counts another topic" in refused()
+    assert "--join takes the rebuild as it was begun" in refused("--lanes", "3", status=2)
     assert place.redis.get(RECORD_KEY) == begun_json
 
 
