@@ -245,7 +245,7 @@ class Store:
                         1,
                         lane_key(generation.name, call.lane),
                         generation.name,
-                        Standing(generation.rules, call.erased).text if call.erased else generation.rules,
+                        Standing(generation.rules, call.erased).text,
                         call.argument,
                     )
                 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -27,3 +27,6 @@ class AtOnce:
     async def run(self, work: Callable[[], T]) -> T:
         """See `Pace`. It holds up all others meanwhile."""
         return work()
+
+
+AT_ONCE: Final = AtOnce()

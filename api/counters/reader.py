@@ -23,7 +23,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
-from api.counters.pace import AtOnce, Pace
+from api.counters.pace import AT_ONCE, Pace
 from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of, totals_of
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
@@ -49,8 +49,6 @@ IDS: Final = Script("ids.lua")
 
 PLACES: Final = {family: place for place, family in enumerate(FAMILIES)}
 """Of the families of kinds, in Redis."""
-
-NO_PACE: Final = AtOnce()
 
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
@@ -125,7 +123,7 @@ class CounterReader:
         scope: Scope,
         needs: Needs,
         on_live: Callable[[], None] = _nothing,
-        pace: Pace = NO_PACE,
+        pace: Pace = AT_ONCE,
     ) -> Counters:
         """The counters of a scope, from the tenant's lane of the live generation.
 

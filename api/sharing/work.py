@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from anyio import to_thread
 
-from api.counters.pace import AtOnce, Pace
+from api.counters.pace import AT_ONCE, Pace
 from api.errors import RATE_LIMITED, ApiError
 from api.sharing.costs import UNDER_WAY
 from api.sharing.turns import Turns
@@ -35,8 +35,6 @@ AGAIN_S: Final = 1
 
 POLICY: Final = '"tenant"'
 """The name of the policy: all keys of a tenant share it."""
-
-_AT_ONCE: Final = AtOnce()
 
 
 class _InTurn:
@@ -125,7 +123,7 @@ class Work:
 
     def _pace(self, tenant: str, cost: int) -> Pace:
         if cost <= SHORT:
-            return _AT_ONCE
+            return AT_ONCE
         return _InTurn(self._long if cost <= LONG else self._very_long, tenant)
 
 

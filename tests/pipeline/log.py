@@ -84,24 +84,24 @@ def sending(bootstrap: str, topic: str) -> Iterator[Callable[[Iterable[Outgoing]
     assert not failed, failed[:3]
 
 
-def ends(bootstrap: str, topic: str) -> list[int]:
-    """The end of each partition: the offset that comes next."""
+def ranges(bootstrap: str, topic: str) -> list[tuple[int, int]]:
+    """Where each partition begins, and its end: the offset that comes next."""
     consumer = _consumer(bootstrap)
     try:
         partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
-        return [_range(consumer, topic, number)[1] for number in partitions]
+        return [_range(consumer, topic, number) for number in partitions]
     finally:
         consumer.close()
+
+
+def ends(bootstrap: str, topic: str) -> list[int]:
+    """The end of each partition."""
+    return [end for _, end in ranges(bootstrap, topic)]
 
 
 def begins(bootstrap: str, topic: str) -> list[int]:
     """The first offset that each partition still has, or its end."""
-    consumer = _consumer(bootstrap)
-    try:
-        partitions = sorted(consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions)
-        return [_range(consumer, topic, number)[0] for number in partitions]
-    finally:
-        consumer.close()
+    return [begin for begin, _ in ranges(bootstrap, topic)]
 
 
 def commits(bootstrap: str, topic: str, group: str) -> list[int]:
@@ -122,11 +122,11 @@ def read(bootstrap: str, topic: str) -> list[Stored]:
 
 def each(bootstrap: str, topic: str) -> Iterator[Stored]:
     """All records that a topic holds now, one after the other."""
-    upto, first = ends(bootstrap, topic), begins(bootstrap, topic)
-    missing = sum(upto) - sum(first)
+    held = ranges(bootstrap, topic)
+    missing = sum(end - begin for begin, end in held)
     consumer = _consumer(bootstrap)
     try:
-        consumer.assign([TopicPartition(topic, number, begin) for number, begin in enumerate(first)])
+        consumer.assign([TopicPartition(topic, number, begin) for number, (begin, _) in enumerate(held)])
         until = time.monotonic() + LIMIT_S
         while missing:
             assert time.monotonic() < until, f"{missing} records of {topic} did not come"
@@ -137,7 +137,7 @@ def each(bootstrap: str, topic: str) -> Iterator[Stored]:
                 partition, offset = message.partition(), message.offset()
                 assert partition is not None
                 assert offset is not None
-                if offset < upto[partition]:
+                if offset < held[partition][1]:
                     pairs: Any = message.headers() or []  # the stub takes in what `produce` takes
                     headers = {name: _raw(part) or b"" for name, part in pairs}
                     key, value = _raw(message.key()), _raw(message.value())

@@ -248,6 +248,12 @@ def _differences(got: Any, want: Any) -> list[str]:
     return [f"{len(points)} points differ", *reported, *rest]
 
 
+def archive_settings(url: str) -> dict[str, str]:
+    """By which all programs of a place know an archive, and have a key of the pseudonyms. url: of it."""
+    key = b"a key of the pseudonyms, 32 byte".hex()
+    return {"RECIPIENT_KEY": key, "ARCHIVE_URL": url, "ARCHIVE_PORT": "0"}
+
+
 @contextmanager
 def open_place(bootstrap: str, directory: Path, **settings: str) -> Iterator[Place]:
     """Open a place; at its end its programs, its Valkey and its topics are gone.

@@ -263,6 +263,14 @@ class Programs:
         assert "Traceback" not in err, err
         return started.returncode, out
 
+    def fails(self, *arguments: str, status: int = 1, **settings: str) -> str:
+        """Run a command of the aggregator that ends with this exit code. Returns: stderr, in one line."""
+        started = self.command(*arguments, **settings)
+        _, err = started.communicate(timeout=LIMIT_S)
+        assert started.returncode == status, err
+        assert "Traceback" not in err, err
+        return " ".join(err.split())
+
     def start(self, name: str, port: int = 0, /, **settings: str) -> Program:
         """Start any program.
 

@@ -6,7 +6,6 @@ keeps what MirrorMaker keeps of a record: partition, order, key, value, headers 
 
 import re
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -17,23 +16,16 @@ from schemas import topics
 from tests import services
 from tests.pipeline import events, oracle
 from tests.pipeline.log import Outgoing, Stored
-from tests.pipeline.place import Place, naive_count, open_place, time_of
+from tests.pipeline.place import Place, archive_settings, naive_count, time_of
 from tests.pipeline.programs import LIMIT_S, wait_until
 
 TENANTS = 2
 RECORDS = 1_000
-KEY = b"a key of the pseudonyms, 32 byte".hex()
 
 
 @pytest.fixture
-def place(
-    kafka_bootstrap: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Iterator[Place]:
-    """With an archive that all programs know."""
-    settings = {"RECIPIENT_KEY": KEY, "ARCHIVE_URL": f"file://{tmp_path}/archive", "ARCHIVE_PORT": "0"}
-    with open_place(kafka_bootstrap, tmp_path, **settings) as opened:
-        yield opened
-        record_property("events", sum(opened.ends()))
+def place_settings(tmp_path: Path) -> dict[str, str]:
+    return archive_settings(f"file://{tmp_path}/archive")
 
 
 def send(place: Place, seed: int) -> None:
@@ -65,13 +57,6 @@ def by_sql(place: Place) -> dict[oracle.Cell, int]:
         }
 
 
-def refused(place: Place, *arguments: str) -> str:
-    started = place.programs.command(*arguments)
-    _, err = started.communicate(timeout=LIMIT_S)
-    assert started.returncode == 1
-    return re.sub(r"\s+", " ", err)
-
-
 def test_the_topic_is_lost(place: Place) -> None:
     """Redis answers on, no rebuild drops it unasked, the archive has the numbers; a mirror brings all."""
     worker, api = place.programs.worker(), place.programs.api()
@@ -86,7 +71,7 @@ def test_the_topic_is_lost(place: Place) -> None:
     assert "rebuild --lose" in worker.wait_until_unready_because("another topic")
     place.check_cells(want)
     place.check(api, want, ("day",))
-    said = refused(place, "rebuild")
+    said = place.programs.fails("rebuild")
     assert "live counters would be lost" in said
     assert "another topic" in said
     place.check_cells(want)

@@ -4,9 +4,7 @@ The true programs on a real Kafka, from which records are deleted as a trim does
 """
 
 import json
-import re
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,7 @@ from aggregator.worker.process import NO_ARCHIVE
 from schemas.topics import SNS_MESSAGE_ID
 from tests.pipeline import events, log, oracle, stored
 from tests.pipeline.log import Outgoing
-from tests.pipeline.place import Place, count_erased, naive_count, open_place, time_of
-from tests.pipeline.programs import LIMIT_S
+from tests.pipeline.place import Place, archive_settings, count_erased, naive_count, time_of
 
 TENANTS = 4
 DAY_MS = 86_400_000
@@ -28,18 +25,11 @@ NOW_MS = time.time_ns() // 1_000_000
 LONG_AGO_MS = NOW_MS - 100 * DAY_MS
 QUARTER = 5 * 4 + 3
 """Of the day: it begins at 05:45."""
-KEY = b"a key of the pseudonyms, 32 byte".hex()
 
 
 @pytest.fixture
-def place(
-    kafka_bootstrap: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Iterator[Place]:
-    """With an archive that all programs know."""
-    settings = {"RECIPIENT_KEY": KEY, "ARCHIVE_URL": f"file://{tmp_path}/archive", "ARCHIVE_PORT": "0"}
-    with open_place(kafka_bootstrap, tmp_path, **settings) as opened:
-        yield opened
-        record_property("events", sum(opened.ends()))
+def place_settings(tmp_path: Path) -> dict[str, str]:
+    return archive_settings(f"file://{tmp_path}/archive")
 
 
 @pytest.fixture
@@ -56,15 +46,6 @@ def ingested(seed: int, now_ms: int, number: int) -> list[Outgoing]:
 def as_json(place: Place, *arguments: str, **settings: str) -> tuple[int, Any]:
     code, out = place.programs.run(*arguments, "--json", **settings)
     return code, json.loads(out)
-
-
-def fails(place: Place, *arguments: str, **settings: str) -> str:
-    """What a command says that exits with 1."""
-    started = place.programs.command(*arguments, **settings)
-    _, err = started.communicate(timeout=LIMIT_S)
-    assert started.returncode == 1
-    assert "Traceback" not in err
-    return re.sub(r"\s+", " ", err)
 
 
 def archived(place: Place) -> None:
@@ -148,14 +129,14 @@ def test_a_hole_is_named_and_what_lies_before_it_is_not_read(
     assert cut < min(last.next for _, _, last in files.values())
     place.forget_records_before(cut)
 
-    other = fails(place, "rebuild", RECIPIENT_KEY=b"another key of the pseudonyms, 32".hex())
+    other = place.programs.fails("rebuild", RECIPIENT_KEY=b"another key of the pseudonyms, 32".hex())
     assert "another RECIPIENT_KEY" in other
-    assert "OtherArchiveError: ARCHIVE_URL" in fails(place, "rebuild", ARCHIVE_URL="nonsense://x")
+    assert "OtherArchiveError: ARCHIVE_URL" in place.programs.fails("rebuild", ARCHIVE_URL="nonsense://x")
     assert as_json(place, "verify")[1]["not_compared"] == 0
 
     for _, second, _ in files.values():
         archive.remove(second)
-    said = fails(place, "rebuild")
+    said = place.programs.fails("rebuild")
     assert "not at 0" in said
     for number, (_, second, last) in files.items():
         hole = f'"partition": {number}, "first": {second.first}, "next": {last.first}'
@@ -165,8 +146,8 @@ def test_a_hole_is_named_and_what_lies_before_it_is_not_read(
     assert found["not_compared"] > 100
     assert found["cells"] > 100
     assert [each["begins"] for each in found["log_begins"]] == [last.first for _, _, last in files.values()]
-    assert "the archive has no file of this topic" in fails(
-        place, "rebuild", ARCHIVE_URL=f"file://{tmp_path}/none"
+    assert "the archive has no file of this topic" in place.programs.fails(
+        "rebuild", ARCHIVE_URL=f"file://{tmp_path}/none"
     )
 
 
@@ -186,8 +167,8 @@ def test_a_worker_below_the_topics_beginning_goes_on_by_one_command(place: Place
     worker = place.programs.worker()
     assert "`python -m aggregator catch-up`" in worker.wait_until_unready_because("records are lost")
 
-    assert "the archive lacks" in fails(place, "catch-up", ARCHIVE_URL=f"file://{tmp_path}/none")
-    assert "ARCHIVE_URL" in fails(place, "catch-up", ARCHIVE_URL="")
+    assert "the archive lacks" in place.programs.fails("catch-up", ARCHIVE_URL=f"file://{tmp_path}/none")
+    assert "ARCHIVE_URL" in place.programs.fails("catch-up", ARCHIVE_URL="")
     code, done = as_json(place, "catch-up")
     refused = [
         record
@@ -253,7 +234,7 @@ def test_what_is_too_old_is_left_to_a_rebuild(place: Place) -> None:
     whole = place.events()
     place.forget_records_before(min(place.ends()) - 1)
     before = place.checkpoints()
-    assert "more than 14 days ago" in fails(place, "catch-up")
+    assert "more than 14 days ago" in place.programs.fails("catch-up")
     assert place.checkpoints() == before
     worker = place.programs.worker()
     code, report = as_json(place, "rebuild")

@@ -5,18 +5,16 @@ The true programs; the topic's beginning is deleted, so that a proof rests on wh
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from aggregator.archive.check import check
 from aggregator.archive.store import Store
 from tests.pipeline import events
-from tests.pipeline.place import Place, naive_count, open_place
+from tests.pipeline.place import Place, archive_settings, naive_count
 from tests.s3 import LOGIN, FaultyStore, s3_server
 
-KEY = b"a key of the pseudonyms, 32 byte".hex()
 NOW_MS = time.time_ns() // 1_000_000
 SHARE = 1 / 15
 """Of all queries of the store meet a fault."""
@@ -31,14 +29,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def place(
-    s3: FaultyStore, kafka_bootstrap: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Iterator[Place]:
-    """All of whose programs know the archive on S3."""
-    settings = {"RECIPIENT_KEY": KEY, "ARCHIVE_URL": s3.url("archive"), "ARCHIVE_PORT": "0"}
-    with open_place(kafka_bootstrap, tmp_path, **settings) as opened:
-        yield opened
-        record_property("events", sum(opened.ends()))
+def place_settings(s3: FaultyStore) -> dict[str, str]:
+    return archive_settings(s3.url("archive"))
 
 
 def test_archive_verify_and_rebuild_are_exact_over_a_store_that_fails(place: Place, s3: FaultyStore) -> None:

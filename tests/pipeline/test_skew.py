@@ -5,28 +5,16 @@ layout of tomorrow, and one of yesterday. What is below it stays as it is.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from schemas import counters, redis_keys
 from schemas.counters import LAYOUT, Generation, Member, State
 from tests.pipeline import events
-from tests.pipeline.place import Place, naive_count, open_place
+from tests.pipeline.place import Place, naive_count
 
 TENANTS = 2
 RECORDS = 600
-
-
-@pytest.fixture
-def place(
-    kafka_bootstrap: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> Iterator[Place]:
-    with open_place(kafka_bootstrap, tmp_path) as opened:
-        yield opened
-        record_property("events", sum(opened.ends()))
 
 
 def send(place: Place, seed: int) -> None:
