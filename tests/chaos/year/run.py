@@ -232,8 +232,9 @@ class Year:
             self._is_wrong(f"the archive: {faults[:5]}")
         want = self._books.now()
         first, last = want.span()
+        hour = first.replace(minute=0)  # one counts where it begins in the span
         for tenant in ASKED:
-            self._check_months(tenant, want, first, last + timedelta(minutes=15))
+            self._check_months(tenant, want, hour, last + timedelta(minutes=15))
 
     def _check_months(self, tenant: str, want: Tally, first: datetime, last: datetime) -> None:
         """A tenant's year as the API says it."""
