@@ -43,10 +43,10 @@ def create_app(
 ) -> FastAPI:
     """The application: `python -m api` and the tests enter here.
 
-    settings: where Redis is; keys: where API keys come from; clock: the time in milliseconds since 1970;
+    settings: which Redis is read; keys: where API keys come from; clock: the time in milliseconds since 1970;
     first: whether it is the first process of its program, which alone watches tenants.
     """
-    reader = CounterReader(connect(settings))
+    reader = CounterReader(connect(settings.redis_reads))
     metrics = ApiMetrics()
     metrics.keys_followed.set_function(lambda: keys.loaded and keys.trouble is None)
     metrics.keys_unreadable.set_function(lambda: keys.unreadable)

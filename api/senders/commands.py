@@ -83,7 +83,7 @@ def health(
 
 async def _look(settings: ApiSettings, tenant: str | None, days: range) -> tuple[list[Sender], int | None]:
     """Those to print, and up to when (ms) all is counted. Raises: ApiError."""
-    reader = CounterReader(connect(settings))
+    reader = CounterReader(connect(settings.redis_reads))
     try:
         through_ms = complete_through(await partitions_of_all(reader))
         if tenant is not None:

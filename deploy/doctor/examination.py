@@ -9,7 +9,7 @@ import httpx
 
 from aggregator.errors import PostponedError
 from aggregator.log.admin import Cluster
-from deploy.doctor import counting, deliveries, kafka_side, redis_side, site
+from deploy.doctor import counting, deliveries, kafka_side, redis_side, replica, site
 from deploy.doctor.check import Check, Finding, Row, UnansweredError, examine, ok, problem, skipped, stop
 from deploy.doctor.counting import Lane
 from deploy.doctor.kafka_side import Kafka
@@ -38,6 +38,10 @@ def examination(
         checks += _without_settings("kafka") if kafka is None else kafka_side.checks(found, kafka)
         if server is not None:
             checks += redis_side.checks(found, server, clock_ms)
+            if found.replica is not None:
+                read = Redis(found.replica)
+                stack.callback(read.close)
+                checks += replica.checks(server, read)
         elif found.wrong.keys() - {"ingest"}:
             checks += _without_settings("redis")
         checks += [Check(f"{name} answers", partial(_check_ready, name, url)) for name, url in urls.items()]

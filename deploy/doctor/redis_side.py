@@ -1,7 +1,7 @@
 """What Redis is asked: nothing is written, and no script is kept there."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, Final
@@ -121,49 +121,56 @@ class Redis:
 
 def checks(site: Site, server: Redis, clock_ms: Callable[[], int]) -> list[Check]:
     """The checks of the server, and of what the programs may do there. clock_ms: ours, in ms since 1970."""
-    settings = server.settings
-    found = [Check("redis address", lambda: check_addresses(redis_addresses(settings), SETTING))]
-    before = ["redis address"]
-    if settings.redis_url.strip().startswith("rediss://"):
-        found.append(Check("redis tls", lambda: [_check_tls(settings)], tuple(before)))
-        before.append("redis tls")
-    cluster = settings.redis_cluster
+    cluster = server.settings.redis_cluster
     judged: dict[str, Callable[[dict[str, Any]], list[Finding]]] = {
         "redis server": lambda info: redis_server.judge_server(info, cluster=cluster),
         "redis persistence": redis_server.judge_persistence,
         "redis memory": redis_server.judge_memory,
     }
     return [
-        *found,
-        Check(LOGIN, lambda: [_check_login(server)], tuple(before)),
+        *reached(server, "redis", SETTING),
         *(Check(name, partial(_of_each, server, judge), (LOGIN,)) for name, judge in judged.items()),
-        Check("redis rights", lambda: _check_rights(site, server), (LOGIN,)),
+        Check("redis rights", lambda: check_rights(site.names, server), (LOGIN,)),
         Check("redis clock", lambda: [judge_clock(server.now_ms() - clock_ms())], (LOGIN,)),
     ]
 
 
-def _check_tls(settings: RedisSettings) -> Finding:
+def reached(server: Redis, name: str, setting: str) -> list[Check]:
+    """The checks whether a server lets us in. name: theirs begin with it; setting: names the server."""
+    settings = server.settings
+    address, login, tls = f"{name} address", f"{name} login", f"{name} tls"
+    found = [Check(address, lambda: check_addresses(redis_addresses(settings), setting))]
+    before = [address]
+    if settings.redis_url.strip().startswith("rediss://"):
+        found.append(Check(tls, lambda: [_check_tls(settings, setting)], tuple(before)))
+        before.append(tls)
+    return [*found, Check(login, lambda: [_check_login(server, setting)], tuple(before))]
+
+
+def _check_tls(settings: RedisSettings, setting: str) -> Finding:
     files = (
         settings.redis_ssl_ca_location,
         settings.redis_ssl_certificate_location,
         settings.redis_ssl_key_location,
     )
-    return check_tls(redis_addresses(settings), files, "REDIS", SETTING)
+    return check_tls(redis_addresses(settings), files, "REDIS", setting)
 
 
-def _check_login(server: Redis) -> Finding:
+def _check_login(server: Redis, setting: str) -> Finding:
     settings = server.settings
     user = redis_user(settings)
     try:
         server.client.ping()
     except redis.AuthenticationError as error:
-        return stop(describe(error), f"REDIS_URL with the password of the user {user}, percent-encoded")
+        return stop(describe(error), f"{setting} with the password of the user {user}, percent-encoded")
     except NoPermissionError:
         pass  # of no program's, and yet logged in
     except (redis.RedisError, RedisClusterException, StoreUnavailableError) as error:
         encrypted = settings.redis_url.strip().startswith("rediss://")
         if not encrypted and any(map(speaks_tls, redis_addresses(settings))):
-            return stop("Redis speaks TLS there, and REDIS_URL does not begin with rediss://", "rediss://...")
+            return stop(
+                f"Redis speaks TLS there, and {setting} does not begin with rediss://", "rediss://..."
+            )
         return stop(describe(error), "look at Redis's log; REDIS_CLUSTER is true for a cluster and no other")
     return ok(f"user {user}")
 
@@ -173,8 +180,9 @@ def _of_each(server: Redis, judge: Callable[[dict[str, Any]], list[Finding]]) ->
     return list(dict.fromkeys(finding for info in server.infos() for finding in judge(info)))
 
 
-def _check_rights(site: Site, server: Redis) -> list[Finding]:
-    commands = redis_commands(site.names)
+def check_rights(programs: Sequence[str], server: Redis) -> list[Finding]:
+    """Whether the user of a server may do what programs do."""
+    commands = redis_commands(programs)
     return judge_redis(commands, server.lacking(commands), redis_user(server.settings))
 
 

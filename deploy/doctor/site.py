@@ -58,6 +58,11 @@ class Site:
         return self.aggregator or self.api
 
     @property
+    def replica(self) -> RedisSettings | None:
+        """The server that the API reads in place of that one; none where there is none."""
+        return None if self.api is None or self.api.redis_read_url is None else self.api.redis_reads
+
+    @property
     def events_topic(self) -> str | None:
         """The topic of events; none where no chosen program uses it."""
         settings = self.aggregator or self.ingest

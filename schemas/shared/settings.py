@@ -9,7 +9,7 @@ import ssl
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.shared.tls import client_context
@@ -178,13 +178,45 @@ class TopicsSettings(EventsSettings):
     erasures_topic: str = Field(default="ses-erasures", description="the topic of erased tenants")
 
 
+_DATABASE: Final = re.compile(r"\A/?[0-9]*\Z")
+
+
+def _is_redis_url(url: str) -> bool:
+    """Whether a URL of Redis says the same to everybody: no unencoded password has moved its parts."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    moved = parts.fragment or "@" in parts.query
+    if parts.scheme == "unix":
+        return bool(parts.path) and not moved
+    there = parts.scheme in {"redis", "rediss"} and parts.hostname and port != 0
+    return bool(there and not moved and _DATABASE.match(parts.path))
+
+
+def _understood(urls: str) -> str:
+    """Refuse what redis-py would misread, or quote in an error with a part of the password in it."""
+    for url in urls.split(","):
+        if not _is_redis_url(url.strip()):
+            raise ValueError(
+                "no URL like redis://user:password@host:6379/0. In user and password, write"
+                " / # ? , [ ] and % as %2F %23 %3F %2C %5B %5D and %25"
+            )
+    return urls
+
+
+RedisUrl: TypeAlias = Annotated[str, AfterValidator(_understood)]
+"""One or more URLs of Redis, comma-separated, that every client reads alike."""
+
+
 class RedisSettings(Settings):
     """Where Redis (or Valkey) is. A cluster is named by any of its nodes and `REDIS_CLUSTER=true`.
 
     Several nodes of a cluster may be named, so that a program starts while one of them is down.
     """
 
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         default="redis://localhost:6379/0",
         repr=False,  # it may hold a password
         description="of the server; of a cluster one or more nodes, comma-separated",
@@ -228,32 +260,3 @@ class RedisSettings(Settings):
         first, *others = (url.strip() for url in self.redis_url.split(","))
         parts = [urlsplit(url) for url in others]
         return first, [(part.hostname or "", part.port or 6379) for part in parts]
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_understood(cls, urls: str) -> str:
-        """Refuse what redis-py would misread, or quote in an error with a part of the password in it."""
-        for url in urls.split(","):
-            if not _is_redis_url(url.strip()):
-                raise ValueError(
-                    "no URL like redis://user:password@host:6379/0. In user and password, write"
-                    " / # ? , [ ] and % as %2F %23 %3F %2C %5B %5D and %25"
-                )
-        return urls
-
-
-_DATABASE: Final = re.compile(r"\A/?[0-9]*\Z")
-
-
-def _is_redis_url(url: str) -> bool:
-    """Whether a URL of Redis says the same to everybody: no unencoded password has moved its parts."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    moved = parts.fragment or "@" in parts.query
-    if parts.scheme == "unix":
-        return bool(parts.path) and not moved
-    there = parts.scheme in {"redis", "rediss"} and parts.hostname and port != 0
-    return bool(there and not moved and _DATABASE.match(parts.path))

@@ -69,6 +69,16 @@ def test_all_that_are_in_trouble_are_told(writer: Writer, redis_db: str) -> None
     assert done.stderr == "tenants in trouble: 2, 7 days, counted up to 2025-09-17T13:45:11.345Z\n"
 
 
+def test_it_reads_where_the_api_reads(writer: Writer, redis_db: str) -> None:
+    """A replica where there is one, and nothing else."""
+    write(writer)
+    elsewhere = f"{redis_db.rpartition(':')[0]}:1/0"
+    env = {"REDIS_URL": elsewhere, "REDIS_READ_URL": redis_db}
+    done = CliRunner().invoke(cli, ["health", BOUNCING], env=env)
+    assert (done.exit_code, done.stdout.split()[0]) == (0, "warning")
+    assert run(elsewhere, BOUNCING).exit_code == 1
+
+
 def test_one_tenant_is_told_whatever_its_health(writer: Writer, redis_db: str) -> None:
     """The exit code speaks of it alone."""
     write(writer)

@@ -146,6 +146,7 @@ REFUSED: Final = {
     "a password among the settings": ("settings.KAFKA_SASL_PASSWORD=x", "KAFKA_SASL_PASSWORD"),
     "a key among the settings": ("aggregator.settings.RECIPIENT_KEY=0011", "RECIPIENT_KEY"),
     "a password in a URL": ("settings.REDIS_URL=redis://a:b@valkey", "REDIS_URL"),
+    "a password of a replica": ("api.settings.REDIS_READ_URL=redis://a:b@valkey", "REDIS_READ_URL"),
     "no Kafka": ("settings.KAFKA_BOOTSTRAP_SERVERS=", "KAFKA_BOOTSTRAP_SERVERS is not set"),
     "no topic of SNS": ("ingest.settings.SNS_TOPIC_ARNS=", "SNS_TOPIC_ARNS is not set"),
     "an archive without a place": ("archive.enabled=true", "ARCHIVE_URL is not set"),

@@ -175,6 +175,7 @@ def test_the_doctor_has_the_settings_and_the_addresses_of_all_three() -> None:
     assert doctor["environment"] == {
         **SERVICES["aggregator"]["environment"],
         **{name: ingest["environment"][name] for name in own},
+        "REDIS_READ_URL": SERVICES["api"]["environment"]["REDIS_READ_URL"],
     }
     assert doctor["entrypoint"] == [
         *("python", "-m", "deploy.doctor"),
