@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.processes import StackError, say
+from deploy.release.artifacts import HELM
 from tests import golang
-from tests.deploy.chart.rendering import HELM, VALUES, manifests, pods
+from tests.deploy.chart.rendering import CHART, LONGEST_RELEASE, VALUES, Manifest, manifests, pods, rendered
 from tests.kubernetes import binaries
 from tests.kubernetes.cluster import Cluster, RefusedError, running
 from tests.kubernetes.faults import FAULTS, planted
@@ -34,7 +35,8 @@ def main() -> int:
             say("they are up")
             define(cluster)
             for values in VALUES:
-                apply(cluster, values)
+                apply(cluster, values, manifests(values))
+            apply(cluster, "long", rendered(CHART, "--values", VALUES["whole"], release=LONGEST_RELEASE))
             refuse(cluster)
             live_through(cluster, kubeconfig)
     except (golang.NoProgramError, StackError, RefusedError, WrongError) as error:
@@ -55,14 +57,13 @@ def define(cluster: Cluster) -> None:
         time.sleep(0.2)
 
 
-def apply(cluster: Cluster, values: str) -> None:
-    """Every manifest of a values file, twice, and a pod of every template.
+def apply(cluster: Cluster, name: str, found: list[Manifest]) -> None:
+    """Every manifest of a release, twice, and a pod of every template.
 
-    Raises: RefusedError, WrongError.
+    name: of the case. Raises: RefusedError, WrongError.
     """
-    namespace = f"mail-{values}"
+    namespace = f"mail-{name}"
     cluster.make_namespace(namespace)
-    found = manifests(values)
     first = [cluster.apply(each, namespace) for each in found]
     again = [cluster.apply(each, namespace) for each in found]
     for before, after in zip(first, again, strict=True):
@@ -71,7 +72,7 @@ def apply(cluster: Cluster, values: str) -> None:
     templates = pods(found)
     for template in templates.values():
         cluster.try_pod(template, namespace)
-    say(f"{values}: {len(found)} manifests applied twice, {len(templates)} pods admitted as restricted")
+    say(f"{name}: {len(found)} manifests applied twice, {len(templates)} pods admitted as restricted")
 
 
 def refuse(cluster: Cluster) -> None:
