@@ -70,7 +70,7 @@ def module(name: str) -> dict[str, str]:
 def go(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """Run `go`. Returns: its stdout. Raises: NoProgramError."""
     if shutil.which("go") is None:
-        raise NoProgramError("no `go` here to build it with")
+        raise NoProgramError("no `go` here to build it with: install Go (1.24 or newer)")
     done = subprocess.run(
         ["go", *arguments],
         cwd=cwd,

@@ -40,6 +40,7 @@ FAULTS: Final = {
     "a folder of the host": Fault(
         "Pod", "archive", ("spec", "volumes", 0), {"name": "tmp", "hostPath": {"path": "/"}}, RESTRICTED
     ),
+    "a port of the host": Fault("Pod", "ingest", (*CONTAINER, "ports", 0, "hostPort"), 8081, RESTRICTED),
     "a pod with a field that nobody knows": Fault(
         "Pod", "verify", (*SECURITY, "readOnlyRoot"), True, "unknown field"
     ),
@@ -65,6 +66,12 @@ FAULTS: Final = {
     "a policy for addresses that are none": Fault(
         "NetworkPolicy", "api", ("spec", "egress", 0, "to"), [{"ipBlock": {"cidr": "10.20"}}], "cidr"
     ),
+    "more memory asked for than allowed": Fault(
+        "Pod", "rebuild", (*CONTAINER, "resources", "requests", "memory"), "9Gi", "memory limit"
+    ),
+    "a name that is too long": Fault(
+        "CronJob", "rebuild", ("metadata", "name"), "m" * 53, "no more than 52 characters"
+    ),
     "a job that starts for ever": Fault(
         "Job", "topics", ("spec", "template", "spec", "restartPolicy"), "Always", "restartPolicy"
     ),
@@ -77,6 +84,9 @@ FAULTS: Final = {
     ),
     "scraping at times that are none": Fault(
         "ServiceMonitor", "", ("spec", "endpoints", 0, "interval"), "often", "interval"
+    ),
+    "scraping with a field that nobody knows": Fault(
+        "ServiceMonitor", "", ("spec", "sampelLimit"), 5_000, "sampelLimit"
     ),
     "an alarm with a field that nobody knows": Fault(
         "PrometheusRule", "", ("spec", "groups", 0, "rules", 0, "four"), "1m", "four"

@@ -38,6 +38,8 @@ def live_through(cluster: Cluster, kubeconfig: Path) -> None:
         ("rolled back", 0, ("rollback", RELEASE, "1")),
         ("upgraded again", 0, ("upgrade", RELEASE, CHART, "--values", VALUES["lake"])),
         ("removed", 0, ("uninstall", RELEASE)),
+        ("installed again", 1, ("install", RELEASE, CHART, "--values", VALUES["whole"])),
+        ("removed again", 0, ("uninstall", RELEASE)),
     ):
         jobs = run(cluster, (*command, "--kubeconfig", kubeconfig, "--namespace", NAMESPACE))
         if jobs != hooks:
@@ -46,8 +48,13 @@ def live_through(cluster: Cluster, kubeconfig: Path) -> None:
         say(f"helm {command[0]}: {what}, {len(seen[what])} objects there")
     if seen["rolled back"] != seen["installed"] | {CLAIM}:
         raise WrongError(f"a rollback differs by {seen['rolled back'] ^ seen['installed']}")
-    if seen["removed"] != {CLAIM, "ServiceAccount default"}:
-        raise WrongError(f"helm left behind {seen['removed']}")
+    if seen["installed again"] != seen["upgraded"]:
+        raise WrongError(
+            f"beside a kept claim is {seen['installed again'] ^ seen['upgraded']} too much or missing"
+        )
+    for what in ("removed", "removed again"):
+        if seen[what] != {CLAIM, "ServiceAccount default"}:
+            raise WrongError(f"helm left behind {seen[what]}")
     if records := [each for each in cluster.all_names(NAMESPACE) if each.startswith(OF_HELM)]:
         raise WrongError(f"helm left behind {records}")
 

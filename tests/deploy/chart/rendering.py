@@ -32,7 +32,7 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     try:
         program = golang.installed(HELM)
     except golang.NoProgramError as why:
-        skip_but_not_in_ci(f"no helm: {why}. Install Go (1.24 or newer)")
+        skip_but_not_in_ci(f"no helm: {why}")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 
