@@ -69,6 +69,19 @@ FAULTS: Final = {
     "more memory asked for than allowed": Fault(
         "Pod", "rebuild", (*CONTAINER, "resources", "requests", "memory"), "9Gi", "memory limit"
     ),
+    "a size that is none": Fault(
+        "Pod", "aggregator", ("spec", "volumes", 0, "emptyDir", "sizeLimit"), "64MB", "quantit"
+    ),
+    "a rollout that can neither add nor take away": Fault(
+        "Deployment", "api", ("spec", "strategy", "rollingUpdate", "maxSurge"), 0, "may not be 0"
+    ),
+    "a pace of scaling that is too slow": Fault(
+        "HorizontalPodAutoscaler",
+        "aggregator",
+        ("spec", "behavior", "scaleDown", "policies", 0, "periodSeconds"),
+        3_600,
+        "periodSeconds",
+    ),
     "a name that is too long": Fault(
         "CronJob", "rebuild", ("metadata", "name"), "m" * 53, "no more than 52 characters"
     ),

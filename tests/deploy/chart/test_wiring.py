@@ -63,6 +63,9 @@ def test_selectors_find_the_pods_of_one_program(values: str) -> None:
     for program, each in of_kind(found, "HorizontalPodAutoscaler").items():
         assert each["spec"]["scaleTargetRef"]["name"] == f"{NAME}-{program}"
         assert "replicas" not in of_kind(found, "Deployment")[program]["spec"]
+        for way in each["spec"]["behavior"].values():
+            assert way["stabilizationWindowSeconds"] <= 3_600, "Kubernetes takes no more"
+            assert all(policy["periodSeconds"] <= 1_800 for policy in way["policies"]), "nor here"
         [asked] = each["spec"]["metrics"]
         assert asked["pods"]["metric"]["name"] in {metric.name for metric in WORKER.collect()}
 
