@@ -95,8 +95,8 @@ class Cluster:
         answer = self._client.get(f"/apis/{api_version}")
         return answer.is_success and {each["kind"] for each in answer.json()["resources"]} >= {*kinds}
 
-    def end_jobs(self, namespace: str) -> int:
-        """Say of each Job that goes on what its controller does when its pod has ended well.
+    def end_jobs(self, namespace: str, *, well: bool = True) -> int:
+        """Say of each Job that goes on what its controller does when its pods have ended, well or not.
 
         Returns: of how many.
         """
@@ -108,7 +108,7 @@ class Cluster:
                 self._client.patch(
                     f"{path}/{each['metadata']['name']}/status",
                     headers={"Content-Type": "application/merge-patch+json"},
-                    content=json.dumps({"status": _ended_well(datetime.now(UTC))}),
+                    content=json.dumps({"status": _ended(datetime.now(UTC), well=well)}),
                 ),
             )
         return len(going_on)
@@ -159,14 +159,16 @@ class Cluster:
         return made
 
 
-def _ended_well(now: datetime) -> Manifest:
+def _ended(now: datetime, *, well: bool) -> Manifest:
     """The status of such a Job. Kubernetes refuses one that lacks any of this."""
     at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    kinds = ("SuccessCriteriaMet", "Complete") if well else ("FailureTarget", "Failed")
+    reason = "CompletionsReached" if well else "BackoffLimitExceeded"
     conditions = [
-        {"type": kind, "status": "True", "reason": "CompletionsReached", "lastTransitionTime": at}
-        for kind in ("SuccessCriteriaMet", "Complete")
+        {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": at} for kind in kinds
     ]
-    return {"startTime": at, "completionTime": at, "succeeded": 1, "conditions": conditions}
+    ended = {"completionTime": at, "succeeded": 1} if well else {"failed": 1}
+    return {"startTime": at, "conditions": conditions, **ended}
 
 
 @contextmanager
