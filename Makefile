@@ -12,10 +12,10 @@ COMPILE = .local/uv/bin/uv pip compile --quiet --universal --python-version 3.11
 	--generate-hashes --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stack unit check test chaos attack bench boards versions release format lock clean
+.PHONY: help setup run stack unit check test chaos attack bench boards kubernetes versions release format lock clean
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed  ## create .venv with everything (the other targets do it where it is missing)
 	@:
@@ -55,6 +55,9 @@ versions: setup  ## carry the version of pyproject.toml to all other places
 
 release: setup  ## build what is handed out, of the last commit, into dist/: packages, chart, image, SBOM, checksums
 	@exec $(BIN)/python -m deploy.release
+
+kubernetes: setup  ## install the Helm chart on a real kube-apiserver (built the first time, from Go modules: ten minutes)
+	@exec $(BIN)/python -m tests.kubernetes
 
 format: setup  ## rewrite the code in the project's format, with the safe lint fixes
 	$(BIN)/ruff check --fix

@@ -1,6 +1,7 @@
 """Programs that the tests build from Go modules: built once, kept in the user's cache."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -55,10 +56,21 @@ def built(directory: str, name: str, build: Callable[[Path], None]) -> Path:
     return binary
 
 
+def module(name: str) -> dict[str, str]:
+    """A module's files, fetched if need be.
+
+    name: as `example.org/x@v1.2.3`. Returns: what `go mod download -json` says, `Dir` and `Zip` among it.
+    Raises: NoProgramError.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    told: dict[str, str] = json.loads(go("mod", "download", "-json", name, cwd=CACHE))
+    return told
+
+
 def go(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """Run `go`. Returns: its stdout. Raises: NoProgramError."""
     if shutil.which("go") is None:
-        raise NoProgramError("no `go` here to build it with")
+        raise NoProgramError("no `go` here to build it with: install Go (1.24 or newer)")
     done = subprocess.run(
         ["go", *arguments],
         cwd=cwd,

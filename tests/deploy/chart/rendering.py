@@ -21,6 +21,8 @@ VALUES: Final = {path.stem: path for path in sorted((Path(__file__).parent / "va
 PROGRAMS: Final[dict[str, dict[str, Any]]] = yaml.safe_load((CHART / "files" / "programs.yaml").read_text())
 RELEASE: Final = "mail"
 NAME: Final = f"{RELEASE}-ses-metrics"
+LONGEST_RELEASE: Final = "m" * 53
+"""Helm takes no longer name."""
 
 Manifest = dict[str, Any]
 
@@ -30,19 +32,19 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     try:
         program = golang.installed(HELM)
     except golang.NoProgramError as why:
-        skip_but_not_in_ci(f"no helm: {why}. Install Go (1.24 or newer)")
+        skip_but_not_in_ci(f"no helm: {why}")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 
-def template(chart: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def template(chart: Path, *arguments: str | Path, release: str = RELEASE) -> subprocess.CompletedProcess[str]:
     """Have helm render a chart for a Kubernetes of today; built from its module it would take an old one."""
     where = ("--namespace", "mail", "--kube-version", kubernetes_validate.latest_version())
-    return helm("template", RELEASE, chart, *where, *arguments)
+    return helm("template", release, chart, *where, *arguments)
 
 
-def rendered(chart: Path, *arguments: str | Path) -> list[Manifest]:
+def rendered(chart: Path, *arguments: str | Path, release: str = RELEASE) -> list[Manifest]:
     """The manifests of a chart, hooks too. Fails where helm does."""
-    done = template(chart, *arguments)
+    done = template(chart, *arguments, release=release)
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 

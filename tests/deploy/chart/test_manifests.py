@@ -12,6 +12,7 @@ import pytest
 from deploy.stack import CHECKOUT
 from tests.deploy.chart.rendering import (
     CHART,
+    LONGEST_RELEASE,
     NAME,
     PROGRAMS,
     VALUES,
@@ -73,6 +74,15 @@ def test_each_switch_brings_its_parts(values: str) -> None:
     assert of_kind(found, "Secret", "ConfigMap", "Role", "RoleBinding", "ClusterRole") == {}
     keys = [(each["kind"], each["metadata"]["name"]) for each in found]
     assert len(set(keys)) == len(keys)
+
+
+def test_names_fit_however_long_the_name_of_the_release_is() -> None:
+    """Kubernetes's schemas know no lengths; the longest of ours are those of CronJobs and of Services."""
+    found = rendered(CHART, "--values", VALUES["whole"], release=LONGEST_RELEASE)
+    limits = {"CronJob": 52, "Deployment": 63, "Job": 63, "Service": 63}
+    assert {each["kind"] for each in found} >= set(limits)
+    for each in found:
+        assert len(each["metadata"]["name"]) <= limits.get(each["kind"], 253), each["metadata"]["name"]
 
 
 @pytest.mark.parametrize("values", VALUES)

@@ -108,5 +108,5 @@ def test_the_commands_name_what_the_values_bring_and_make_nothing_else(
     assert {each["key"] for each in asked} == made()["ses-metrics"].keys()
     assert f"helm upgrade --install {RELEASE} deploy/helm/ses-metrics --namespace mail" in SECTION
     named = {each.removeprefix(f"{NAME}-") for each in re.findall(rf"{NAME}-[a-z]+", SECTION)}
-    assert named == {"rebuild", "api", "aggregator", "ingest"}
+    assert named == {"rebuild", "api", "aggregator", "ingest", "topics"}
     assert named <= templates.keys()

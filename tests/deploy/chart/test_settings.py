@@ -131,9 +131,9 @@ def test_a_pod_listens_where_its_program_is_told_to(program: str) -> None:
     given = environment(pod)
     ports = {facts[name]["setting"]: facts[name]["port"] for name in ("http", "metrics") if name in facts}
     assert {name: int(value or 0) for name, value in given.items() if name.endswith("_PORT")} == ports
-    assert {each["name"]: each["containerPort"] for each in container(pod).get("ports", ())} == {
-        name: facts[name]["port"] for name in ("http", "metrics") if name in facts
-    }
+    assert container(pod).get("ports", []) == [
+        {"name": name, "containerPort": facts[name]["port"]} for name in ("http", "metrics") if name in facts
+    ]
     defaults = {name: field.default for name, field in SETTINGS[program].model_fields.items()}
     for name, port in ports.items():
         assert defaults[name.lower()] in (None, port)
@@ -181,6 +181,19 @@ def test_probes_ask_for_what_the_program_answers(program: str) -> None:
         assert asyncio.run(answered_by_aggregators(paths)) == paths
 
 
+@pytest.mark.parametrize("program", DEPLOYED)
+def test_probes_are_as_patient_as_they_should_be(program: str) -> None:
+    """A slow node may take two minutes to start it; a minute of silence kills it, ten seconds take it out."""
+    told = container(pods(manifests("whole"))[program])
+    probes = {kind: told[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness")}
+    assert {kind: each["periodSeconds"] * each["failureThreshold"] for kind, each in probes.items()} == {
+        "startup": 120,
+        "liveness": 60,
+        "readiness": 10,
+    }
+    assert {each["timeoutSeconds"] for each in probes.values()} == {5}
+
+
 def test_a_pod_is_given_the_time_that_its_program_takes_to_end() -> None:
     whole, least = pods(manifests("whole")), pods(manifests("least"))
     seconds = {name: pod["spec"]["terminationGracePeriodSeconds"] for name, pod in whole.items()}
@@ -199,6 +212,10 @@ def test_files_are_where_the_settings_say() -> None:
         mounted = {each["mountPath"]: each["name"] for each in told["volumeMounts"]}
         volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
         assert set(mounted.values()) == set(volumes)
+        of_all = pod["spec"]["securityContext"]
+        assert of_all["fsGroup"] == of_all["runAsGroup"], "a volume is its group's, or it may not write there"
+        written = {each["name"] for each in told["volumeMounts"] if not each.get("readOnly")}
+        assert written == ({"tmp", "archive"} if program == "archive" else {"tmp"})
         files = {name: value or "" for name, value in given.items() if name.endswith("_LOCATION")}
         for value in files.values():
             assert value.rpartition("/")[0] in mounted
@@ -242,6 +259,17 @@ def test_the_archive_trims_the_topic_unless_told_not_to() -> None:
     assert other["args"] == ["--trim-days", "30"]
     assert "args" not in container(pods(manifests("lake", "archive.trimDays=0"))["archive"])
     assert [name for name, pod in pods(manifests("whole")).items() if "args" in container(pod)] == ["archive"]
+
+
+def test_what_is_said_of_all_pods_is_in_each() -> None:
+    values = yaml.safe_load(VALUES["whole"].read_text())
+    for program, pod in pods(manifests("whole")).items():
+        spec = pod["spec"]
+        assert spec["imagePullSecrets"] == values["imagePullSecrets"], program
+        assert spec["nodeSelector"] == values["pods"]["nodeSelector"]
+        assert spec["tolerations"] == values["pods"]["tolerations"]
+        assert pod["metadata"]["annotations"] == values["pods"]["annotations"]
+        assert container(pod).get("envFrom") == values.get(program, {}).get("envFrom"), program
 
 
 def test_partitions_and_image_are_those_of_the_programs() -> None:

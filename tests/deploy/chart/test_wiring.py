@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from aggregator.metrics import WORKER
 from api.app import create_app
 from api.config import ApiSettings
 from deploy.stack import CHECKOUT
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.programs
 
 ALARMS: Final = CHECKOUT / "deploy" / "alarms.yaml"
 TABLE: Final = PROGRAMS["programs"]
+DNS: Final = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -61,6 +63,11 @@ def test_selectors_find_the_pods_of_one_program(values: str) -> None:
     for program, each in of_kind(found, "HorizontalPodAutoscaler").items():
         assert each["spec"]["scaleTargetRef"]["name"] == f"{NAME}-{program}"
         assert "replicas" not in of_kind(found, "Deployment")[program]["spec"]
+        for way in each["spec"]["behavior"].values():
+            assert way["stabilizationWindowSeconds"] <= 3_600, "Kubernetes takes no more"
+            assert all(policy["periodSeconds"] <= 1_800 for policy in way["policies"]), "nor here"
+        [asked] = each["spec"]["metrics"]
+        assert asked["pods"]["metric"]["name"] in {metric.name for metric in WORKER.collect()}
 
 
 def namespace(name: str) -> Manifest:
@@ -85,6 +92,7 @@ def test_a_network_policy_opens_what_a_program_has_and_needs() -> None:
         if "metrics" in facts:
             expected[facts["metrics"]["port"]] = [namespace("observability")]
         assert rules == expected
+        assert spec["egress"][0] == {"ports": DNS}
         way_out = {rule["ports"][0]["port"]: rule.get("to") for rule in spec["egress"]}
         assert way_out == {53: None} | {ports[name]: None for name in facts["reaches"]} | {
             9093: [{"ipBlock": {"cidr": "10.20.0.0/16"}}]

@@ -46,7 +46,7 @@ def release(repository: Path) -> "subprocess.CompletedProcess[str]":
     try:
         helm = golang.installed(HELM)
     except golang.NoProgramError as why:
-        skip_but_not_in_ci(f"no helm: {why}. Install Go (1.24 or newer)")
+        skip_but_not_in_ci(f"no helm: {why}")
     path = os.pathsep.join([str(helm.parent), str(Path(npm()).parent), os.environ["PATH"]])
     return subprocess.run(
         [sys.executable, "-m", "deploy.release"],

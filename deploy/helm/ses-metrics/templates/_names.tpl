@@ -1,10 +1,11 @@
 {{- /* What things are called, and what they are known by. Each takes the root, or (dict "root" $ "program" NAME). */ -}}
 
+{{- /* Of 44 characters at most: a CronJob's name may have 52 ("-rebuild"), a Service's 63 ("-aggregator-metrics"). */ -}}
 {{- define "ses-metrics.fullname" -}}
 {{- if contains "ses-metrics" .Release.Name -}}
-{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 44 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-ses-metrics" .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- printf "%s-ses-metrics" .Release.Name | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
