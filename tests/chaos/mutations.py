@@ -394,7 +394,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the API does not watch what it has read of an answer",
-        (Edit("api/counters/long/pieces.py", "            await self._watch(piece.blocks)\n", ""),),
+        (Edit("api/counters/long/pieces.py", ".ask(*watch, self._command(", ".ask(self._command("),),
         "tests/api/counters/long/test_pieces.py::test_an_answer_is_what_was_true_before_a_change_or_after[move]",
         "move before call",
     ),

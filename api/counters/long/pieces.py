@@ -12,7 +12,6 @@ is worse.
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -114,7 +113,6 @@ class _Reading:
         too_many = sum(block.size for block in blocks) > LOOKED_THROUGH
         *before, newest = self.asked.pieces(blocks, self.at_once, last)
         for piece in () if too_many else before:
-            await self._watch(piece.blocks)
             if not await self._read(piece):
                 return None
             if sum(map(len, self.groups.values())) > MAX_GROUP_FIELDS:
@@ -154,19 +152,18 @@ class _Reading:
                 blocks[at] = blocks[at]._replace(size=size)
         return blocks
 
-    async def _watch(self, blocks: Sequence[Block]) -> None:
-        await self.connection.ask(("WATCH", *(key for block in blocks for key in self._keys(block))))
-
     def _keys(self, block: Block) -> tuple[str, str]:
         of = self.place.lane, self.place.tenant, block.number
         return counters_key(*of), wide_counters_key(*of)
 
     async def _read(self, piece: Piece) -> bool:
-        """Read a piece whose keys are watched. Returns: whether it is as it was when pieces were made."""
+        """Watch a piece and read it. Returns: whether it is as it was when pieces were made."""
+        watch: list[Command] = [("WATCH", *(key for block in piece.blocks for key in self._keys(block)))]
         cursor, is_begun = END, False
         while cursor != END or not is_begun:
             is_begun = True
-            [said] = await self.connection.ask(self._command(piece, self.at_once, cursor))
+            *_, said = await self.connection.ask(*watch, self._command(piece, self.at_once, cursor))
+            watch = []
             if not said:
                 return False
             self._take(said)
