@@ -11,7 +11,7 @@ class Pace(Protocol):
     """How the work for one answer goes on beside that for others."""
 
     def step(self) -> AbstractAsyncContextManager[None]:
-        """Wait until one more thing may be asked of Redis; it is asked within the block."""
+        """Wait until something may be read from Redis; it is read within the block."""
 
     def run(self, work: Callable[[], T]) -> Awaitable[T]:
         """Run what takes a while and does no I/O, when it may be. Returns, or raises, what the work does."""

@@ -1,5 +1,5 @@
 --[[
-read: all that one answer needs, read in one atomic step from one lane. Writes nothing.
+read: all that one answer needs, or a piece of it, read in one atomic step from one lane. Writes nothing.
 
 Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stands in each)
   LANE                 hash  generation; for each known partition f<partition> its checkpoint and c<partition>
@@ -18,11 +18,16 @@ Arguments
   ARGV[7] SCOPE whose ids are wanted too, each with its counters, or nothing
   ARGV[8] their days, among the others: one range, or nothing
   ARGV[9] the most counters that may be read for them
-Answers: nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
+  ARGV[10] the most fields that may be looked at in this call, or nothing: all. A block counts for BLOCK_DAYS of each
+           family, and where its ids are wanted for all that it has
+  ARGV[11] where in a block, the only one then, the ids go on: a cursor; or nothing: all are read. Of those ids no more
+           than ARGV[10] are looked at, about
+Answers: 0 where there is more to look at than that, or no such block: nothing was read. nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
   right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
   {retired or nil, whether there is a successor (0 or 1), whether the id is known (0 or 1),
    {f<partition> or c<partition>, number, ...}, {{day, packed counter, ...} of each family, in the order asked},
-   {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many}
+   {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many,
+   where the ids of that block go on, '0' where it was the end; nothing where ARGV[11] is}
 
 All keys are looked at together, as in `aggregator/counters/apply.lua`: while a cluster moves the slot key by
 key, the node that they go to takes one that has not come yet for one that there never was.
@@ -37,6 +42,7 @@ local LOOKED_THROUGH = 8      -- times as many fields as may be read: blocks hol
 local lane, tenant, scope = KEYS[1], ARGV[2], ARGV[3]
 local families = {byte(ARGV[5], 1, -1)}
 local by_quarter, group, most = ARGV[6] ~= '', ARGV[7], tonumber(ARGV[9])
+local at_once, cursor = tonumber(ARGV[10]) or math.huge, ARGV[11] ~= '' and ARGV[11]
 
 local head = call('HMGET', lane, 'generation', 'retired', 'successor')
 if head[1] ~= ARGV[1] then return false end
@@ -61,7 +67,9 @@ local known = lane .. ':i:' .. tenant
 touch({known})
 local is_known = scope == '\0' or call('ZSCORE', known, scope)
 
--- The blocks that there are: a range of centuries costs no more than the data.
+-- The blocks that there are, and one more than may be looked at at most: a range of centuries costs no more than
+-- the data.
+local most_blocks = at_once < math.huge and floor(at_once / (BLOCK_DAYS * #families)) + 1 or -1
 local function member(block)
   local n = block - FIRST_BLOCK
   return char(0, floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
@@ -76,14 +84,28 @@ local wanted_days = ranges(ARGV[4])
 for i = 1, #wanted_days, 2 do
   local first, last = wanted_days[i], wanted_days[i + 1]
   local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
-  for _, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto))) do
+  for _, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto), 'LIMIT', 0, most_blocks)) do
     local at, a, b, c, d = #blocks + 1, byte(each, 2, 5)
     blocks[at] = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
     keys[at] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])
     firsts[at], lasts[at] = first, last
   end
 end
+local fields_of_blocks = #blocks * BLOCK_DAYS * #families
+if fields_of_blocks > at_once or cursor and #blocks ~= 1 then return 0 end
 touch(keys)
+
+-- How many fields the blocks have whose ids are wanted.
+local sizes, size = {}, 0
+if group ~= '' and ARGV[8] ~= '' then
+  local first, last = unpack(ranges(ARGV[8]))
+  local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
+  for at, block in ipairs(blocks) do
+    sizes[at] = block >= from and block <= upto and call('HLEN', keys[at]) or 0
+    size = size + sizes[at]
+  end
+  if not cursor and fields_of_blocks + size > at_once then return 0 end
+end
 
 -- The first bytes of the fields of those days of a block that are asked for, family by family, each before a
 -- text; the first such day, and how many they are. Most blocks are asked for as a whole, and those have the same.
@@ -188,27 +210,23 @@ end
 
 local function groups()
   made = {}
-  local sizes, size, number, found = {}, 0, 0, {}
+  local number, found = 0, {}
   local first, last = unpack(ranges(ARGV[8]))
-  local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
-  for at, block in ipairs(blocks) do
-    sizes[at] = block >= from and block <= upto and call('HLEN', keys[at]) or 0
-    size = size + sizes[at]
-  end
   if size > LOOKED_THROUGH * most then return false end
   for at, block in ipairs(blocks) do
     local names, held = {}, {}
     if sizes[at] > 0 then
       local pattern = '[\\' .. table.concat((days(block, first, last, '')), '\\') .. ']\\' .. group .. '*'
-      local cursor = '0'
+      local next = cursor or '0'
       repeat
-        local answer = call('HSCAN', keys[at], cursor, 'MATCH', pattern, 'COUNT', sizes[at])
-        cursor = answer[1]
+        local answer = call('HSCAN', keys[at], next, 'MATCH', pattern, 'COUNT', cursor and at_once or sizes[at])
+        next = answer[1]
         for i = 1, #answer[2], 2 do
           names[#names + 1] = answer[2][i]
           held[#names] = answer[2][i + 1]
         end
-      until cursor == '0'
+      until cursor or next == '0'
+      cursor = cursor and next
     end
     number = number + #names
     if number > most then return false end
@@ -222,6 +240,5 @@ local function groups()
   return by_block
 end
 
-return {
-  head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, by_family,
-  (group == '' or ARGV[8] == '') and {} or groups()}
+local by_block = (group == '' or ARGV[8] == '') and {} or groups()
+return {head[2], head[3] and 1 or 0, is_known and 1 or 0, partitions, by_family, by_block, cursor or nil}

@@ -1,20 +1,19 @@
 """Reads counters from Redis. What cannot be read for certain is unavailable; it is never a zero.
 
 Redis is a view that may be wiped, rolled back or rebuilt under us. So each answer reads the record of the
-generations, and in one atomic read of the tenant's lane (`read.lua`) what the lane says of itself together
-with the numbers: they are used only where both agree. The known ids are read likewise (`ids.lua`).
+generations, and of the tenant's lane at one moment (`read.lua`) what the lane says of itself together with
+the numbers: they are used only where both agree. The known ids are read likewise (`ids.lua`). What would
+hold Redis up is read in pieces (`api.counters.long.pieces`), still of one moment.
 
 Both go in one round trip: the lane is that of the generation that was live when we last looked. Where that
 is no longer the live one, its numbers are dropped and the lane of the live one is read. (A name goes live
 once: what was live before the lane was read and is live at the time of the request was so in between.)
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from typing import Any, Final, cast
 
 import msgspec
@@ -23,35 +22,31 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
+from api.counters.long.asked import AT_ONCE as FIELDS_AT_ONCE
+from api.counters.long.asked import Asked, together
+from api.counters.long.pieces import Pieces, Place
 from api.counters.pace import AT_ONCE, Pace
-from api.counters.replies import MAX_GROUP_FIELDS, Counters, StoredIds, counters_of, partitions_of, totals_of
+from api.counters.replies import Counters, StoredIds, counters_of, partitions_of, totals_of
 from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
+from api.counters.scripts import IDS, READ, Script
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
 from api.query.query import Needs
 from schemas.counters import Generation, Record
 from schemas.kinds import FAMILIES
-from schemas.redis_keys import BLOCK_DAYS, TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
+from schemas.redis_keys import TENANT_SCOPE, lane_key, lane_of, member_of_id, safe_id
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
 
-
-class Script:
-    """A Lua script and the name by which Redis knows it."""
-
-    def __init__(self, name: str) -> None:
-        self.text = files("api.counters").joinpath(name).read_text("utf-8")
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-READ: Final = Script("read.lua")
-IDS: Final = Script("ids.lua")
 
 PLACES: Final = {family: place for place, family in enumerate(FAMILIES)}
 """Of the families of kinds, in Redis."""
 
 ATTEMPTS: Final = 3
 """Reads of a lane for one answer: the generation may change between two of them."""
+
+TOO_MUCH: Final = 0
+"""What `read.lua` says where it would have to look at more than one call may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +71,6 @@ def _scope_bytes(live: Generation, name: str | None) -> bytes:
     return b"" if number is None else member_of_id(number, "")
 
 
-def _spans(days: Sequence[range]) -> str:
-    """Ranges of days as the script takes them: as one where no block is between them, and none that is empty.
-
-    days: in the order of their starts.
-    """
-    together: list[range] = []
-    for each in filter(None, days):
-        if together and each.start // BLOCK_DAYS <= together[-1].stop // BLOCK_DAYS:
-            before = together.pop()
-            together.append(range(before.start, max(before.stop, each.stop)))
-        else:
-            together.append(each)
-    return " ".join(f"{each.start} {each.stop - 1}" for each in together)
-
-
 class CounterReader:
     """Reads on behalf of the routes.
 
@@ -99,9 +79,17 @@ class CounterReader:
     of its lane; what it raises ends the read.
     """
 
-    def __init__(self, client: "Redis | RedisCluster", clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: "Redis | RedisCluster",
+        clock_s: Callable[[], float] = time.monotonic,
+        at_once: int = FIELDS_AT_ONCE,
+    ) -> None:
+        """at_once: fields that one call may have Redis look at."""
         self._client = client
+        self._at_once = at_once
         self._trips = RoundTrips(client)
+        self._pieces = Pieces(client, at_once)
         self._closed_lanes = ClosedLanes(clock_s)
         self._last_raw: bytes | None = None
         self._last_record = Record(())
@@ -167,18 +155,17 @@ class CounterReader:
     ) -> tuple[Generation, list[Any]]:
         """The generation, and the reply of `read.lua`."""
         groups = needs.groups
-        spans = _spans(needs.days)
+        days = together(needs.days)
         places = bytes(PLACES[family] for family in needs.families)
-        quarters = "1" if needs.by_quarter else ""
-        group_days = "" if groups is None else _spans([groups.days])
+        group_days = range(0) if groups is None else groups.days
 
-        def scoped(live: Generation) -> Command:
+        def asked(live: Generation) -> Asked:
             group = b"" if groups is None else _scope_bytes(live, groups.scope)
             named = _scope_bytes(live, scope.name)
             wanted = named and named + scope.id.encode()
-            return (wanted, spans, places, quarters, group, group_days, MAX_GROUP_FIELDS)
+            return Asked(wanted, days, places, needs.by_quarter, group, group_days)
 
-        return await self._read(READ, tenant, scoped, on_live)
+        return await self._read(READ, tenant, asked, on_live)
 
     async def known_ids(
         self,
@@ -212,25 +199,29 @@ class CounterReader:
         self,
         script: Script,
         tenant: str,
-        scoped: Callable[[Generation], Command],
+        scoped: Callable[[Generation], Command | Asked],
         on_live: Callable[[], None],
     ) -> tuple[Generation, list[Any]]:
         """Call a script on the tenant's lane of the live generation.
 
-        scoped: further arguments, which depend on the scopes of that.
+        scoped: further arguments, or what is asked, which depend on the scopes of that.
         Returns: the generation, and the script's numbers.
         """
         held = self._last_live or await self.live()
         lost = False
         for attempt in range(ATTEMPTS):
-            lane = lane_key(held.name, lane_of(tenant, held.lanes))
-            arguments = (1, lane, held.name, safe_id(tenant), *scoped(held))
-            said, reply = await self._ask("EVALSHA_RO", script.sha, *arguments)
-            if isinstance(reply, NoScriptError):
-                said, reply = await self._ask("EVAL_RO", script.text, *arguments)
+            place = Place(lane_key(held.name, lane_of(tenant, held.lanes)), held.name, safe_id(tenant))
+            asked = scoped(held)
+            arguments = asked.whole(self._at_once) if isinstance(asked, Asked) else asked
+            said, reply = await self._call(script, place, arguments)
             live = self._live(said)
             if attempt == 0:
                 on_live()
+            if reply == TOO_MUCH and live == held and isinstance(asked, Asked):
+                reply = await self._pieces.read(place, asked)
+                if reply is None:
+                    said, reply = await self._call(script, place, asked.whole(None))
+                    live = self._live(said)
             if isinstance(reply, REDIS_ERRORS):
                 raise self._unavailable("Redis cannot be read.", reply) from reply
             if reply is not None and live == held:
@@ -244,6 +235,12 @@ class CounterReader:
         if lost:
             raise self._unavailable("The live generation is closed, and no switch is under way.")
         raise self._unavailable("The counters are not those of the live generation.")
+
+    async def _call(self, script: Script, place: Place, arguments: Command) -> Reply:
+        said, reply = await self._ask("EVALSHA_RO", script.sha, *place.head, *arguments)
+        if isinstance(reply, NoScriptError):
+            said, reply = await self._ask("EVAL_RO", script.text, *place.head, *arguments)
+        return said, reply
 
     async def _ask(self, *command: str | bytes | int) -> Reply:
         try:

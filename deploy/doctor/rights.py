@@ -25,7 +25,7 @@ A_KEY: Final = lane_key("doctor", 0)
 """A key that matches what the users may touch, and that nothing ever stands at."""
 
 _SHAPES: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("ping", "info", "dbsize", "time"), ()),
+    **dict.fromkeys(("ping", "info", "dbsize", "time", "multi", "exec"), ()),
     "scan": ("0",),
     **dict.fromkeys(("eval", "eval_ro", "evalsha", "evalsha_ro"), ("x", "1", A_KEY)),
 }

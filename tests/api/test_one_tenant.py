@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from api.counters.long.asked import AT_ONCE
 from api.sharing.costs import HEADER, MOST, UNDER_WAY
 from schemas.topics import API_KEYS, API_KEYS_TOPIC
 from tests.api.site import Site, until
@@ -47,10 +50,28 @@ def site(tmp_path: Path, writer: Writer, redis_db: str, kafka_bootstrap: str) ->
     site.kill()
 
 
-def test_nobody_is_held_up_or_refused_for_another(site: Site) -> None:
+@contextmanager
+def calls_of(client: Any) -> Iterator[list[list[bytes]]]:
+    """The commands that Redis was given in the block, and their arguments."""
+    calls: list[list[bytes]] = []
+    limit = client.config_get("slowlog-log-slower-than"), client.config_get("slowlog-max-len")
+    client.config_set("slowlog-max-len", 100_000)
+    client.config_set("slowlog-log-slower-than", 0)
+    client.slowlog_reset()
+    try:
+        yield calls
+        calls.extend(each["command"].split(b" ") for each in client.slowlog_get(100_000))
+    finally:
+        for each in limit:
+            for name, value in each.items():
+                client.config_set(name, value)
+
+
+def test_nobody_is_held_up_or_refused_for_another(site: Site, writer: Writer) -> None:
     """Beside 32 connections of two keys of one tenant with the costliest queries another has every answer.
 
-    The one that asks so much is told what was too much; asking one thing after the other it never is.
+    The one that asks so much is told what was too much; asking one thing after the other it never is. No
+    call has Redis look at more than it may, however much is asked.
     """
     greedy, modest = [site.create("greedy") for _ in range(3)], site.create("modest")
     refused: list[httpx.Response] = []
@@ -99,6 +120,10 @@ def test_nobody_is_held_up_or_refused_for_another(site: Site) -> None:
         assert int(answer.headers["Retry-After"]) >= 1
     assert any(answer.headers["RateLimit"].startswith('"tenant";') for answer in refused)
 
-    for number in range(2 * len(COSTLY)):
-        answer = site.get(costly(number), greedy[2])
-        assert answer.status_code == 200, answer.text
+    with calls_of(writer.client) as calls:
+        for number in range(2 * len(COSTLY)):
+            answer = site.get(costly(number), greedy[2])
+            assert answer.status_code == 200, answer.text
+    reads = [call for call in calls if call[0] in {b"EVAL_RO", b"EVALSHA_RO"}]
+    assert len(reads) > 4 * len(COSTLY)
+    assert {int(call[-2] or 1_000_000) for call in reads} == {AT_ONCE}

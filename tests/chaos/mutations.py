@@ -393,6 +393,30 @@ MUTATIONS = (
         "was left alone",
     ),
     Mutation(
+        "the API does not watch what it has read of an answer",
+        (Edit("api/counters/long/pieces.py", ".ask(*watch, self._command(", ".ask(self._command("),),
+        "tests/api/counters/long/test_pieces.py::test_an_answer_is_what_was_true_before_a_change_or_after[move]",
+        "move before call",
+    ),
+    Mutation(
+        "the API does not watch wide counters",
+        (
+            Edit(
+                "api/counters/long/pieces.py",
+                "return counters_key(*of), wide_counters_key(*of)",
+                "return counters_key(*of), counters_key(*of)",
+            ),
+        ),
+        "tests/api/counters/long/test_pieces.py::test_an_answer_is_what_was_true_before_a_change_or_after[grow]",
+        "grow before call",
+    ),
+    Mutation(
+        "the API does not watch which blocks there are",
+        (Edit("api/counters/long/pieces.py", '        await self.connection.ask(("WATCH", known))\n', ""),),
+        "tests/api/counters/long/test_pieces.py::test_an_answer_is_what_was_true_before_a_change_or_after[appear]",
+        "appear before call",
+    ),
+    Mutation(
         "a log without its beginning speaks for opens after three days",
         (Edit("aggregator/log/coverage.py", "else kind.horizon.late_ms)", "else 3 * DAY_MS)"),),
         "tests/aggregator/log/test_coverage.py::test_the_log_is_right_wherever_it_speaks",

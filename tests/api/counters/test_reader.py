@@ -16,8 +16,9 @@ import redis
 
 from api.config import ApiSettings
 from api.counters.connection import connect
-from api.counters.reader import READ, WHOLE_TENANT, CounterReader, Scope
+from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.counters.replies import Counters
+from api.counters.scripts import READ
 from api.errors import UNAVAILABLE, ApiError
 from api.query.query import Groups, Needs
 from api.query.rollup import Counted as CountedDays
@@ -126,7 +127,7 @@ def test_whole_hours_are_read_without_quarters(writer: Writer, read: Run) -> Non
     ]
     lane, arguments = writer.lane(), ("g1", "acme", b"\0", f"{DAY} {DAY}", b"\0")
     for wanted, has_quarters in (("", False), ("1", True)):
-        reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", "", 9)
+        reply = writer.client.eval_ro(READ.text, 1, lane, *arguments, wanted, "", "", 9, "", "")
         packed_counter = reply[4][0][1]
         assert packed_counter[0] == 255
         assert (int.from_bytes(packed_counter[3:5], "little") > 0) == has_quarters
