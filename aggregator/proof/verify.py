@@ -7,23 +7,28 @@ difference. A tenant that was erased has no past there either (`aggregator.count
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
 
-Memory does not grow with the log (`recount`). In memory are the cells of one tenant at a time, the
-checkpoints of each tenant, and every cell that differs.
+Memory does not grow with the log (`recount`). In memory are some cells that wait (`CELLS_AT_ONCE`), those of
+one tenant, the checkpoints of each tenant, and every cell that differs.
 """
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Final
 
 from aggregator.config import ProofSettings
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counting.cells import Cell, Difference, differences, stored_cells
+from aggregator.counting.cells import Cell, Difference, differences
 from aggregator.history.reader import History
 from aggregator.log.coverage import Coverage
+from aggregator.proof.held import HeldCells
 from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.shortfall import shortfalls
 from aggregator.proof.subject import Checkpoints, earliest_record_ms, subject_of, tenants_of
 from schemas.redis_keys import lane_of, safe_id
+
+CELLS_AT_ONCE: Final = 262_144
+"""So many of Redis's cells wait in memory, and those of one tenant more."""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,8 @@ class Verifier:
         rules, erasures = self._settings.rules, self._subject.erasures
         with Recount(rules, self._settings.recount_memory_mb, erasures) as recount:
             names = [tenant] if tenant is not None else self._tenants(random)
-            recount.hold(self._stored(names, sample, held))
+            for cells in self._stored(names, sample, held):
+                recount.hold(cells)
             if not everybody:
                 recount.only(held)
             records, coverage = self._take_in(recount, [*lanes, *held.values()], since_ms, now_ms)
@@ -108,10 +114,12 @@ class Verifier:
             random.shuffle(names)
         return names
 
-    def _stored(
-        self, names: list[str], sample: int | None, held: dict[str, Checkpoints]
-    ) -> Iterator[tuple[Cell, int]]:
-        """The cells of some tenants, as Redis holds them. held: is given the checkpoints they stand at."""
+    def _stored(self, names: list[str], sample: int | None, held: dict[str, Checkpoints]) -> Iterator[Any]:
+        """The cells of some tenants as Redis holds them, in tables of `HELD`.
+
+        held: is given the checkpoints they stand at.
+        """
+        cells = HeldCells(self._live.scopes)
         read = 0
         for name in names:
             if sample is not None and read >= sample:
@@ -119,10 +127,11 @@ class Verifier:
             lane = lane_of(name, self._live.lanes)
             snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
             self._subject.erasures.check(snapshot.erased, lane, self._live.lanes)
-            cells = stored_cells(name, self._live.scopes, *snapshot.held[0])
+            read += cells.add(name, snapshot.held[0])
             held[name] = snapshot.checkpoints
-            read += len(cells)
-            yield from cells.items()
+            if cells.rows >= CELLS_AT_ONCE:
+                yield cells.take()
+        yield cells.take()
 
     def _take_in(
         self, recount: Recount, every: list[Checkpoints], since_ms: int | None, now_ms: int
