@@ -31,7 +31,7 @@ from aggregator.proof.shortfall import shortfalls
 from aggregator.proof.subject import Checkpoints, earliest_record_ms, subject_of, tenants_of
 from schemas.redis_keys import lane_of, safe_id
 
-CELLS_AT_ONCE: Final = 262_144
+CELLS_AT_ONCE: Final = 65_536
 """So many of Redis's cells wait in memory, and those of one tenant more."""
 
 
