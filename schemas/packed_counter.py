@@ -19,6 +19,8 @@ packs what has grown. So three pieces of code know this format: that one, `read.
 ones here.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
 from struct import Struct
@@ -49,6 +51,8 @@ _HOUR_CELL: Final = KINDS_MAX * QUARTERS_AN_HOUR
 _HEAD: Final = Struct("<BHH")
 _SHORT: Final = 64
 """Calls name few cells of most counters, and the same ones of many: up to so many are kept."""
+_FEW_ITEMS: Final = 16
+"""So do counters hold few, and the same ones: what is not longer is kept unpacked, half a kilobyte each."""
 
 
 def pack_counts(cells: bytes) -> bytes:
@@ -108,13 +112,34 @@ def unpack_quarters(packed_counter: bytes) -> list[int]:
     Returns: `CELLS` counts.
     Raises: ValueError where it is cut off, or an item is of no quarter: the counter is damaged.
     """
-    hours, quarters, tail = _parts(packed_counter)
     counts = [0] * CELLS
+    _add_quarters(packed_counter, counts)
+    return counts
+
+
+def unpack_cells(packed_counter: bytes) -> Mapping[int, int]:
+    """The same, of the cells alone whose count is not 0: for who reads many counters of few cells each.
+
+    Raises: as `unpack_quarters`.
+    """
+    return _unpack_few(packed_counter) if len(packed_counter) <= _FEW_ITEMS else _unpack(packed_counter)
+
+
+def _unpack(packed_counter: bytes) -> Mapping[int, int]:
+    counts: defaultdict[int, int] = defaultdict(int)
+    _add_quarters(packed_counter, counts)
+    return {cell: count for cell, count in counts.items() if count}
+
+
+_unpack_few: Final = lru_cache(maxsize=32_768)(_unpack)
+
+
+def _add_quarters(packed_counter: bytes, counts: list[int] | defaultdict[int, int]) -> None:
+    hours, quarters, tail = _parts(packed_counter)
     _add(hours, counts, _CELL)
     _add(tail, counts, _CELL)
     _add(quarters, counts, _CELL)
     _add(quarters, counts, _CELL_OF_FIRST, -1)
-    return counts
 
 
 def _parts(packed_counter: bytes) -> tuple[bytes, bytes, bytes]:
@@ -146,7 +171,9 @@ _COUNTS: Final = tuple((byte - QUARTERS) // KINDS_MAX for byte in range(256))
 _PLACES: Final = tuple((byte - QUARTERS) % KINDS_MAX for byte in range(256))
 
 
-def _add(part: bytes, counts: list[int], cells: tuple[int, ...], times: int = 1) -> None:
+def _add(
+    part: bytes, counts: list[int] | defaultdict[int, int], cells: tuple[int, ...], times: int = 1
+) -> None:
     """Add each count of a part, so many times, to its cell. cells: the first of each quarter.
 
     Raises: ValueError. It is written for speed: most of an answer's work may be here.

@@ -13,7 +13,7 @@ from aggregator.counting.timestamps import iso
 from schemas.counters import TENANT
 from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, FIELDS
-from schemas.packed_counter import KINDS_MAX, unpack_quarters
+from schemas.packed_counter import KINDS_MAX, unpack_cells
 from schemas.redis_keys import read_counter_field
 
 
@@ -49,6 +49,54 @@ KNOWN: Final = "known"
 """The field of a cell that says whether an id is known."""
 
 
+class StoredCounter(NamedTuple):
+    """A packed counter of a tenant, unpacked.
+
+    scope: its name; id: empty for the tenant itself. day: since 1970. fields: of the family, in their order.
+    counts: those that are not 0, by cell (`schemas.packed_counter`).
+    """
+
+    scope: str
+    id: str
+    day: int
+    fields: Sequence[str]
+    counts: Mapping[int, int]
+
+
+def stored_counters(
+    scopes: Sequence[str], blocks: Iterable[tuple[int, Mapping[bytes, bytes]]]
+) -> Iterator[StoredCounter]:
+    """The counters of a tenant, as Redis holds them.
+
+    scopes: the names of the generation's, beside the tenant. blocks: of each block of days the packed
+    counters by field.
+    Raises: ValueError where a field or a packed counter is damaged.
+    """
+    names = (TENANT, *scopes)
+    for block, packed_counters in blocks:
+        for field, packed_counter in packed_counters.items():
+            day, family, scope, raw = read_counter_field(block, field)
+            if family >= len(_FAMILIES):
+                raise ValueError(f"damaged counter: there is no family {family}")
+            fields = _FAMILIES[family]
+            counts = unpack_cells(packed_counter)
+            for cell in counts:
+                if cell % KINDS_MAX >= len(fields):
+                    raise ValueError(f"damaged counter: there is no kind {cell % KINDS_MAX}")
+            yield StoredCounter(_named(names, scope), raw.decode(), day, fields, counts)
+
+
+def stored_ids(scopes: Sequence[str], known: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """The known ids of a tenant, each with the name of its scope.
+
+    scopes: as `stored_counters`. known: the members, as Redis holds them.
+    Raises: ValueError where one is damaged.
+    """
+    names = (TENANT, *scopes)
+    for member in known:
+        yield _named(names, member[0]), member[1:].decode()
+
+
 def stored_cells(
     tenant: str,
     scopes: Sequence[str],
@@ -57,27 +105,15 @@ def stored_cells(
 ) -> Counter[Cell]:
     """The cells of a tenant that are not 0, as Redis holds them.
 
-    scopes: the names of the generation's, beside the tenant. blocks: of each block of days the packed
-    counters by field. known: the members of the known ids.
-    Raises: ValueError where a field, a packed counter or a known id is damaged.
+    Arguments: as `stored_counters` and `stored_ids`. Raises: as these.
     """
-    names = (TENANT, *scopes)
     cells: Counter[Cell] = Counter()
-    for member in known:
-        cells[Cell(tenant, _named(names, member[0]), member[1:].decode(), None, KNOWN)] = 1
-    for block, packed_counters in blocks:
-        for field, packed_counter in packed_counters.items():
-            day, family, scope, raw = read_counter_field(block, field)
-            if family >= len(_FAMILIES):
-                raise ValueError(f"damaged counter: there is no family {family}")
-            fields, name, id_ = _FAMILIES[family], _named(names, scope), raw.decode()
-            for cell, count in enumerate(unpack_quarters(packed_counter)):
-                if count:
-                    quarter, kind = divmod(cell, KINDS_MAX)
-                    if kind >= len(fields):
-                        raise ValueError(f"damaged counter: there is no kind {kind}")
-                    at = day * DAY_MS + quarter * QUARTER_MS
-                    cells[Cell(tenant, name, id_, at, fields[kind])] = count
+    for name, id_ in stored_ids(scopes, known):
+        cells[Cell(tenant, name, id_, None, KNOWN)] = 1
+    for name, id_, day, fields, counts in stored_counters(scopes, blocks):
+        for cell, count in counts.items():
+            quarter, kind = divmod(cell, KINDS_MAX)
+            cells[Cell(tenant, name, id_, day * DAY_MS + quarter * QUARTER_MS, fields[kind])] = count
     return cells
 
 

@@ -137,9 +137,7 @@ class Files:
             self._validate(file, opened)
             for group in _groups(opened, first, next_):
                 for batch in opened.read_row_group(group.number).to_batches():
-                    offset = batch.column("offset")
-                    wanted = pc.and_(pc.greater_equal(offset, first), pc.less(offset, next_))
-                    kept = batch.filter(wanted)
+                    kept = _within(batch, first, next_)
                     if kept.num_rows:
                         yield _in_our_columns(kept)
 
@@ -163,6 +161,14 @@ def _groups(opened: Any, first: int, next_: int) -> Iterator[_Group]:
         elif offset.min < next_ and offset.max >= first:
             latest_ms = time.max_raw if time is not None and time.has_min_max else None
             yield _Group(number, offset.min, latest_ms)
+
+
+def _within(batch: Any, first: int, next_: int) -> Any:
+    """The rows of the offsets [first, next), which nearly always are all: those are not copied."""
+    offset = batch.column("offset")
+    if batch.num_rows and first <= offset[0].as_py() and offset[-1].as_py() < next_:
+        return batch
+    return batch.filter(pc.and_(pc.greater_equal(offset, first), pc.less(offset, next_)))
 
 
 def _in_our_columns(batch: Any) -> Any:

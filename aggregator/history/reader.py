@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SIDE_BY_SIDE: Final = 4
-"""Partitions whose files are read in turn, so that what happened at one time is counted together. In memory
-is a row group of each."""
+"""Partitions whose files are read in turn where facts are counted, so that what happened at one time is
+counted together. In memory is a row group of each."""
 
 
 class Part(NamedTuple):
@@ -146,7 +146,7 @@ class History:
         from aggregator.archive.columns import columns_of  # noqa: PLC0415  # see above
 
         position = dict(start)
-        yield from self._rows(position, stop, None)
+        yield from self._rows(position, stop, None, side_by_side=1)
         reduce = Reducer(self._rules.recipient_key, ALWAYS_DROPPED - frozenset(self._rules.tags)).reduce
         topic_id = topic_id_of(self._topic_id)
         for number, records in self.bulk.until(position, stop):
@@ -171,7 +171,7 @@ class History:
             from aggregator.history.readings import readings_of  # noqa: PLC0415  # see above
 
             law = SlimLaw(self._rules, self._erasures)
-            for number, batch in self._rows(position, stop, dead_lettered):
+            for number, batch in self._rows(position, stop, dead_lettered, SIDE_BY_SIDE):
                 for reading, refused in readings_of(law, lanes, batch):
                     self.without_dead_letter += sum(at >= dead_lettered[number] for at in refused)
                     yield Part(number, reading.end or 0, reading)
@@ -182,17 +182,23 @@ class History:
                 yield Part(number, next_, reading)
 
     def _rows(
-        self, position: dict[int, int], stop: Mapping[int, int], topic_from: Mapping[int, int] | None
+        self,
+        position: dict[int, int],
+        stop: Mapping[int, int],
+        topic_from: Mapping[int, int] | None,
+        side_by_side: int,
     ) -> Iterator[tuple[int, Any]]:
         """The rows of the archive's part.
 
-        position: where each partition begins; is moved to where the topic goes on.
+        position: where each partition begins; is moved to where the topic goes on. side_by_side: partitions
+        that are read in turn.
         """
         while turns := self._turns(position, stop, topic_from):
             files = self._files
             assert files is not None, "without files there is no turn"
             yield from _in_turn(
-                {number: files.rows(number, position[number], next_) for number, next_ in turns.items()}
+                {number: files.rows(number, position[number], next_) for number, next_ in turns.items()},
+                side_by_side,
             )
             position.update(turns)
 
@@ -228,10 +234,10 @@ def _files_of(settings: AggregatorSettings, topic_id: str) -> "Files | None":
     return Files(settings.archive_url, topic_id, settings.rules)
 
 
-def _in_turn(rows: Mapping[int, Iterator[Any]]) -> Iterator[tuple[int, Any]]:
-    """The rows of some partitions, a record batch of each in turn."""
+def _in_turn(rows: Mapping[int, Iterator[Any]], side_by_side: int) -> Iterator[tuple[int, Any]]:
+    """The rows of some partitions, a record batch of each in turn; of no more than so many at a time."""
     waiting = iter(rows.items())
-    active = deque(islice(waiting, SIDE_BY_SIDE))
+    active = deque(islice(waiting, side_by_side))
     while active:
         number, batches = active.popleft()
         batch = next(batches, None)

@@ -43,26 +43,31 @@ FROM places LEFT JOIN named USING (odd_tags) GROUP BY odd_tags;
 
 -- What each event tells, with all that it says beside: a row for each kind and each recipient, or for the message.
 CREATE OR REPLACE TEMP VIEW stated AS
-WITH mails AS (
-  SELECT slim.*,
-    coalesce(odd_named, said_by(tags)) AS named,
+WITH tagged AS (
+  SELECT slim.*, coalesce(odd_named, said_by(tags)) AS named
+  FROM slim LEFT JOIN odd USING (odd_tags)
+  WHERE reason IS NULL AND message_id IS NOT NULL AND sent_time IS NOT NULL AND event_time IS NOT NULL
+    AND refused IS NOT TRUE
+), mails AS (
+  SELECT tagged.*,
     coalesce(named[1], getvariable('default_tenant')) AS tenant, named[2:] AS ids,
     epoch_ms(record_time) AS record_ms, epoch_ms(sent_time) AS sent_ms,
     greatest(sent_ms, epoch_ms(event_time)) AS fact_ms,
     CASE WHEN is_bot_event IS NOT NULL THEN is_bot_event = getvariable('machines').likely
-      ELSE coalesce(user_agent IN getvariable('machines').whole
+      WHEN user_agent IS NULL THEN false
+      ELSE user_agent IN getvariable('machines').whole
         OR len(list_filter(getvariable('machines').endings, lambda text: suffix(user_agent, text))) > 0
-        OR len(list_filter(getvariable('machines').parts, lambda text: contains(user_agent, text))) > 0, false)
+        OR len(list_filter(getvariable('machines').parts, lambda text: contains(user_agent, text))) > 0
     END AS by_machine
-  FROM slim LEFT JOIN odd USING (odd_tags)
-  WHERE reason IS NULL AND message_id IS NOT NULL AND sent_time IS NOT NULL AND event_time IS NOT NULL
-    AND refused IS NOT TRUE
-    AND len(list_filter(named, lambda id: strlen(id) > 255)) = 0 AND tenant IS NOT NULL
+  FROM tagged
+  WHERE len(list_filter(named, lambda id: strlen(id) > 255)) = 0 AND tenant IS NOT NULL
+), gone AS (
+  SELECT tenant, max(through) AS through FROM erasures GROUP BY tenant
 )
 SELECT mails.*, floor(sent_ms / 86400000)::BIGINT AS day, field,
   unnest(if(per_message, [NULL], recipients)) AS recipient
-FROM mails JOIN kinds USING (type)
-WHERE NOT EXISTS (FROM erasures WHERE erasures.tenant = mails.tenant AND record_ms <= through)
+FROM mails JOIN kinds USING (type) LEFT JOIN gone USING (tenant)
+WHERE (through IS NULL OR record_ms > through)
   AND record_ms - sent_ms <= stale_ms AND fact_ms - record_ms <= getvariable('future_ms')
   AND fact_ms - sent_ms <= late_ms AND NOT (by_people AND by_machine)
   AND len(list_filter(conditions, lambda each: each.among <> coalesce(list_contains(each.values, CASE each.named

@@ -142,10 +142,10 @@ class Recount:
                 "checkpoints", ((tenant, *below) for tenant, of in checkpoints for below in of.items())
             )
 
-    def hold(self, cells: Iterable[tuple[Cell, int]]) -> None:
-        """Take in cells of the other side, each with its number."""
+    def hold(self, cells: Any) -> None:
+        """Take in cells of the other side: a table of `proof.held.HELD`."""
         with _room():
-            self._fill("held", ((*cell, count) for cell, count in cells))
+            self._insert("held", cells)
 
     def compare(self) -> int:
         """Count, and put both sides together. Returns: how many cells there are on either."""
@@ -198,9 +198,12 @@ class Recount:
         for first in left:
             columns = zip(*chain((first,), islice(left, _ROWS)), strict=True)
             arrays = [pa.array(column, of.type) for column, of in zip(columns, types, strict=True)]
-            self._db.register("rows", pa.table(arrays, schema=types))
-            self._db.execute(f"INSERT INTO {table} FROM rows")
-            self._db.unregister("rows")
+            self._insert(table, pa.table(arrays, schema=types))
+
+    def _insert(self, table: str, rows: Any) -> None:
+        self._db.register("rows", rows)
+        self._db.execute(f"INSERT INTO {table} FROM rows")
+        self._db.unregister("rows")
 
     def _read(self, query: str, asked: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, as they are asked for."""

@@ -7,23 +7,32 @@ difference. A tenant that was erased has no past there either (`aggregator.count
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
 
-Memory does not grow with the log (`recount`). In memory are the cells of one tenant at a time, the
-checkpoints of each tenant, and every cell that differs.
+Redis is read while the log is, in a thread of its own: unpacking counters is Python's work, counting events
+DuckDB's.
+
+Memory does not grow with the log (`recount`). In memory are some cells that wait (`CELLS_AT_ONCE`, twice),
+those of one tenant, the checkpoints of each tenant, and every cell that differs.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Final
 
 from aggregator.config import ProofSettings
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counting.cells import Cell, Difference, differences, stored_cells
+from aggregator.counting.cells import Cell, Difference, differences
 from aggregator.history.reader import History
 from aggregator.log.coverage import Coverage
+from aggregator.proof.held import HeldCells
 from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.shortfall import shortfalls
 from aggregator.proof.subject import Checkpoints, earliest_record_ms, subject_of, tenants_of
 from schemas.redis_keys import lane_of, safe_id
+
+CELLS_AT_ONCE: Final = 65_536
+"""So many of Redis's cells wait in memory, and those of one tenant more."""
 
 
 @dataclass(slots=True)
@@ -79,13 +88,25 @@ class Verifier:
         # The lanes' checkpoints first: an event below them is below those of any later read too.
         lanes = [self._keys.checkpoints(self._live, lane) for lane in range(self._live.lanes)]
         held: dict[str, Checkpoints] = {}
-        rules, erasures = self._settings.rules, self._subject.erasures
-        with Recount(rules, self._settings.recount_memory_mb, erasures) as recount:
+        settings, subject = self._settings, self._subject
+        with (
+            Recount(settings.rules, settings.recount_memory_mb, subject.erasures) as recount,
+            History(settings, subject.log.topic_id) as history,
+            ThreadPoolExecutor(1) as thread,
+        ):
             names = [tenant] if tenant is not None else self._tenants(random)
-            recount.hold(self._stored(names, sample, held))
+            stored = _Ahead(thread, self._stored(names, sample, held))
+            position, coverage = subject.first_offsets(history, now_ms)
+            if since_ms is not None:
+                position = subject.offsets_since(history, position, earliest_record_ms(since_ms))
+            records = 0
+            if everybody:  # else Redis says first whose events are wanted
+                records = _take_in(recount, history, position, lanes, stored)
+            for cells in stored:
+                recount.hold(cells)
             if not everybody:
                 recount.only(held)
-            records, coverage = self._take_in(recount, [*lanes, *held.values()], since_ms, now_ms)
+            records += _take_in(recount, history, position, [*lanes, *held.values()], stored)
             unknown = set(recount.tenants()) - held.keys()  # to Redis, or when it was asked
             of_unknown = [(name, lanes[lane_of(name, len(lanes))]) for name in unknown]
             recount.count_below([*held.items(), *of_unknown])
@@ -108,10 +129,12 @@ class Verifier:
             random.shuffle(names)
         return names
 
-    def _stored(
-        self, names: list[str], sample: int | None, held: dict[str, Checkpoints]
-    ) -> Iterator[tuple[Cell, int]]:
-        """The cells of some tenants, as Redis holds them. held: is given the checkpoints they stand at."""
+    def _stored(self, names: list[str], sample: int | None, held: dict[str, Checkpoints]) -> Iterator[Any]:
+        """The cells of some tenants as Redis holds them, in tables of `HELD`.
+
+        held: is given the checkpoints they stand at.
+        """
+        cells = HeldCells(self._live.scopes)
         read = 0
         for name in names:
             if sample is not None and read >= sample:
@@ -119,28 +142,57 @@ class Verifier:
             lane = lane_of(name, self._live.lanes)
             snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
             self._subject.erasures.check(snapshot.erased, lane, self._live.lanes)
-            cells = stored_cells(name, self._live.scopes, *snapshot.held[0])
+            read += cells.add(name, snapshot.held[0])
             held[name] = snapshot.checkpoints
-            read += len(cells)
-            yield from cells.items()
+            if cells.rows >= CELLS_AT_ONCE:
+                yield cells.take()
+        yield cells.take()
 
-    def _take_in(
-        self, recount: Recount, every: list[Checkpoints], since_ms: int | None, now_ms: int
-    ) -> tuple[int, Coverage]:
-        """Read the log up to the last of the checkpoints.
 
-        Returns: how many records it read, and what the log can speak for.
-        """
-        records = 0
-        with History(self._settings, self._subject.log.topic_id) as history:
-            start, coverage = self._subject.first_offsets(history, now_ms)
-            if since_ms is not None:
-                start = self._subject.offsets_since(history, start, earliest_record_ms(since_ms))
-            stop = {number: max(checkpoints.get(number, 0) for checkpoints in every) for number in start}
-            for _, batch in history.slim(start, stop):
-                records += batch.num_rows
-                recount.add(batch)
-        return records, coverage
+class _Ahead(Iterator[Any]):
+    """An iterator that works in a thread while its results are not asked for: one of them, no more."""
+
+    def __init__(self, thread: Executor, source: Iterator[Any]) -> None:
+        self._thread = thread
+        self._source = source
+        self._next = thread.submit(next, source, None)
+
+    def __next__(self) -> Any:
+        """Wait for the next one. Raises: what the source raises."""
+        found = self._next.result()
+        if found is None:
+            raise StopIteration
+        self._next = self._thread.submit(next, self._source, None)
+        return found
+
+    def ready(self) -> Iterator[Any]:
+        """Those that need not be waited for. Raises: what the source has raised."""
+        while self._next.done() and self._next.result() is not None:
+            yield next(self)
+
+
+def _take_in(
+    recount: Recount,
+    history: History,
+    position: dict[int, int],
+    checkpoints: Sequence[Checkpoints],
+    stored: _Ahead,
+) -> int:
+    """Read the log up to the last of some checkpoints, and what comes of Redis meanwhile.
+
+    position: from where on, by partition; is moved. Returns: how many records it read.
+    """
+    records = 0
+    stop = {
+        number: max(at, *(each.get(number, 0) for each in checkpoints)) for number, at in position.items()
+    }
+    for _, batch in history.slim(position, stop):
+        records += batch.num_rows
+        recount.add(batch)
+        for cells in stored.ready():
+            recount.hold(cells)
+    position.update(stop)
+    return records
 
 
 def _compare(found: Verification, counts: Counts, since_ms: int | None) -> None:

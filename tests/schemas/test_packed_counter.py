@@ -19,6 +19,7 @@ from schemas.packed_counter import (
     KINDS_MAX,
     cell_bytes,
     pack_counts,
+    unpack_cells,
     unpack_hours,
     unpack_quarters,
 )
@@ -68,7 +69,9 @@ def without_quarters(value: bytes) -> bytes:
 def by_quarter(value: bytes) -> Cells:
     found = unpack_quarters(value)
     assert len(found) == CELLS
-    return Counter({divmod(cell, KINDS_MAX): count for cell, count in enumerate(found) if count})
+    held = {cell: count for cell, count in enumerate(found) if count}
+    assert unpack_cells(value) == held
+    return Counter({divmod(cell, KINDS_MAX): count for cell, count in held.items()})
 
 
 def by_hour(value: bytes) -> Cells:
@@ -208,8 +211,9 @@ def test_damage_is_reported_and_not_guessed_at(value: bytes) -> None:
     """Whatever bytes: what they say by the grammar, or ValueError; hours are the sum of their quarters."""
     parts = read(value)
     if parts is None:
-        with pytest.raises(ValueError, match="damaged counter"):
-            unpack_quarters(value)
+        for unpack in (unpack_quarters, unpack_cells):
+            with pytest.raises(ValueError, match="damaged counter"):
+                unpack(value)
     else:
         hours, quarters, tail = parts
         first = Counter({(quarter // 4 * 4, place): 0 for quarter, place in quarters})

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -72,6 +73,34 @@ def test_every_field_is_written_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(events_of(table)) == events
     empty = {column.name for column in COLUMNS if table.column(column.name).null_count == table.num_rows}
     assert empty == {"complaint_feedback_type", "is_bot_event"}
+
+
+def test_rows_are_packed_while_the_next_ones_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count as waiting until they are packed; no more than one row group is at a time."""
+    monkeypatch.setattr(file_writer, "ROWS_A_GROUP", 10)
+    events = slim(30)
+    writer = FileWriter(tmp_path / "a.parquet", {})
+    go_on, write = Event(), writer._write
+    monkeypatch.setattr(writer, "_write", lambda table: write(table) if go_on.wait(60) else 0)
+    writer.add("topic", 3, events[:10])
+    writer.add("topic", 3, events[10:15])
+    both = columns_of("topic", 3, events[:10]).nbytes + columns_of("topic", 3, events[10:15]).nbytes
+    assert (writer.size, writer.waiting_bytes) == (0, both)
+    go_on.set()
+    writer.add("topic", 3, events[15:])
+    assert writer.size > 0, "the first row group is in the file"
+    writer.close()
+    assert writer.waiting_bytes == 0
+    assert list(events_of(pq.read_table(writer.path))) == events
+
+
+def test_what_cannot_be_packed_is_an_error_of_what_writes_next(tmp_path: Path) -> None:
+    writer = FileWriter(tmp_path / "a.parquet", {})
+    writer.add("topic", 3, slim(10))
+    writer._sink.close()
+    writer.pack()
+    with pytest.raises((OSError, ValueError), match="closed"):
+        writer.close()
 
 
 def test_a_column_that_a_file_lacks_is_null_in_all_rows() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from aggregator.archive.columns import columns_of
@@ -15,6 +16,7 @@ from aggregator.counting.cells import Cell
 from aggregator.counting.rules import Rules
 from aggregator.errors import NoRoomError
 from aggregator.proof import recount as module
+from aggregator.proof.held import HELD
 from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.subject import earliest_record_ms
 from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
@@ -48,7 +50,8 @@ def test_both_sides_come_tenant_by_tenant_and_in_order() -> None:
     """Also tenants that one side alone has; cells of 0 stand on neither."""
     events = [opened(0, "m", "b"), opened(1, "m", "b", QUARTER_MS), opened(2, "n", "b", 5 * QUARTER_MS)]
     with Recount(Rules(), MEMORY_MB) as recount:
-        recount.hold([(cell(7, "c"), 3), (cell(5, "b"), 4), (cell(6, "b", "clicked"), 1), (cell(0, "é"), 1)])
+        rows = [(cell(7, "c"), 3), (cell(5, "b"), 4), (cell(6, "b", "clicked"), 1), (cell(0, "é"), 1)]
+        recount.hold(pa.Table.from_pylist([of._asdict() | {"at_ms": of.at, "n": n} for of, n in rows], HELD))
         recount.add(columns_of("t", 0, [*events, opened(3, "m", "é")]))
         assert sorted(recount.tenants()) == ["b", "é"]
         recount.count_below((tenant, {0: ALL}) for tenant in recount.tenants())
