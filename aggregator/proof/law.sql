@@ -11,7 +11,8 @@
 --   kinds         (field, type, per_message, by_people, late_ms, stale_ms, conditions), a row for each kind
 --   variables     scopes and tags (the tenant's first), default_tenant, future_ms, machines
 -- Out: `cells`, the number of each cell that is not 0, and a 1 for each id that is known. Times are in ms.
--- Who takes the events in bit by bit keeps the facts of each bit, in a table in the place of the view `told`.
+-- Who takes the events in bit by bit keeps the facts of each bit, in a table in the place of the view `told`; and
+-- who has little memory does one step after the other, with tables in the place of `counted` and `scoped`.
 
 -- Of tags that are lists of texts, what each tag of the rules says: its first text, if any.
 CREATE OR REPLACE TEMP MACRO said_by(tags) AS list_transform(getvariable('tags'),
@@ -83,17 +84,23 @@ FROM stated;
 
 CREATE OR REPLACE TEMP VIEW told AS FROM facts;
 
--- Each fact counts once, at the least quarter of an hour told of it, for its tenant and each id that it has.
+-- Each fact counts once, at the least quarter of an hour told of it.
+CREATE OR REPLACE TEMP VIEW once AS
+SELECT tenant, ids, field, min(at_ms) AS at_ms
+FROM told LEFT JOIN checkpoints USING (tenant, partition)
+WHERE "offset" < coalesce(checkpoint, getvariable('unlisted'))
+GROUP BY tenant, ids, day, message_id, recipient, field;
+
+CREATE OR REPLACE TEMP VIEW counted AS FROM once;
+
+-- It counts for its tenant and each id that it has.
+CREATE OR REPLACE TEMP VIEW by_scope AS
+SELECT tenant, unnest(getvariable('scopes')) AS scope, unnest([''] || ids) AS id, at_ms, field, count(*) AS n
+FROM counted GROUP BY tenant, ids, at_ms, field;
+
+CREATE OR REPLACE TEMP VIEW scoped AS FROM by_scope;
+
 CREATE OR REPLACE TEMP VIEW cells AS
-WITH counted AS (
-  SELECT tenant, ids, field, min(at_ms) AS at_ms
-  FROM told LEFT JOIN checkpoints USING (tenant, partition)
-  WHERE "offset" < coalesce(checkpoint, getvariable('unlisted'))
-  GROUP BY tenant, ids, day, message_id, recipient, field
-), scoped AS (
-  SELECT tenant, unnest(getvariable('scopes')) AS scope, unnest([''] || ids) AS id, at_ms, field, count(*) AS n
-  FROM counted GROUP BY tenant, ids, at_ms, field
-)
 SELECT tenant, scope, id, at_ms, field, sum(n)::BIGINT AS n FROM scoped WHERE id IS NOT NULL GROUP BY ALL
 UNION ALL
 SELECT DISTINCT tenant, scope, id, NULL, 'known', 1 FROM scoped WHERE id <> '';

@@ -43,17 +43,32 @@ _TABLES: Final = f"""
 {LAW}
 DROP VIEW told;
 CREATE TEMP TABLE told AS FROM facts LIMIT 0;
+DROP VIEW counted;
+CREATE TEMP TABLE counted AS FROM once LIMIT 0;
+DROP VIEW scoped;
+CREATE TEMP TABLE scoped AS FROM by_scope LIMIT 0;
 CREATE TEMP TABLE wanted (tenant VARCHAR);
 CREATE TEMP TABLE held (tenant VARCHAR, scope VARCHAR, id VARCHAR, at_ms BIGINT, field VARCHAR, n BIGINT);
 SET VARIABLE unlisted = 0;
 """
 
+_COUNT: Final = """
+CREATE OR REPLACE TEMP TABLE counted AS FROM once;
+CREATE OR REPLACE TEMP TABLE scoped AS FROM by_scope;
+TRUNCATE counted;
+"""
+"""Step by step: each groups what may be more than the memory, and in one query all of them want their part
+at once, for which DuckDB may not find the room."""
+
 _COMPARE: Final = """
+CREATE OR REPLACE TEMP TABLE logged AS FROM cells;
+TRUNCATE scoped;
 CREATE OR REPLACE TEMP TABLE compared AS
 SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT AS log, sum(other)::BIGINT AS other FROM (
-  SELECT * RENAME (n AS log), 0 AS other FROM cells
+  SELECT * RENAME (n AS log), 0 AS other FROM logged
   UNION ALL SELECT * EXCLUDE (n), 0, n FROM held
-) GROUP BY ALL
+) GROUP BY ALL;
+TRUNCATE logged;
 """
 
 
@@ -150,7 +165,7 @@ class Recount:
     def compare(self) -> int:
         """Count, and put both sides together. Returns: how many cells there are on either."""
         with _room():
-            self._db.execute(_COMPARE)
+            self._db.execute(_COUNT + _COMPARE)
             return int(self._db.execute("SELECT count(*) FROM compared").fetchall()[0][0])
 
     def both(self, *, equal: bool) -> Iterator[Counts]:
@@ -175,6 +190,7 @@ class Recount:
         query = "FROM cells WHERE tenant = $tenant AND at_ms >= $first AND at_ms < $next"
         asked = {"tenant": tenant, "first": day * DAY_MS, "next": (day + 1) * DAY_MS}
         with _room():
+            self._db.execute(_COUNT)
             return {Cell(*where): count for *where, count in self._read(query, asked)}
 
     def _take_in(self) -> None:

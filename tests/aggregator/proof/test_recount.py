@@ -27,10 +27,10 @@ from tests.strategies import SOME_DAY
 DAY = SOME_DAY // DAY_MS
 
 
-def opened(offset: int, message_id: str, tenant: str = "acme", after_ms: int = 0) -> SlimEvent:
-    """An open by a machine."""
+def opened(offset: int, message_id: str, tenant: str = "acme", after_ms: int = 0, **of: str) -> SlimEvent:
+    """An open by a machine. of: further tags."""
     told = SOME_DAY + after_ms
-    tags = (("tenant", (tenant,)),)
+    tags = tuple((name, (value,)) for name, value in {"tenant": tenant, **of}.items())
     return SlimEvent(
         offset, told, None, "Open", False, message_id, SOME_DAY, told, tags, is_bot_event="Likely"
     )
@@ -95,6 +95,23 @@ def test_what_does_not_fit_in_memory_goes_to_files_that_go_with_it(
         assert recount.day("acme", DAY) == {cell(0): 300_000}
         assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_cells_need_no_more_memory() -> None:
+    """Facts, cells and those of the other side are each more than it may take."""
+    number, piece = 1_000_000, 50_000
+    with Recount(Rules(), 64) as recount:
+        for first in range(0, number, piece):
+            ids = [f"{at:032}" for at in range(first, first + piece)]
+            recount.add(columns_of("t", 0, [opened(0, of, template=of) for of in ids]))
+            columns = ["acme"], ["template"], ids, [SOME_DAY], ["opened"], [2]
+            recount.hold(pa.table([each * (piece // len(each)) for each in columns], HELD))
+        recount.count_below([("acme", {0: ALL})])
+        assert recount.compare() == 2 * number + 1
+        (counts,) = recount.both(equal=False)
+        assert counts.log.pop(cell(0)) == number
+        assert (len(counts.log), set(counts.log.values())) == (2 * number, {1})
+        assert (len(counts.held), set(counts.held.values())) == (number, {2})
 
 
 def test_without_room_it_says_which_setting_gives_more() -> None:
