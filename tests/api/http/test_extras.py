@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.counters import reader
+from api.counters.long import asked
 from api.query.query import page_of, read_cursor
 from api.query.tables import wants_csv
 from schemas.responses import KnownIds, Metrics
@@ -146,12 +146,12 @@ def test_too_many_groups_are_refused(writer: Writer, door: Door, monkeypatch: py
     """A query that would hold up Redis is refused; the same range without groups is fine."""
     writer.write([Counted(HOUR, "sent", sequence=f"s{number}", template="t") for number in range(9)])
     assert len(ask(door, group_by="sequence")["groups"]) == 9
-    monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 9)
+    monkeypatch.setattr(asked, "MAX_GROUP_FIELDS", 9)
     assert len(ask(door, group_by="sequence")["groups"]) == 9
-    monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 8)
+    monkeypatch.setattr(asked, "MAX_GROUP_FIELDS", 8)
     assert refused(door.get(f"/api/metrics?group_by=sequence&{urlencode(SPAN)}"), "RANGE_TOO_LARGE")
     assert len(ask(door, group_by="template")["groups"]) == 1
-    monkeypatch.setattr(reader, "MAX_GROUP_FIELDS", 1)
+    monkeypatch.setattr(asked, "MAX_GROUP_FIELDS", 1)
     response = door.get(f"/api/metrics?group_by=template&{urlencode(SPAN)}")
     assert refused(response, "RANGE_TOO_LARGE"), "one group among many other fields"
     assert ask(door)["totals"]["sent"] == 9
