@@ -172,12 +172,7 @@ class FaultyStore:
                 try:
                     link.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                     for name, value in self.headers.items():
-                        if name.lower() not in (
-                            "connection",
-                            "expect",
-                            "transfer-encoding",
-                            "content-length",
-                        ):
+                        if name.lower() not in _OF_ONE_LINK:
                             link.putheader(name, value)
                     link.putheader("Content-Length", str(len(sent)))
                     link.endheaders(sent)

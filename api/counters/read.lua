@@ -22,8 +22,9 @@ Arguments
            family, and where its ids are wanted for all that it has
   ARGV[11] where in a block, the only one then, the ids go on: a cursor; or nothing: all are read. Of those ids no more
            than ARGV[10] are looked at, about
-Answers: 0 where there is more to look at than that, or no such block: nothing was read. nil where the lane is gone or of another generation: its numbers must not be used. A closed lane may be
-  right: until the switch to its successor its numbers are. The caller checks that, by the record. Else
+Answers: 0 where there is more to look at than that, or no such block: nothing was read. nil where the lane is gone or
+  of another generation: its numbers must not be used. A closed lane may be right: until the switch to its successor
+  its numbers are. The caller checks that, by the record. Else
   {retired or nil, whether there is a successor (0 or 1), whether the id is known (0 or 1),
    {f<partition> or c<partition>, number, ...}, {{day, packed counter, ...} of each family, in the order asked},
    {BLOCK, {{field, ...}, {packed counter, ...}}, ...} or nil where those are too many,
@@ -84,7 +85,8 @@ local wanted_days = ranges(ARGV[4])
 for i = 1, #wanted_days, 2 do
   local first, last = wanted_days[i], wanted_days[i + 1]
   local from, upto = floor(first / BLOCK_DAYS), floor(last / BLOCK_DAYS)
-  for _, each in ipairs(call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto), 'LIMIT', 0, most_blocks)) do
+  local found = call('ZRANGEBYLEX', known, '[' .. member(from), '[' .. member(upto), 'LIMIT', 0, most_blocks)
+  for _, each in ipairs(found) do
     local at, a, b, c, d = #blocks + 1, byte(each, 2, 5)
     blocks[at] = ((a * 256 + b) * 256 + c) * 256 + d + FIRST_BLOCK
     keys[at] = string.format('%s:c:%s:%d', lane, tenant, blocks[at])

@@ -13,9 +13,8 @@ import httpx
 
 from deploy.processes import Child, Waiting, free_port
 from tests.authority import Authority
+from tests.deploy.chart.rendering import Manifest
 from tests.kubernetes import binaries
-
-Manifest = dict[str, Any]
 
 HOST: Final = "127.0.0.1"
 TOKEN: Final = "admin"  # of a cluster that lives for a minute

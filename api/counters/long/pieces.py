@@ -115,16 +115,19 @@ class _Reading:
         for piece in () if too_many else before:
             if not await self._read(piece):
                 return None
-            if sum(map(len, self.groups.values())) > MAX_GROUP_FIELDS:
-                too_many = True
+            if self._has_too_many_groups:
                 break
         said = await self.connection.at_last(self._command(newest, last))
         if not said:
             return None
         retired, succeeded, is_known, partitions = self._take(said)
-        too_many = too_many or said[5] is None or sum(map(len, self.groups.values())) > MAX_GROUP_FIELDS
+        too_many = too_many or said[5] is None or self._has_too_many_groups
         by_block = None if too_many else _flat(self.groups)
         return [retired, succeeded, is_known, partitions, self.by_family, by_block]
+
+    @property
+    def _has_too_many_groups(self) -> bool:
+        return sum(map(len, self.groups.values())) > MAX_GROUP_FIELDS
 
     async def _blocks(self) -> list[Block]:
         """The blocks that there are. Which they are is watched."""
