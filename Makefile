@@ -26,7 +26,7 @@ run: setup  ## the whole thing on this machine with demo traffic and live totals
 stack: setup  ## the same without demo traffic; addresses in .local/stack.json
 	@exec $(BIN)/python -m deploy.stack
 
-unit: setup  ## the tests that need this process alone, no server and no browser (within a minute)
+unit: setup  ## the tests that need this process alone, no server and no browser (two to four minutes)
 	@exec $(BIN)/python -m pytest -m unit --hypothesis-profile unit -n $(shell nproc)
 
 check: setup  ## lint, format, types, import contracts (seconds)
