@@ -3,8 +3,6 @@
 Long because each addition is asked for once, beside the others, over one scene.
 """
 
-import csv
-import io
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,9 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.counters.long import asked
-from api.query.query import page_of, read_cursor
-from api.query.tables import wants_csv
-from schemas.responses import KnownIds, Metrics
+from schemas.responses import Metrics
 from tests.api import model
 from tests.api.conftest import Door
 from tests.api.http.test_routes import FIRST, HOUR, LAST, ONE_REDIS, facts, refused
@@ -365,119 +361,3 @@ def test_the_span_before_must_exist(writer: Writer, door: Door) -> None:
     for period in ("day", "week", "month"):
         query = f"period={period}&compare=previous&from=0001-01-02&to=0001-01-03"
         assert refused(door.get(f"/api/metrics?{query}"), "INVALID_RANGE")
-
-
-@given(st.sets(st.text(st.characters(codec="utf-8"), min_size=1), max_size=30), st.integers(1, 10))
-def test_pages_hold_every_id_once_in_a_stable_order(known: set[str], limit: int) -> None:
-    """Whatever the size of a page, and with ids that become known between two pages."""
-    raw = set(known)
-    seen: list[str] = []
-    after: str | None = None
-    while True:
-        later = sorted(
-            (each for each in raw if after is None or each.encode() > after.encode()), key=str.encode
-        )
-        page, cursor = page_of(later[: limit + 1], limit)
-        assert len(page) <= limit
-        seen += page
-        if cursor is None:
-            break
-        after = read_cursor(cursor)
-        raw.add("")  # sorts before all others: a page that has been read does not move the next
-    assert seen == sorted(known, key=str.encode)
-
-
-@pytest.mark.parametrize("kind", ["sequences", "templates"])
-def test_known_ids_are_listed_by_pages(writer: Writer, door: Door, kind: str) -> None:
-    """One's own ids of that kind and no others, by pages that follow each other."""
-    names = [f"{kind}-{number}" for number in range(5)] + ["{b}:c", "é\n", "a/b"]
-    for tenant in ("acme", "other"):
-        for name in [name if tenant == "acme" else f"x{name}" for name in names]:
-            others = f"{tenant}'s of the other kind"
-            sequence, template = (name, others) if kind == "sequences" else (others, name)
-            writer.write([Counted(HOUR, "sent", tenant=tenant, sequence=sequence, template=template)])
-    seen: list[str] = []
-    cursor: str | None = None
-    while True:
-        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
-        response = door.get(f"/api/metrics/{kind}?{urlencode(query)}")
-        body = KnownIds.model_validate(response.json())
-        seen += [item.id for item in body.items]
-        cursor = body.next_cursor
-        if cursor is None:
-            break
-        assert len(body.items) == 3
-    assert seen == sorted(names, key=str.encode)
-    nobody = door.get(f"/api/metrics/{kind}", door.keys.add("nobody")).json()
-    assert nobody == {"items": [], "next_cursor": None, "complete_through": None}
-
-
-@pytest.mark.parametrize("cursor", ["!", "YQ==", "YQ=", "Y", "_w", "é", "a" * 1001])
-def test_a_cursor_that_is_none_is_refused(writer: Writer, door: Door, cursor: str) -> None:
-    assert writer.generation.name == "g1"
-    response = door.get(f"/api/metrics/sequences?cursor={quote(cursor)}")
-    assert refused(response, "INVALID_PARAMETER")
-    assert response.json()["parameter"] == "cursor"
-
-
-@pytest.mark.parametrize(
-    ("accept", "is_csv"),
-    [
-        (None, False),
-        ("", False),
-        ("*/*", False),
-        ("application/json", False),
-        ("text/html", False),
-        ("text/csv", True),
-        ("Text/CSV; charset=utf-8", True),
-        ("text/*", True),
-        ("text/csv, */*;q=0.1", True),
-        ("text/csv, */*", True),
-        ("text/csv;q=0.5, application/json", False),
-        ("text/csv;q=0.5, */*", False),
-        ("text/csv;q=0", False),
-        ("text/csv;q=0, */*;q=0", False),
-        ("text/csv;q=x", False),
-        ("application/json;q=0.2, text/csv;q=0.9", True),
-        ("text/csv, application/json", False),
-    ],
-)
-def test_csv_is_for_those_who_prefer_it(accept: str | None, is_csv: bool) -> None:
-    assert wants_csv(accept) is is_csv
-
-
-def rows(door: Door, path: str) -> list[dict[str, str]]:
-    key = {"Authorization": f"Bearer {door.keys.texts['acme']}"}
-    response = door.get(path, **key, Accept="text/csv")
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
-    assert response.text.endswith("\r\n")
-    return list(csv.DictReader(io.StringIO(response.text, newline="")))
-
-
-def test_csv_has_the_rows_of_the_body(writer: Writer, door: Door) -> None:
-    """The same points, groups and ids as in JSON; rates are columns, empty without a base."""
-    name = 'a,"b"\né'
-    writer.write(
-        [Counted(HOUR, "sent", 4, sequence=name), Counted(HOUR, "delivered", 1), Counted(HOUR, "sent")]
-    )
-    query = urlencode({**SPAN, "include": "rates,status"})
-    as_csv = rows(door, f"/api/metrics?{query}")
-    for row, point in zip(as_csv, ask(door, include="rates,status")["timeseries"], strict=True):
-        flat = {**point, **{f"{rate}_rate": value for rate, value in point.pop("rates").items()}}
-        del flat["rates"]
-        assert row == {key: "" if value is None else str(value) for key, value in flat.items()}
-    assert list(as_csv[0])[:7] == ["timestamp", *model.FIELDS]
-    grouped = rows(door, f"/api/metrics?group_by=sequence&{urlencode(SPAN)}")
-    assert [(row["row"], row["id"], row["sent"]) for row in grouped] == [
-        ("group", name, "4"),
-        ("others", "", "1"),
-    ]
-    for fields in (["suppressed"], ["opened_human", "sent"]):
-        query = urlencode({**SPAN, "fields": ",".join(fields), "include": "rates"})
-        rate = {"opened_human": ["human_open_rate"]}.get(fields[0], [])
-        columns = [*fields, *(f"{name}_rate" for name in FORMULAS), *rate]
-        assert list(rows(door, f"/api/metrics?{query}")[0]) == ["timestamp", *columns]
-        assert list(rows(door, f"/api/metrics?{query}&group_by=sequence")[0]) == ["row", "id", *columns]
-    assert rows(door, "/api/metrics/sequences") == [{"id": name}]
-    assert rows(door, "/api/metrics/templates") == []
