@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aggregator.archive.restore import SlimLaw
@@ -35,6 +35,9 @@ records = st.builds(
     st.integers(-10, 10),
 )
 
+AT_THE_BOUND: Final = arena.event("Send", "m", (NOW, NOW), None, tenant="alder")._replace(time_ms=NOW)
+"""Of the very time of an erasure, which is not drawn in each run."""
+
 
 def erasures_of(said: Sequence[tuple[str, int]]) -> Erasures:
     return Erasures([(offset, *each) for offset, each in enumerate(said)], len(said))
@@ -45,6 +48,7 @@ def latest(said: Sequence[tuple[str, int]], tenant: str) -> int:
 
 
 @given(told, records)
+@example([("alder", NOW)], AT_THE_BOUND)
 def test_an_erased_record_states_nothing_and_all_others_what_they_did(
     said: list[tuple[str, int]], record: KafkaRecord
 ) -> None:
