@@ -2,8 +2,9 @@
 
 The peers live in `tests.benchmarks.peers`, each a program in an environment of their own that reads a topic
 from its start, does the work with an empty Valkey and says how long it took from the first record to the last
-write. Slow ones are given a short topic, as a bench must end: who does not reach `FAST` events a second in a
-first try on the short topic stays on it, unless it gets faster as it runs.
+write. All are given two workloads: the reference, and the long tail of small tenants. Slow ones are given a
+short topic, as a bench must end: who does not reach `FAST` events a second in a first try on the short topic
+stays on it, unless it gets faster as it runs.
 """
 
 import subprocess
@@ -21,17 +22,30 @@ from tests.benchmarks.peers.table import PEERS
 from tests.benchmarks.peers.work import FIELDS
 from tests.benchmarks.runs import Bench
 from tests.benchmarks.scene import Scene, Topic
-from tests.benchmarks.workload import REFERENCE
+from tests.benchmarks.workload import LONG_TAIL, REFERENCE, tail
 from tests.pipeline.programs import CHECKOUT
 
 SHORT_SHARE: Final = 20
-"""The short topic has a twentieth of the reference's events."""
+"""The short topic has a twentieth of the events."""
 FAST: Final = 40_000
 LIMIT_S: Final = 300.0
 
 
 class PeerFailedError(Exception):
     """A peer could not be started, failed, or said what cannot be read."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What all peers are given.
+
+    key: which the keys of its figures begin with. suffix: of what they are called.
+    """
+
+    key: str
+    suffix: str
+    short: Topic
+    whole: Topic
 
 
 @dataclass(frozen=True)
@@ -43,24 +57,28 @@ class Tried:
 
 
 def against_peers(bench: Bench) -> list[Figure | Missing]:
-    """Each peer that can be run, and a word on each that cannot."""
-    short = bench.scene.topic(REFERENCE, bench.events // SHORT_SHARE)
-    whole = bench.scene.topic(REFERENCE, bench.events)
-    missing: list[Figure | Missing] = []
-    tried: list[Tried] = []
-    for peer in PEERS:
-        bench.say(f"trying {peer.name}")
-        try:
-            reported = _run(bench.scene, peer, short)
-        except (PeerFailedError, WrongNumbersError) as error:
-            missing.append(Missing(f"peers: {peer.name}", str(error)))
-        else:
-            is_long = peer.warms_up or reported.events / reported.seconds > FAST
-            tried.append(Tried(peer, whole if is_long else short))
+    """Each peer that can be run, on each workload, and a word on each that cannot."""
+    of_tail = bench.events * 6 // 10
     table = Table()
-    for number in range(bench.rounds):
-        bench.say(f"peers, round {number + 1} of {bench.rounds}")
-        _round(bench, tried, whole, table)
+    missing: list[Missing] = []
+    for workload in (
+        Workload(
+            "peers",
+            "",
+            bench.scene.topic(REFERENCE, bench.events // SHORT_SHARE),
+            bench.scene.topic(REFERENCE, bench.events),
+        ),
+        Workload(
+            f"peers.{LONG_TAIL.name}",
+            f", {LONG_TAIL.name}",
+            bench.scene.topic(*tail(LONG_TAIL, of_tail // SHORT_SHARE)),
+            bench.scene.topic(*tail(LONG_TAIL, of_tail)),
+        ),
+    ):
+        tried = _try(bench, workload, missing)
+        for number in range(bench.rounds):
+            bench.say(f"peers{workload.suffix}, round {number + 1} of {bench.rounds}")
+            _round(bench, workload, tried, table)
     return [*table.figures(), *missing]
 
 
@@ -69,19 +87,40 @@ def slug(name: str) -> str:
     return "-".join(name.lower().split())
 
 
-def _round(bench: Bench, tried: Sequence[Tried], whole: Topic, table: Table) -> None:
-    ceiling = runs.ceiling(bench.scene, whole)
-    ours = runs.live(bench.scene, whole, 1)
-    table.add("peers.ceiling1", "ceiling, one process", "events/s", ceiling)
-    table.add_count("peers.live1", "live, one worker", ours, ceiling, LIVE_NOTE)
+def _try(bench: Bench, workload: Workload, missing: list[Missing]) -> list[Tried]:
+    tried: list[Tried] = []
+    for peer in PEERS:
+        bench.say(f"trying {peer.name}{workload.suffix}")
+        try:
+            reported = _run(bench.scene, peer, workload.short)
+        except (PeerFailedError, WrongNumbersError) as error:
+            missing.append(Missing(f"peers: {peer.name}{workload.suffix}", str(error)))
+        else:
+            is_long = peer.warms_up or reported.events / reported.seconds > FAST
+            tried.append(Tried(peer, workload.whole if is_long else workload.short))
+    return tried
+
+
+def _round(bench: Bench, workload: Workload, tried: Sequence[Tried], table: Table) -> None:
+    ceiling = runs.ceiling(bench.scene, workload.whole)
+    ours = runs.live(bench.scene, workload.whole, 1)
+    key, suffix = workload.key, workload.suffix
+    table.add(f"{key}.ceiling1", f"ceiling, one process{suffix}", "events/s", ceiling)
+    table.add_count(f"{key}.live1", f"live, one worker{suffix}", ours, ceiling, LIVE_NOTE)
+    fastest = 0.0
     for each in tried:
         reported = _run(bench.scene, each.peer, each.topic)
         rate, name = reported.events / reported.seconds, each.peer.name
-        key = f"peers.{slug(name)}"
         note = f"{each.topic.events:,} events; {each.peer.guarantees}"
-        table.add(f"{key}.rate", name, "events/s", rate, note)
-        table.add(f"{key}.ratio", name, "of the ceiling", rate / ceiling, note)
-        table.add(f"peers.live1.over.{slug(name)}", f"one worker to {name}", "ratio", ours.rate / rate)
+        table.add(f"{key}.{slug(name)}.rate", f"{name}{suffix}", "events/s", rate, note)
+        table.add(f"{key}.{slug(name)}.ratio", f"{name}{suffix}", "of the ceiling", rate / ceiling, note)
+        over = f"one worker to {name}{suffix}"
+        table.add(f"{key}.live1.over.{slug(name)}", over, "ratio", ours.rate / rate)
+        if each.peer.counts and not each.peer.inexact:
+            fastest = max(fastest, rate)
+    if fastest:
+        over = f"one worker to the fastest that counts{suffix}"
+        table.add(f"{key}.live1.over.fastest", over, "ratio", ours.rate / fastest)
 
 
 def _run(scene: Scene, peer: Peer, topic: Topic) -> Reported:

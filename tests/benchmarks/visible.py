@@ -1,7 +1,7 @@
 """From the webhook's answer to the API's: when an event that was taken is seen, at 1,000 events a second.
 
 Vegeta posts signed events at a steady rate. Beside it, probes are posted one after another: the n-th is a
-Send in the n-th hour of a tenant of their own, so that one query by hour shows which are counted. A
+Send in the n-th hour of a tenant of the round's own, so that one query by hour shows which are counted. A
 probe's time runs from the webhook's 200 to the first answer of the API that counts it; the API is asked every
 20 ms, which is the error, to the long side.
 """
@@ -20,6 +20,7 @@ from typing import Final
 import aiohttp
 
 from deploy.signing import Signer
+from schemas.kinds import SHORT
 from tests.benchmarks.counting import Table
 from tests.benchmarks.events import Record, records
 from tests.benchmarks.figures import Figure, percentile
@@ -34,8 +35,7 @@ SECONDS: Final = 10
 PROBES_A_SECOND: Final = 30
 POLL_S: Final = 0.02
 PROBER: Final = 99_999
-"""The number of the probes' tenant, which the workload has not."""
-PROBE_DAYS: Final = 60
+"""The number of the first round's tenant, which the workload has not, nor the numbers above."""
 LATEST_S: Final = 30.0
 
 
@@ -57,20 +57,20 @@ def visible(bench: Bench) -> list[Figure]:
     table = Table()
     topic = bench.scene.topic(POSTED, LOADED)
     now_ms = time.time_ns() // 1_000_000
-    first_hour = now_ms // HOUR - PROBE_DAYS * 24
+    first_hour = (now_ms - SHORT.stale_ms) // HOUR + 24  # a Send that is told later states nothing
     shape = replace(REFERENCE, name="visible", days=1, start_ms=now_ms - 3 * DAY)
     posted = records(happenings(shape, RATE * SECONDS * bench.rounds))
     with bench.scene.stage(topic) as stage, tempfile.TemporaryDirectory() as folder:
         signer = Signer.create(Path(folder))
         stage.catch_up([stage.worker()])  # the API is ready once there is a generation
         ingest, api = stage.ingest(TOPIC_ARN, Path(folder)), stage.api()
-        key = stage.programs.new_key(tenant_name(PROBER))
-        hours = iter(range(first_hour, now_ms // HOUR - 24))
+        wanted = list(islice(range(first_hour, now_ms // HOUR - 24), PROBES_A_SECOND * (SECONDS - 1)))
         for number in range(bench.rounds):
             bench.say(f"from webhook to API, round {number + 1} of {bench.rounds}: signing")
             posts = signed(ingest.url, signer, islice(posted, RATE * SECONDS))
-            wanted = list(islice(hours, PROBES_A_SECOND * (SECONDS - 1)))
-            probing = list(zip(wanted, signed(ingest.url, signer, _probes(wanted)), strict=True))
+            key = stage.programs.new_key(tenant_name(PROBER + number))
+            probes = _probes(wanted, PROBER + number)
+            probing = list(zip(wanted, signed(ingest.url, signer, probes), strict=True))
             with Attack(posts, rate=RATE, seconds=SECONDS) as load:
                 waits = asyncio.run(_probe(api.url, key, probing))
                 answers = load.answers()
@@ -86,10 +86,10 @@ def visible(bench: Bench) -> list[Figure]:
     return table.figures()
 
 
-def _probes(hours: list[int]) -> Iterator[Record]:
-    """A Send in each of the hours."""
+def _probes(hours: list[int], tenant: int) -> Iterator[Record]:
+    """A Send of a tenant in each of the hours."""
     return records(
-        Happening(hour * HOUR, hour, SENT, 0, Mail(hour * HOUR, PROBER, 0, 0, hour << 64, (hour,)))
+        Happening(hour * HOUR, hour, SENT, 0, Mail(hour * HOUR, tenant, 0, 0, hour << 64, (hour,)))
         for hour in hours
     )
 
