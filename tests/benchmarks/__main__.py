@@ -17,7 +17,7 @@ from rich.console import Console
 from deploy.stack import LOCAL
 from tests.benchmarks import counting
 from tests.benchmarks.against_peers import against_peers
-from tests.benchmarks.archiving import archiving
+from tests.benchmarks.archiving import archiving, long_log
 from tests.benchmarks.bursts import bursts
 from tests.benchmarks.calls import calls
 from tests.benchmarks.catching_up import catching_up
@@ -45,6 +45,7 @@ PARTS: Final[dict[str, Callable[[Bench], Sequence[Figure | Missing]]]] = {
     "counting": counting.reference,
     "workloads": counting.other_workloads,
     "archiving": archiving,
+    "long-log": long_log,
     "memory": memory,
     "calls": calls,
     "api": reading,

@@ -2,7 +2,7 @@
 
 Each round writes the reference workload into an archive of its own, in a directory, with a key; rebuild and
 verify then read that alone: the workers' group is set behind the topic's end, as if all had been counted and
-each dead letter were written.
+each dead letter were written. A log that is much longer is made of such an archive (`longer`).
 """
 
 import tempfile
@@ -13,9 +13,11 @@ from typing import Final
 from tests.benchmarks import runs
 from tests.benchmarks.counting import REBUILD_NOTE, Table
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.longer import longer
 from tests.benchmarks.runs import Bench
 from tests.benchmarks.workload import REFERENCE
 
+COPIES: Final = 20
 KEY: Final = b"a key of the pseudonyms, 32 byte".hex()
 
 
@@ -39,7 +41,28 @@ def archiving(bench: Bench) -> list[Figure]:
         table.add("archiving.writer.ratio", "archive writer", "of the ceiling", rate / ceiling, note)
         table.add_count("archiving.rebuild2", "rebuild from the archive, two", rebuilt, ceiling, REBUILD_NOTE)
         note = "the whole command, every cell equal"
-        table.add("archiving.verify.rate", "verify from the archive", "events/s", verified, note)
-        ratio = verified / ceiling
+        table.add("archiving.verify.rate", "verify from the archive", "events/s", verified.rate, note)
+        ratio = verified.rate / ceiling
         table.add("archiving.verify.ratio", "verify from the archive", "of the ceiling", ratio, note)
+        what = "verify from the archive, memory at most"
+        table.add("archiving.verify.memory", what, "MiB", verified.memory_mib)
+    return table.figures()
+
+
+def long_log(bench: Bench) -> list[Figure]:
+    """Once, whatever the rounds: does memory grow with the log, and what does a long one take?"""
+    topic = bench.scene.topic(REFERENCE, bench.events)
+    table = Table()
+    with tempfile.TemporaryDirectory() as directory:
+        settings = {"ARCHIVE_URL": Path(directory).as_uri(), "RECIPIENT_KEY": KEY}
+        runs.archive(bench.scene, topic, Path(directory), settings)
+        bench.say(f"making the log {COPIES} times as long")
+        long = longer(bench.scene, topic, Path(directory), COPIES)
+        bench.say(f"rebuild and verify of {long.events:,} events")
+        rebuilt, verified = runs.rebuild_and_verify(bench.scene, long, 2, archived=settings)
+    of = f"{long.events:,} events"
+    what = f"rebuild, two processes, {of}"
+    table.add("long-log.rebuild2.rate", what, "events/s", rebuilt.rate, REBUILD_NOTE)
+    table.add("long-log.verify.rate", f"verify, {of}", "events/s", verified.rate)
+    table.add("long-log.verify.memory", f"verify, {of}, memory at most", "MiB", verified.memory_mib)
     return table.figures()

@@ -126,10 +126,27 @@ class Expected:
             for tenant, quarters in self.quarters.items()
         }
 
+    def times(self, copies: int) -> "Expected":
+        """What must be counted where the same happens to so many times as many mails."""
+        return Expected(
+            {
+                tenant: {at: _times(counts, copies) for at, counts in quarters.items()}
+                for tenant, quarters in self.quarters.items()
+            },
+            {of: _times(counts, copies) for of, counts in self.sequences.items()},
+            {of: _times(counts, copies) for of, counts in self.templates.items()},
+            self.events * copies,
+            self.messages * copies,
+        )
+
     @property
     def facts(self) -> int:
         """How many facts are counted, each once."""
         return sum(map(sum, self.totals().values()))
+
+
+def _times(counts: Counts, copies: int) -> Counts:
+    return [count * copies for count in counts]
 
 
 def expected(shape: Shape, events: int) -> Expected:

@@ -20,6 +20,7 @@ from schemas.redis_keys import RECORD_KEY
 from tests.benchmarks.check import WrongNumbersError, check
 from tests.benchmarks.scene import MICRO, Scene, Stage, Topic
 from tests.benchmarks.watch import Watched, watch
+from tests.memory import MIB, peaks_until_ended
 from tests.pipeline import log
 from tests.pipeline.programs import CHECKOUT, Program, wait_until
 
@@ -57,6 +58,14 @@ class Counted:
     timed: float
     whole_s: float
     cpu_us: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A whole command `verify` that found no difference. rate: records a second. memory_mib: at most."""
+
+    rate: float
+    memory_mib: float
 
 
 def ceiling(scene: Scene, topic: Topic, processes: int = 1) -> float:
@@ -108,12 +117,12 @@ def archive(scene: Scene, topic: Topic, directory: Path, settings: Mapping[str, 
 
 def rebuild_and_verify(
     scene: Scene, topic: Topic, processes: int, archived: Mapping[str, str] | None = None
-) -> tuple[Counted, float]:
+) -> tuple[Counted, Verified]:
     """Rebuild a topic's counters on an empty Valkey by the operator's command, then verify them.
 
     The rebuild's last step, waiting for workers of the new generation, is cut off: there is none.
     archived: the settings of an archive that holds all of the topic, and is read instead of it.
-    Returns: the rebuild, and the records a second of the whole command `verify`.
+    Returns: what each of the two was like.
     """
     with scene.stage(topic) as stage:
         settings = {"CONSUMER_GROUP": stage.group, **(archived or {})}
@@ -142,14 +151,21 @@ def _is_live(stage: Stage) -> bool:
     return bool(raw) and msgspec.json.decode(raw, type=Record).live is not None
 
 
-def _verify(stage: Stage, settings: Mapping[str, str]) -> float:
+def _verify(stage: Stage, settings: Mapping[str, str]) -> Verified:
     began = time.monotonic()
-    code, out = stage.programs.run("verify", "--json", **settings)
-    seconds = time.monotonic() - began
+    command = stage.programs.command("verify", "--json", **settings)
+    try:
+        peaks = peaks_until_ended(command, LIMIT_S)
+        seconds = time.monotonic() - began
+    finally:
+        command.kill()
+        out, err = command.communicate()
+    if command.returncode:
+        raise WrongNumbersError(f"verify ends with {command.returncode}: {(err or out)[-500:]}")
     reported = json.loads(out)
-    if code or reported["differences"]:
+    if reported["differences"]:
         raise WrongNumbersError(f"verify finds {len(reported['differences'])} cells that differ")
-    return float(reported["records"] / seconds)
+    return Verified(reported["records"] / seconds, sum(peaks.values()) / MIB)
 
 
 def _joined_s(programs: list[Program], watched: Watched) -> float:

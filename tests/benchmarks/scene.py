@@ -170,8 +170,9 @@ class Scene:
             kafka = psutil.Process(self._kafka.child.pid)
             yield Stage(topic, self.bootstrap, valkey, client, programs, folder, kafka)
 
-    def _load(self, shape: Shape, events: int) -> Topic:
-        prefix = f"{shape.name}-{events}-{uuid4().hex[:6]}-"
+    def prefix(self, name: str) -> str:
+        """What the names of new topics begin with; those beside the events are there then."""
+        prefix = f"{name}-{uuid4().hex[:6]}-"
         services.create_topics(
             self.bootstrap,
             {
@@ -180,6 +181,10 @@ class Scene:
                 topics.API_KEYS_TOPIC: topics.API_KEYS,
             },
         )
+        return prefix
+
+    def _load(self, shape: Shape, events: int) -> Topic:
+        prefix = self.prefix(f"{shape.name}-{events}")
         name = f"{prefix}events"
         expected = load(self.bootstrap, name, shape, events)
         return Topic(
