@@ -40,7 +40,7 @@ def catching_up(bench: Bench) -> list[Figure]:
             bench.say(f"the API while a worker catches up, round {number + 1} of {bench.rounds}")
             bench.scene.append(topic, replace(SHAPE, seed=number + 2), bench.events // 2)
             idle = attack(month, rate=RATE, seconds=IDLE_SECONDS)
-            busy = while_a_worker_catches_up(stage, month)
+            busy, took_s = while_a_worker_catches_up(stage, month)
             for name, answers in (("idle", idle), ("busy", busy)):
                 for percent in (50, 99):
                     key, what = f"catching-up.{name}.p{percent}", f"API {name}, p{percent} at {RATE}/s"
@@ -48,14 +48,17 @@ def catching_up(bench: Bench) -> list[Figure]:
                     table.add(key, what, "ms", answers.percentile(percent / 100), note)
             ratio = busy.percentile(0.99) / idle.percentile(0.99)
             table.add("catching-up.p99.ratio", "API's p99, catching up to idle", "ratio", ratio)
+            rate = bench.events // 2 / took_s
+            table.add("catching-up.rate", "the worker that catches up, beside it", "events/s", rate)
             table.add("catching-up.refused", "API busy, not answered with 200", "share", busy.refused)
     return table.figures()
 
 
-def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Answers:
-    """What was asked between the first and the last batch of a worker that is started now, and stopped.
+def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> tuple[Answers, float]:
+    """Ask while a worker catches up that is started now, and stopped.
 
     asked: `RATE` times a second.
+    Returns: the answers to whom asked between its first batch and its last, and how long that was, in s.
     """
     before = stage.checkpoints()
     with Attack(asked, rate=RATE, seconds=MOST_SECONDS) as load:
@@ -66,4 +69,4 @@ def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Answers:
         last_s = time.time()
         load.stop()
         worker.stop()
-        return load.answers().between(first_s, last_s)
+        return load.answers().between(first_s, last_s), last_s - first_s
