@@ -33,7 +33,8 @@ class SlimLaw:
         are.
         """
         self._decoder = EventDecoder(rules.tags)
-        self._names = rules.tags
+        self.tags: Final = rules.tags
+        """The names of the tags that are read, the tenant's first."""
         self._made: dict[int, tuple[type_of_tags, Any]] = {}
         self._law = Law(
             rules.default_tenant,
@@ -106,7 +107,7 @@ class SlimLaw:
         held, made = self._made.get(id(tags), _NOTHING_MADE)
         if held is not tags:
             by_name = dict(tags)
-            made = self._decoder.tags(*[by_name.get(name, UNSET) for name in self._names])
+            made = self._decoder.tags(*[by_name.get(name, UNSET) for name in self.tags])
             if len(self._made) >= _MADE_MAX:
                 self._made.clear()
             self._made[id(tags)] = tags, made

@@ -168,9 +168,10 @@ class History:
         """
         position = dict(start)
         if self._files is not None:
+            from aggregator.history.plain import PlainLaw  # noqa: PLC0415  # see above
             from aggregator.history.readings import readings_of  # noqa: PLC0415  # see above
 
-            law = SlimLaw(self._rules, self._erasures)
+            law = PlainLaw(SlimLaw(self._rules, self._erasures))
             for number, batch in self._rows(position, stop, dead_lettered, SIDE_BY_SIDE):
                 for reading, refused in readings_of(law, lanes, batch):
                     self.without_dead_letter += sum(at >= dead_lettered[number] for at in refused)

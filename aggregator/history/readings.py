@@ -5,19 +5,21 @@ worker has passed it, as dead letters come before checkpoints.
 """
 
 from collections.abc import Iterator
+from operator import itemgetter
 from sys import getsizeof
-from typing import Any
+from typing import Any, Final
 
-from aggregator.archive.columns import events_of
-from aggregator.archive.restore import SlimLaw
 from aggregator.counting.checkpoints import Events
-from aggregator.counting.facts import Facts, Refusal, Scopes
+from aggregator.counting.facts import Facts, Refusal
 from aggregator.counting.reading import WEIGHT_A_READING, Reading
+from aggregator.history.plain import Plain, PlainLaw
 from aggregator.log.bulk_reader import BATCH
 from schemas.redis_keys import lane_of
 
+_OFFSET: Final = itemgetter(0)
 
-def readings_of(law: SlimLaw, lanes: int, batch: Any) -> Iterator[tuple[Reading, list[int]]]:
+
+def readings_of(law: PlainLaw, lanes: int, batch: Any) -> Iterator[tuple[Reading, list[int]]]:
     """What the rows of a record batch say, a bounded part at a time.
 
     law: of the rules. lanes: how many the generation has.
@@ -26,29 +28,29 @@ def readings_of(law: SlimLaw, lanes: int, batch: Any) -> Iterator[tuple[Reading,
     rows = batch.num_rows
     at_once = max(1, min(BATCH, rows * WEIGHT_A_READING // max(1, batch.nbytes)))
     for first in range(0, rows, at_once):
-        yield _reading(law, lanes, batch.slice(first, at_once))
+        part = batch.slice(first, at_once)
+        reading, refused = _reading(law.read(part), lanes)
+        reading.end = part.column("offset")[-1].as_py() + 1
+        yield reading, refused
 
 
-def _reading(law: SlimLaw, lanes: int, batch: Any) -> tuple[Reading, list[int]]:
-    reading = Reading()
-    by_lane, outcomes = reading.by_lane, reading.outcomes
-    refused: list[int] = []
-    places: dict[Scopes, Events] = {}
-    weight = 0
-    for slim in events_of(batch):
-        outcome = law.outcome_of(slim)
+def _reading(plain: Plain, lanes: int) -> tuple[Reading, list[int]]:
+    reading, refused = Reading(weight=plain.weight), list[int]()
+    by_lane: list[Events] = [[] for _ in range(lanes)]
+    places = [by_lane[lane_of(each.tenant, lanes)] if each else [] for each in plain.scopes]
+    for place, event in zip(map(places.__getitem__, plain.of), plain.events, strict=True):
+        place.append(event)
+    for offset, outcome in plain.others:
         if type(outcome) is Facts:
-            events = places.get(outcome.scopes)
-            if events is None:
-                lane = lane_of(outcome.scopes.tenant, lanes)
-                events = places[outcome.scopes] = by_lane.setdefault(lane, [])
-            events.append((slim.offset, outcome))
-            weight += getsizeof(outcome.message_id) + sum(map(getsizeof, outcome.recipients))
+            by_lane[lane_of(outcome.scopes.tenant, lanes)].append((offset, outcome))
+            reading.weight += getsizeof(outcome.message_id) + sum(map(getsizeof, outcome.recipients))
             continue
-        outcomes[str(outcome)] += 1
+        reading.outcomes[str(outcome)] += 1
         if isinstance(outcome, Refusal):
-            refused.append(slim.offset)
-    outcomes["counted"] = sum(map(len, by_lane.values()))
-    reading.weight = weight
-    reading.end = batch.column("offset")[-1].as_py() + 1
+            refused.append(offset)
+    for lane, events in enumerate(by_lane):
+        if events:
+            events.sort(key=_OFFSET)  # the plain ones came first
+            reading.by_lane[lane] = events
+    reading.outcomes["counted"] = sum(map(len, by_lane))
     return reading, refused

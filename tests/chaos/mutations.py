@@ -548,6 +548,12 @@ MUTATIONS = (
         "assert [0, 1",
     ),
     Mutation(
+        "what came too late counts where it is read from the archive",
+        (Edit("aggregator/history/plain.py", "        (pc.subtract(fact, sent), late),\n", ""),),
+        "tests/aggregator/history/test_plain.py::test_up_to_its_bounds_a_row_is_plain_and_not_beyond",
+        "Skipped.LATE",
+    ),
+    Mutation(
         "a rebuild reads from the archive what has no dead letter yet",
         (Edit("aggregator/history/spans.py", "if topic_from is not None:", "if False:"),),
         "tests/aggregator/history/test_reader.py"

@@ -13,13 +13,14 @@ from aggregator.counting.decode import Decoder
 from aggregator.counting.reading import read_all
 from aggregator.counting.rules import Rules
 from aggregator.history import readings
+from aggregator.history.plain import PlainLaw
 from aggregator.history.readings import readings_of
 from tests.examples import examples
 from tests.strategies import Record, records
 
 LANES: Final = 4
 RULES: Final = Rules(recipient_key=b"sixteen bytes or more")
-DECODER, LAW, REDUCER = Decoder(RULES), SlimLaw(RULES), Reducer(RULES.recipient_key)
+DECODER, LAW, REDUCER = Decoder(RULES), PlainLaw(SlimLaw(RULES)), Reducer(RULES.recipient_key)
 
 
 @settings(max_examples=examples(60))
