@@ -22,6 +22,7 @@ from aggregator.bulk.group import Membership
 from aggregator.config import AggregatorSettings
 from aggregator.counters.throttle import Pace
 from aggregator.errors import PostponedError
+from aggregator.garbage import look_seldom
 from schemas.counters import Generation
 from schemas.shared import logs
 
@@ -83,6 +84,7 @@ def run(
     Raises: SystemExit.
     """
     logs.configure()  # of the parent's it has nothing, and stdout is for the command's result
+    look_seldom()
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent has it too, and ends this one

@@ -23,6 +23,7 @@ from aggregator.counters.store import Store
 from aggregator.counting.decode import Decoder
 from aggregator.erasure.take_in import Eraser
 from aggregator.errors import PostponedError
+from aggregator.garbage import look_seldom
 from aggregator.log.admin import Cluster
 from aggregator.log.dead_letters import DeadLetterWriter
 from aggregator.log.erasures import ErasureTopic
@@ -72,6 +73,7 @@ class Program:
 
         Returns: the exit status: 0, 1 for a port that is taken, 3 for a flood of unreadable records.
         """
+        look_seldom()
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, self._stop.set)
