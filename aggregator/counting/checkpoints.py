@@ -6,15 +6,14 @@ the lane is counted, none at or above. Each call says `prev`, the position that 
 Redis that has gone back in time shows itself as a checkpoint below `prev`, also with several calls in flight.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
 from aggregator.counting.facts import Facts, Scopes
 from schemas.instants import QUARTERS
-from schemas.kinds import FIELDS
 from schemas.redis_keys import BLOCK_DAYS
 
 FACTS_A_CALL: Final = 1000
@@ -113,7 +112,7 @@ class Load:
             if mail not in mails:
                 (tenant, ids), day, counted = mail
                 block = tenant, counted // BLOCK_DAYS
-                more += SCOPE_COST + sum(map(_scope_cost, ids))
+                more += _scopes_cost(ids)
                 if block not in blocks:
                     more += BLOCK_COST + _long(tenant)
                 if day not in days:
@@ -131,8 +130,10 @@ class Load:
         return place
 
 
-def _scope_cost(name: str | None) -> int:
-    return 0 if name is None else SCOPE_COST + _long(name)
+@lru_cache(maxsize=16_384)
+def _scopes_cost(ids: tuple[str | None, ...]) -> int:
+    """Of the tenant, as a scope, and of further ones on a day. ids: as in `Scopes`."""
+    return SCOPE_COST + sum(SCOPE_COST + _long(name) for name in ids if name is not None)
 
 
 def _long(name: str) -> int:
@@ -209,20 +210,6 @@ class Backlog:
             had.events.extend(span.events)
             span = Span(span.partition, had.prev, span.end, had.events)
         of_lane[span.partition] = span
-
-    def facts_by_kind(self) -> Counter[str]:
-        """How many facts it holds, as often as they are told: by the field of their kind."""
-        told = Counter(
-            (each.kinds, len(each.recipients))
-            for of_lane in self.spans.values()
-            for span in of_lane.values()
-            for _, each in span.events
-        )
-        found: Counter[str] = Counter()
-        for (kinds, recipients), events in told.items():
-            for kind in kinds:
-                found[FIELDS[kind]] += recipients * events
-        return found
 
     def calls(self, facts_a_call: int = FACTS_A_CALL) -> Iterator[Call]:
         """The calls that count it, each within the bounds of `cut`."""

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from aggregator.counting.checkpoints import Backlog, Events
 from aggregator.counting.decode import Decoder
-from aggregator.counting.facts import Facts, Refusal, Scopes, type_of_outcome
+from aggregator.counting.facts import PSEUDONYM_BYTES, Facts, Refusal, Scopes, type_of_outcome
+from schemas.kinds import FIELDS
 from schemas.redis_keys import lane_of
 from schemas.topics import CUT_KEY_BYTES, CUT_VALUE_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
 
@@ -24,6 +25,10 @@ WEIGHT_A_READING: Final = 8 * 1024 * 1024
 
 BYTES_A_READING: Final = 64 * 1024 * 1024
 """Or once the values that it has read are so long: who reads has other things to do too."""
+
+
+RECIPIENT_BYTES: Final = getsizeof(bytes(PSEUDONYM_BYTES)) + 8
+"""About, of memory: a pseudonym, and its place in a tuple."""
 
 
 class KafkaRecord(Protocol):
@@ -113,6 +118,7 @@ class Reading:
 
     by_lane: the events that state facts. dead_letters: what was refused, and why. unreadable: the offsets of
     those that were. outcomes: counts records by the outcome's name; `counted` stands for facts.
+    stated: by the kinds that an event states together, how many recipients or messages it was stated of.
     weight: about how many bytes of memory events and dead letters take.
     end: the offset after the last record, where there may be more of them; none where there are none.
     """
@@ -121,6 +127,7 @@ class Reading:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     unreadable: list[int] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
+    stated: Counter[tuple[int, ...]] = field(default_factory=Counter)
     weight: int = 0
     end: int | None = None
 
@@ -132,7 +139,7 @@ def read_batch(decoder: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> 
     `end` is set in what is returned, the next call goes on with the same iterator.
     """
     reading = Reading()
-    by_lane, outcomes = reading.by_lane, reading.outcomes
+    by_lane, outcomes, stated = reading.by_lane, reading.outcomes, reading.stated
     places: dict[Scopes, Events] = {}
     read, size_of = decoder.read, getsizeof
     weight = bytes_read = 0
@@ -149,10 +156,9 @@ def read_batch(decoder: Decoder, lanes: int, records: Iterator[KafkaRecord]) -> 
                 lane = lane_of(outcome.scopes.tenant, lanes)
                 events = places[outcome.scopes] = by_lane.setdefault(lane, [])
             events.append((record.offset, outcome))
-            recipients = outcome.recipients
-            weight += size_of(outcome.message_id) + size_of(recipients[0])
-            if len(recipients) > 1:
-                weight += size_of(recipients) + sum(map(size_of, recipients))
+            recipients = len(outcome.recipients)
+            stated[outcome.kinds] += recipients
+            weight += size_of(outcome.message_id) + RECIPIENT_BYTES * recipients
         elif isinstance(outcome, Refusal):
             dead_letter = record if type(record) is DeadLetter else cut(record, outcome)
             reading.dead_letters.append(dead_letter)
@@ -234,6 +240,8 @@ class Pending:
         """By partition, by rising offset."""
         self.outcomes: Counter[str] = Counter()
         """Counts records by the outcome's name."""
+        self.stated: Counter[tuple[int, ...]] = Counter()
+        """As in `Reading`."""
         self.weight = 0
         """Of events and dead letters, in bytes of memory."""
 
@@ -247,4 +255,13 @@ class Pending:
                 each for each in reading.dead_letters if each.offset >= dead_lettered
             ]
         self.outcomes.update(reading.outcomes)
+        self.stated.update(reading.stated)
         self.weight += reading.weight
+
+    def facts_by_kind(self) -> Counter[str]:
+        """How many facts were stated, repeated ones too: by the field of their kind."""
+        found: Counter[str] = Counter()
+        for kinds, number in self.stated.items():
+            for kind in kinds:
+                found[FIELDS[kind]] += number
+        return found

@@ -7,6 +7,7 @@ is *plain* where both answers are facts and its own times and recipients take no
 rows are for `SlimLaw` itself, one by one. So to call too few rows plain costs time, and never a number.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import starmap
 from struct import iter_unpack
@@ -68,12 +69,14 @@ class Plain(NamedTuple):
     """What the rows of a record batch state: the plain ones, and the others.
 
     scopes: each once. of: which of them each plain row has. events: what it states, by rising offset.
-    weight: about how many bytes of memory these take. others: by rising offset, as they are asked for.
+    stated: of these, as in `Reading`. weight: about how many bytes of memory they take. others: by rising
+    offset, as they are asked for.
     """
 
     scopes: list[Scopes | None]
     of: list[int]
     events: Iterator[tuple[int, Facts]]
+    stated: Counter[tuple[int, ...]]
     weight: int
     others: Iterator[tuple[int, type_of_outcome]]
 
@@ -114,15 +117,15 @@ class PlainLaw:
         quarter = pc.subtract(pc.divide(fact, QUARTER_MS), pc.multiply(day, QUARTERS))
         ids = batch.column("message_id")
         columns = [batch.column("offset"), of_scopes, day, quarter, ids, of_kinds, pseudonyms]
-        others = batch.slice(0, 0)
+        odd = batch.slice(0, 0)
         if is_plain.true_count < batch.num_rows:
             columns = [each.filter(is_plain) for each in columns]
-            others = batch.filter(pc.invert(is_plain))
+            odd = batch.filter(pc.invert(is_plain))
         outcome_of = self._law.outcome_of
-        stated = ((slim.offset, outcome_of(slim)) for slim in events_of(others))
-        of, weight = columns.pop(1).to_pylist(), _weight(columns)
+        others = ((slim.offset, outcome_of(slim)) for slim in events_of(odd))
+        of = columns.pop(1).to_pylist()
         events = _events(map(scopes.__getitem__, of), kinds, columns)
-        return Plain(scopes, of, events, weight, stated)
+        return Plain(scopes, of, events, _stated(kinds, columns), _weight(columns), others)
 
     def _kinds(self, said: tuple[Any, ...]) -> _Kinds:
         """What plain rows state in which the deciding columns say this."""
@@ -260,6 +263,14 @@ def _events(
         Facts, zip(scopes, days, quarters, ids, [of.kinds for of in mine], recipients, strict=True)
     )
     return zip(offsets, facts, strict=True)
+
+
+def _stated(kinds: Sequence[_Kinds], columns: Sequence[Any]) -> Counter[tuple[int, ...]]:
+    """How many rows are of which kinds: each is about one. Arguments: as `_events`."""
+    found: Counter[tuple[int, ...]] = Counter()
+    for of in pc.value_counts(columns[-2]).to_pylist():
+        found[kinds[of["values"]].kinds] += of["counts"]
+    return found
 
 
 def _weight(columns: Sequence[Any]) -> int:

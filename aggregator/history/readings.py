@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aggregator.counting.checkpoints import Events
 from aggregator.counting.facts import Facts, Refusal
-from aggregator.counting.reading import WEIGHT_A_READING, Reading
+from aggregator.counting.reading import RECIPIENT_BYTES, WEIGHT_A_READING, Reading
 from aggregator.history.plain import Plain, PlainLaw
 from aggregator.log.bulk_reader import BATCH
 from schemas.redis_keys import lane_of
@@ -35,7 +35,7 @@ def readings_of(law: PlainLaw, lanes: int, batch: Any) -> Iterator[tuple[Reading
 
 
 def _reading(plain: Plain, lanes: int) -> tuple[Reading, list[int]]:
-    reading, refused = Reading(weight=plain.weight), list[int]()
+    reading, refused = Reading(stated=plain.stated, weight=plain.weight), list[int]()
     by_lane: list[Events] = [[] for _ in range(lanes)]
     places = [by_lane[lane_of(each.tenant, lanes)] if each else [] for each in plain.scopes]
     for place, event in zip(map(places.__getitem__, plain.of), plain.events, strict=True):
@@ -43,7 +43,8 @@ def _reading(plain: Plain, lanes: int) -> tuple[Reading, list[int]]:
     for offset, outcome in plain.others:
         if type(outcome) is Facts:
             by_lane[lane_of(outcome.scopes.tenant, lanes)].append((offset, outcome))
-            reading.weight += getsizeof(outcome.message_id) + sum(map(getsizeof, outcome.recipients))
+            reading.stated[outcome.kinds] += len(outcome.recipients)
+            reading.weight += getsizeof(outcome.message_id) + RECIPIENT_BYTES * len(outcome.recipients)
             continue
         reading.outcomes[str(outcome)] += 1
         if isinstance(outcome, Refusal):

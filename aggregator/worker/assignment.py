@@ -173,6 +173,6 @@ def _measure(pending: Pending, batches: Iterable[Batch], applied: Applied) -> No
             metrics.DEAD_LETTERS.labels(dead_letter.reason).inc()
     metrics.FACTS.labels("new").inc(applied.new)
     metrics.FACTS.labels("repeated").inc(applied.repeated)
-    for field, number in pending.backlog.facts_by_kind().items():
+    for field, number in pending.facts_by_kind().items():
         metrics.FACTS_BY_KIND.labels(field).inc(number)
     metrics.REFOLDS.inc(applied.refolds)

@@ -83,16 +83,6 @@ def fits(events: list[Facts], facts_a_call: int) -> bool:
     return number_of(events) <= facts_a_call and cost(events) <= facts_a_call * COST_A_FACT
 
 
-def test_facts_are_counted_by_kind_as_often_as_they_are_told() -> None:
-    """Over all lanes and partitions: for each kind of an event one for each recipient."""
-    backlog = Backlog()
-    both, alone = kinds("bounced", "suppressed"), kinds("sent")
-    backlog.add(0, Span(1, 0, 3, [(0, facts(0, 3, stated=both)), (2, facts(0, 3, stated=both))]))
-    backlog.add(0, Span(2, 0, 9, [(8, facts(8, 2, stated=alone))]))
-    backlog.add(2, Span(1, 0, 3, [(1, facts(1, 1, stated=both))]))
-    assert backlog.facts_by_kind() == {"bounced": 7, "suppressed": 7, "sent": 2}
-
-
 sizes = st.one_of(
     st.integers(1, 3),
     st.sampled_from([FACTS_A_CALL // 2, FACTS_A_CALL - 1, FACTS_A_CALL, FACTS_A_CALL + 1, 2 * FACTS_A_CALL]),

@@ -14,11 +14,13 @@ from aggregator.counting.reading import (
     FLOOD_WINDOW,
     WEIGHT_A_READING,
     FloodWatch,
+    Pending,
     Record,
     read_all,
     read_batch,
 )
 from aggregator.counting.rules import Rules
+from schemas.kinds import FIELDS
 from schemas.redis_keys import lane_of
 from tests.aggregator.law import stated
 from tests.examples import examples
@@ -62,6 +64,14 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Drawn], lan
         assert of_lane, "a lane without events is not named"
         assert {lane_of(facts.scopes.tenant, lanes) for _, facts in of_lane} == {lane}
         assert all(before < after for (before, _), (after, _) in pairwise(of_lane))
+
+    by_kind = Counter(
+        FIELDS[kind] for facts in events.values() for kind in facts.kinds for _ in facts.recipients
+    )
+    pending = Pending()
+    pending.add(0, reading)
+    pending.add(1, reading)
+    assert pending.facts_by_kind() == by_kind + by_kind, "one for each kind and recipient, as often as stated"
 
     dead_letters = [
         (dead_letter.offset, stated(dead_letter.value, dead_letter.timestamp))

@@ -41,9 +41,11 @@ def test_rows_are_read_as_their_records_are(drawn: list[Record], at_once: int) -
         for lane in whole.by_lane
     }
     assert together == whole.by_lane
-    outcomes = whole.outcomes.copy()
+    outcomes, stated = whole.outcomes.copy(), whole.stated.copy()
     for reading, _ in parts:
+        stated.subtract(reading.stated)
         assert reading.dead_letters == []
         outcomes.subtract(reading.outcomes)
     assert not any(outcomes.values())
+    assert not any(stated.values())
     assert [at for _, refused in parts for at in refused] == [each.offset for each in whole.dead_letters]
