@@ -27,8 +27,7 @@ class _Decoding(Generic[_T]):
 
     def decode(self, value: bytes | None) -> _T | None:
         """What is taken of a record's value; none where it is unreadable."""
-        # An object within another takes five bytes, `{"":}`: most records are too short to count through.
-        if not value or (value.count(b"[") + len(value) // 5 > NESTING_MAX and _nested_too_deep(value)):
+        if not value or (_depth_at_most(value) > NESTING_MAX and _nested_too_deep(value)):
             return None
         try:
             if not value.isascii():
@@ -67,6 +66,16 @@ class RecordDecoder(_Decoding[Record[msgspec.Raw]]):
 
     def __init__(self) -> None:
         super().__init__(msgspec.Raw, lambda record: record)
+
+
+def _depth_at_most(value: bytes) -> int:
+    """What no nesting of a value is above: quickly, so for most records it is all that is counted.
+
+    An object within another takes five bytes, `{"":}`. `replace` jumps from bracket to bracket, where `count`
+    looks at each byte: twice as quick on an event, which has a dozen.
+    """
+    arrays = len(value) - len(value.replace(b"[", b""))
+    return arrays + len(value) // 5
 
 
 def _nested_too_deep(value: bytes) -> bool:
