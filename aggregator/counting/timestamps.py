@@ -19,9 +19,9 @@ def parse_ms(text: Any) -> int | None:
     text: any JSON value.
     Returns: milliseconds since 1970-01-01T00:00Z (negative before), or none where it is no such time.
     """
-    try:  # what SES sends nearly always: `2025-09-01T10:`, `20:`, `30.`, `123Z`
+    try:  # what SES sends nearly always: `2025-09-01T10:`, `20:30.`, `123Z`
         hour_ms: int = _HOURS[text[:14]]
-        return hour_ms + _MINUTES[text[14:17]] + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:]]
+        return hour_ms + _SECONDS[text[14:20]] + _MILLISECONDS[text[20:]]
     except (KeyError, TypeError):
         return _parse_any_ms(text) if type(text) is str else None
 
@@ -55,8 +55,9 @@ class _Hours(dict[str, int]):
 
 _HOURS_KEPT: Final = 65_536
 _HOURS: Final = _Hours()
-_MINUTES: Final = {f"{minute:02}:": minute * 60_000 for minute in range(60)}
-_SECONDS: Final = {f"{second:02}.": second * 1000 for second in range(60)}
+_SECONDS: Final = {
+    f"{minute:02}:{second:02}.": (minute * 60 + second) * 1000 for minute in range(60) for second in range(60)
+}
 _MILLISECONDS: Final = {f"{ms:03}Z": ms for ms in range(1000)}
 
 
