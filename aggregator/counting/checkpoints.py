@@ -8,7 +8,6 @@ Redis that has gone back in time shows itself as a checkpoint below `prev`, also
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -112,7 +111,7 @@ class Load:
             if mail not in mails:
                 (tenant, ids), day, counted = mail
                 block = tenant, counted // BLOCK_DAYS
-                more += _scopes_cost(ids)
+                more += SCOPE_COST + sum(map(_scope_cost, ids))
                 if block not in blocks:
                     more += BLOCK_COST + _long(tenant)
                 if day not in days:
@@ -130,10 +129,8 @@ class Load:
         return place
 
 
-@lru_cache(maxsize=16_384)
-def _scopes_cost(ids: tuple[str | None, ...]) -> int:
-    """Of the tenant, as a scope, and of further ones on a day. ids: as in `Scopes`."""
-    return SCOPE_COST + sum(SCOPE_COST + _long(name) for name in ids if name is not None)
+def _scope_cost(name: str | None) -> int:
+    return 0 if name is None else SCOPE_COST + _long(name)
 
 
 def _long(name: str) -> int:

@@ -27,7 +27,7 @@ from aiokafka.record.util import calc_crc32c
 from aggregator.counting.facts import Refusal
 from aggregator.counting.reading import DeadLetter, KafkaRecord
 from aggregator.log.record_parser import Numbering, parsed
-from aggregator.log.unpacking import DamagedError, pieces, pieces_up_to
+from aggregator.log.unpacking import DamagedError, pieces, unpacked_up_to
 from schemas.topics import VALUE_MAX_BYTES
 
 _NONE: Final[tuple[KafkaRecord, ...]] = ()
@@ -109,7 +109,7 @@ class PackedBatch:
     def __iter__(self) -> Iterator[KafkaRecord]:
         """Its records, in order, those that are refused as `DeadLetter`s."""
         try:
-            small = pieces_up_to(VALUE_MAX_BYTES, self._attributes & _CODEC, self.raw[_HEADER.size :])
+            small = unpacked_up_to(VALUE_MAX_BYTES, self._attributes & _CODEC, self.raw[_HEADER.size :])
         except DamagedError:
             small = None  # perhaps only behind the last record
         if small is not None and (found := self._parsed_by_aiokafka(small)) is not None:
@@ -121,15 +121,15 @@ class PackedBatch:
             return self._unreadable()
         return self._parsed()
 
-    def _parsed_by_aiokafka(self, unpacked: list[bytes]) -> list[KafkaRecord] | None:
-        """All records, one for each offset. unpacked: the pieces of what stands behind the header.
+    def _parsed_by_aiokafka(self, payload: bytes) -> list[KafkaRecord] | None:
+        """All records, one for each offset.
 
         Returns: none where they are not, or aiokafka refuses them: for a header's name that is no UTF-8, say.
         """
         head = bytearray(self.raw[: _HEADER.size])
         _ATTRIBUTES.pack_into(head, _ATTRIBUTES_AT, self._attributes & ~_CODEC)
         try:
-            found = list(DefaultRecordBatch(b"".join((head, *unpacked))))
+            found = list(DefaultRecordBatch(bytes(head) + payload))
         except (CorruptRecordException, ValueError):
             return None
         offsets = [each.offset for each in found]

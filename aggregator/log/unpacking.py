@@ -57,15 +57,15 @@ def pieces(codec: int, packed: bytes) -> Iterator[bytes]:
         raise DamagedError(str(error)) from error  # lz4's own is RuntimeError
 
 
-def pieces_up_to(most: int, codec: int, packed: bytes) -> list[bytes] | None:
-    """All pieces at once, none where they are more than `most` bytes together. Raises: DamagedError."""
-    total, found = 0, []
+def unpacked_up_to(most: int, codec: int, packed: bytes) -> bytes | None:
+    """All unpacked bytes at once, none where they are more than `most`. Raises: DamagedError."""
+    total, parts = 0, []
     for piece in pieces(codec, packed):
         total += len(piece)
         if total > most:
             return None
-        found.append(piece)
-    return found
+        parts.append(piece)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class _Gzip:
