@@ -100,7 +100,11 @@ FROM counted GROUP BY tenant, ids, at_ms, field;
 
 CREATE OR REPLACE TEMP VIEW scoped AS FROM by_scope;
 
-CREATE OR REPLACE TEMP VIEW cells AS
-SELECT tenant, scope, id, at_ms, field, sum(n)::BIGINT AS n FROM scoped WHERE id IS NOT NULL GROUP BY ALL
+-- What adds up to the cells: some of them stand in several rows.
+CREATE OR REPLACE TEMP VIEW parts AS
+SELECT tenant, scope, id, at_ms, field, n FROM scoped WHERE id IS NOT NULL
 UNION ALL
 SELECT DISTINCT tenant, scope, id, NULL, 'known', 1 FROM scoped WHERE id <> '';
+
+CREATE OR REPLACE TEMP VIEW cells AS
+SELECT tenant, scope, id, at_ms, field, sum(n)::BIGINT AS n FROM parts GROUP BY ALL;

@@ -61,15 +61,15 @@ TRUNCATE counted;
 at once, for which DuckDB may not find the room."""
 
 _COMPARE: Final = """
-CREATE OR REPLACE TEMP TABLE logged AS FROM cells;
-TRUNCATE scoped;
 CREATE OR REPLACE TEMP TABLE compared AS
 SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT AS log, sum(other)::BIGINT AS other FROM (
-  SELECT * RENAME (n AS log), 0 AS other FROM logged
+  SELECT * RENAME (n AS log), 0 AS other FROM parts
   UNION ALL SELECT * EXCLUDE (n), 0, n FROM held
 ) GROUP BY ALL;
-TRUNCATE logged;
+TRUNCATE scoped;
 """
+"""What adds up to the log's cells is put together with the other side's in one step: most of a recount's time
+is grouping."""
 
 
 class Counts(NamedTuple):
