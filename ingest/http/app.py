@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 import structlog
@@ -63,12 +64,12 @@ def create_app(
         async with client, records:
             yield
 
-    app = FastAPI(
+    app = _Ingest(
+        Route("/webhooks/sns", _Deliveries(webhook, metrics), methods=["POST"]),
         title="ses-metrics ingest",
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,  # a redirect goes where the request's Host says, and SNS would follow
-        routes=[Route("/webhooks/sns", _Deliveries(webhook, metrics), methods=["POST"])],
     )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _unexpected)
@@ -98,8 +99,29 @@ def create_app(
     return app
 
 
+class _Ingest(FastAPI):
+    """FastAPI, but deliveries go straight to their route: its way there costs as much as a signature."""
+
+    def __init__(self, deliveries: Route, **more: Any) -> None:
+        """Prepare.
+
+        deliveries: their route; other methods on its path are FastAPI's to answer. more: as FastAPI takes it.
+        """
+        super().__init__(routes=[deliveries], **more)
+        self._deliveries = deliveries
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        route = self._deliveries
+        if scope["type"] == "http" and scope["path"] == route.path and scope["method"] == "POST":
+            scope["route"] = route  # as the router says it, for traces
+            await route.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 class _Deliveries:
-    """The webhook's route, as plain ASGI: FastAPI's way to call a function costs as much as a signature."""
+    """The webhook's route, as plain ASGI. Nothing stands around it, so defects are answered here too."""
 
     def __init__(self, webhook: Webhook, metrics: IngestMetrics) -> None:
         self._webhook = webhook
@@ -109,6 +131,10 @@ class _Deliveries:
         self._metrics.in_flight.inc()
         try:
             response = await self._take(Headers(scope=scope), receive)
+        except Exception:
+            await _defect()(scope, receive, send)
+            raise  # to the server, which logs it
+        else:
             await response(scope, receive, send)
         finally:
             self._metrics.in_flight.dec()
@@ -158,5 +184,10 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
-    """A defect of ours. A 5xx, so that SNS delivers again; the server logs the traceback."""
+    """A defect of ours; the server logs the traceback."""
+    return _defect()
+
+
+def _defect() -> Response:
+    """A 5xx, so that SNS delivers again."""
     return problem("INTERNAL", HTTPStatus.INTERNAL_SERVER_ERROR, "An error of ours; it is logged.")

@@ -100,6 +100,7 @@ def test_a_delivery_and_a_query_are_traced_and_no_secret_leaves(place: Place, tm
     roots = {attributes(span)["ses.outcome"]: span for span in of_ingest if not span.parent_span_id}
     assert set(roots) == {"stored", "bad_signature"}
     stored, refused = roots["stored"], roots["bad_signature"]
+    assert stored.name == refused.name == "POST /webhooks/sns"
     steps = {span.name: span for span in of_ingest if span.trace_id == stored.trace_id}
     assert set(steps) == {stored.name, "verify", "produce", "acknowledge"}
     assert {span.parent_span_id for span in steps.values()} == {b"", stored.span_id}

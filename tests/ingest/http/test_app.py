@@ -16,7 +16,8 @@ from deploy.signing import Signer, type_of_version
 from ingest import errors as problems
 from ingest.http.bodies import BODY_MAX_BYTES
 from ingest.http.webhook import SES_TEST_MESSAGE
-from tests.ingest.support import SNS_HOST, TOPIC, Answer, Ingest, SnsStandIn, event, ingest
+from ingest.log.record import EventRecord
+from tests.ingest.support import SNS_HOST, TOPIC, Answer, Ingest, Recorder, SnsStandIn, event, ingest
 from tests.metrics_text import samples
 
 ARN_IN_QUERY = TOPIC.replace(":", "%3A")
@@ -212,6 +213,32 @@ def test_when_kafka_fails_sns_is_reported_to_try_again(signer: Signer, certifica
     response = program.deliver(signer.notification(TOPIC, event()))
     assert assert_problem(response, 503, "UNAVAILABLE")["detail"] == "Kafka is away."
     assert int(response.headers["retry-after"]) > 0
+
+
+class Defective(Recorder):
+    """A publisher with a defect."""
+
+    async def publish(self, record: EventRecord) -> None:
+        raise RuntimeError(f"nobody thought of {record.key!r}")
+
+
+def test_a_defect_of_ours_is_500_and_goes_on_to_the_server(signer: Signer, certificates: Path) -> None:
+    """SNS delivers again after a 5xx, and the server logs what it is given."""
+    program = ingest(certificates)
+    program.recorder = Defective()
+    envelope = signer.notification(TOPIC, event())
+    with pytest.raises(RuntimeError, match="nobody thought of"):
+        program.deliver(envelope)
+
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        transport = httpx.ASGITransport(app=program.app(), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingest.test") as client:
+            answer = await client.post("/webhooks/sns", content=json.dumps(envelope))
+            return answer, await client.get("/metrics")
+
+    answer, metrics = asyncio.run(ask())
+    assert_problem(answer, 500, "INTERNAL")
+    assert "ingest_deliveries_in_flight 0.0" in metrics.text
 
 
 def test_a_certificate_that_is_not_pinned_is_fetched(
