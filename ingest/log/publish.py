@@ -2,14 +2,14 @@
 
 Law: `publish` returns only when Kafka has the record on all in-sync replicas, and says within
 `ANSWER_SECONDS` that it has not. A record that arrives after that all the same is a duplicate of the one
-that SNS delivers again, which changes no number. librdkafka calls back on our polling thread; results cross
-to the event loop in one queue, and one wake-up serves all that Kafka has acknowledged together (waking the
-loop costs more than the work that it then does for a record).
+that SNS delivers again, which changes no number. librdkafka calls back where it is polled, which is on the
+event loop, each `POLL_S` while records are under way: what Kafka acknowledges together is reported together,
+and nobody is woken for it (which costs more than the work that is then done for a record).
 
-The polling thread never ends in silence. What librdkafka calls a fatal error it raises from `poll`, not to
-`error_cb`: the producer is replaced. Whatever else comes out of there ends the program with an error, so
-that its supervisor starts it anew. (`confluent_kafka.aio` does not serve here: it takes no headers with a
-record, holds records back to fill batches, and polls in the same way.)
+The polling never ends in silence. What librdkafka calls a fatal error it raises from `poll`, not to
+`error_cb`: the producer is replaced, in a thread, as that blocks. Whatever else comes out of there ends the
+program with an error, so that its supervisor starts it anew. (`confluent_kafka.aio` does not serve here: it
+takes no headers with a record, holds records back to fill batches, and polls in a thread.)
 """
 
 import asyncio
@@ -38,6 +38,15 @@ MESSAGE_TIMEOUT_MS: Final = 3_000
 """librdkafka looks for messages that are too old once a second, so it reports them within 4 s."""
 
 METADATA_SECONDS: Final = 2.0
+LINGER_MS: Final = 0.5
+"""Longer, and a record waits for others for longer than for Kafka; at 0 each is a request of its own."""
+
+POLL_S: Final = 0.001
+"""How long an acknowledgement may wait to be reported, with all that come meanwhile."""
+
+IDLE_POLL_S: Final = 0.1
+"""While no record is under way: there may still be errors to hear of."""
+
 READY_SECONDS: Final = 2.0
 """How long an answer about readiness is believed."""
 
@@ -78,7 +87,7 @@ class KafkaPublisher(Publisher):
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "lz4",
-            "linger.ms": 2,
+            "linger.ms": LINGER_MS,
             "message.max.bytes": EVENT_MAX_BYTES,
             "message.timeout.ms": MESSAGE_TIMEOUT_MS,
             "queue.buffering.max.kbytes": 131_072,
@@ -96,15 +105,17 @@ class KafkaPublisher(Publisher):
         self._dead = False
         self._reports: deque[tuple[asyncio.Future[KafkaError | None], KafkaError | None]] = deque()
         self._stopping = threading.Event()
+        self._idle = False
+        """Whether the next poll comes after `IDLE_POLL_S`."""
+        self._replacing: asyncio.Task[None] | None = None
         self._checking = asyncio.Lock()
         self._checked: tuple[float, str | None] | None = None
         self._renewed = 0.0
         self._producer = Producer(self._config)
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._poller = threading.Thread(target=self._poll, args=(loop,), name="kafka-poll", daemon=True)
-        self._poller.start()
+        self._loop = asyncio.get_running_loop()
+        self._next = self._loop.call_soon(self._serve)
         return self
 
     async def __aexit__(
@@ -114,15 +125,16 @@ class KafkaPublisher(Publisher):
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self._flush, ANSWER_SECONDS)
+        self._next.cancel()
         self._stopping.set()
-        await asyncio.to_thread(self._poller.join)
+        if self._replacing is not None:
+            await self._replacing
         self._settle()
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
-        loop = asyncio.get_running_loop()
         began = time.monotonic()
-        delivered: asyncio.Future[KafkaError | None] = loop.create_future()
+        delivered: asyncio.Future[KafkaError | None] = self._loop.create_future()
 
         def delivery_report(error: KafkaError | None, _: object) -> None:
             self._reports.append((delivered, error))
@@ -140,7 +152,11 @@ class KafkaPublisher(Publisher):
             raise self._failed("its queue is full") from failure
         except KafkaException as failure:
             raise self._failed(self._why(failure.args[0]), detail(failure)) from failure
-        limit = loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
+        if self._idle:
+            self._idle = False
+            self._next.cancel()
+            self._next = self._loop.call_later(POLL_S, self._serve)
+        limit = self._loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
         try:
             with step("acknowledge"):
                 error = await delivered
@@ -165,7 +181,7 @@ class KafkaPublisher(Publisher):
                 self._checked = (now, await asyncio.to_thread(self._topic_problem))
             problem = self._checked[1]
         if self._dead:
-            problem = "The thread that serves Kafka has ended"
+            problem = "What serves Kafka has ended"
         elif self._trouble is not None and now - self._trouble[0] < TROUBLE_SECONDS:
             problem = f"Kafka takes no records: {describe(self._trouble[1], wants=self._wants)}"
         if problem is not None:
@@ -199,7 +215,7 @@ class KafkaPublisher(Publisher):
         return TryAgain("kafka", "Kafka has not acknowledged the record.")
 
     def _on_error(self, error: KafkaError) -> None:
-        """Called by librdkafka on the polling thread: out of reach, or login refused. It tries again."""
+        """Called by librdkafka where it is polled: out of reach, or login refused. It tries again."""
         self._last_error = detail(error)
         if is_cause(error):
             why = self._why(error)  # one cause may come under several codes, alternately
@@ -207,24 +223,23 @@ class KafkaPublisher(Publisher):
                 log.error("kafka can't be used", why=why, error=detail(error))
             self._cause = error
 
-    def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The polling thread: serve librdkafka's callbacks until it is asked to stop."""
+    def _serve(self) -> None:
+        """On the event loop, again and again: have librdkafka call back, and pass on what it reported."""
         try:
-            while not self._stopping.is_set():
-                broken = self._serve_callbacks()
-                if self._reports:
-                    loop.call_soon_threadsafe(self._settle)
-                if broken:
-                    self._renew()
-        except Exception as failure:
-            self._dead = True
-            log.exception("the thread that serves kafka has ended")
-            self._fail(f"the thread that serves Kafka has ended: {failure!r}")
+            broken = self._serve_callbacks()
+            self._settle()
+        except Exception as failure:  # noqa: BLE001 - of any kind: the program ends with it
+            self._end(failure)
+            return
+        if broken and (self._replacing is None or self._replacing.done()):
+            self._replacing = asyncio.create_task(self._replace())
+        self._idle = not len(self._producer)
+        self._next = self._loop.call_later(IDLE_POLL_S if self._idle else POLL_S, self._serve)
 
     def _serve_callbacks(self) -> bool:
-        """Serve them for a moment. Returns: whether the producer is broken for good."""
+        """Serve those that are due. Returns: whether the producer is broken for good."""
         try:
-            self._producer.poll(0.1)
+            self._producer.poll(0)
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             if not error.fatal():
@@ -233,8 +248,15 @@ class KafkaPublisher(Publisher):
             return True
         return False
 
+    def _end(self, failure: Exception) -> None:
+        """Nothing serves Kafka any more."""
+        self._dead = True
+        self._idle = False
+        log.error("what serves kafka has ended", exc_info=failure)
+        self._fail(f"what serves Kafka has ended: {failure!r}")
+
     def _settle(self) -> None:
-        """On the event loop: pass the reports so far on to those who wait for them."""
+        """Pass the reports so far on to those who wait for them."""
         while self._reports:
             _tell(*self._reports.popleft())
 
@@ -249,11 +271,17 @@ class KafkaPublisher(Publisher):
         self._cause = error
         why = describe(error, wants=self._wants)
         log.error("kafka producer is broken and replaced", why=why, error=detail(error))
-        self._producer.purge()
-        self._flush(1.0)
+
+    async def _replace(self) -> None:
+        try:
+            await asyncio.to_thread(self._renew)
+        except Exception as failure:  # noqa: BLE001 - as above
+            self._end(failure)
 
     def _renew(self) -> None:
-        """Replace the producer, not more often than every `RENEWAL_SECONDS`."""
+        """Replace a broken producer, not more often than every `RENEWAL_SECONDS`. It blocks."""
+        self._producer.purge()
+        self._flush(1.0)
         self._stopping.wait(self._renewed + RENEWAL_SECONDS - time.monotonic())
         self._renewed = time.monotonic()
         self._producer = Producer(self._config)

@@ -278,12 +278,12 @@ MUTATIONS = (
         "DID NOT RAISE",
     ),
     Mutation(
-        "a fatal error of the producer ends the polling thread in silence",
+        "a fatal error of the producer is passed over in silence",
         (
             Edit(
                 "ingest/log/publish.py",
                 "            self._give_up(error)\n            return True\n",
-                "            raise SystemExit from failure\n",
+                "            return False\n",
             ),
         ),
         "tests/ingest/log/test_kafka.py::test_a_producer_may_break_for_good_while_kafka_is_away",

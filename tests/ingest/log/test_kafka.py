@@ -31,7 +31,7 @@ from schemas.shared.settings import EventsSettings
 from schemas.topics import EVENTS, TopicConfig
 from tests import services
 from tests.ingest.program import LIMIT_S, Program, environment, program
-from tests.ingest.support import TOPIC, event
+from tests.ingest.support import TOPIC, comes, event
 
 WAIT_S = 120.0
 RENEWED_WITHIN_S = 30.0
@@ -223,7 +223,7 @@ def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
 
 
 @pytest.mark.programs
-def test_the_end_of_the_polling_thread_ends_the_program(tmp_path: Path) -> None:
+def test_the_end_of_the_polling_ends_the_program(tmp_path: Path) -> None:
     """Whatever it dies of: exit status 1 and the reason, so that a supervisor starts it anew."""
     for polls in (0, 5):
         script = f"""
@@ -254,7 +254,7 @@ __main__.cli([])
         )
         assert ended.returncode == 1, ended.stderr
         last = ended.stderr.splitlines()[-1]
-        assert last.startswith("ingest: the thread that serves Kafka has ended")
+        assert last.startswith("ingest: what serves Kafka has ended")
         assert "nobody thought of this" in last
 
 
@@ -306,6 +306,22 @@ def test_an_answer_that_was_given_is_not_changed_by_a_late_report(
     asyncio.run(use())
     found = [message.value() for message in records(kafka_bootstrap, topic)]
     assert found == [b"before", b"given up", b"after"]
+
+
+def test_a_record_is_reported_soon_however_long_none_was_under_way(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its acknowledgement does not wait for the next of the polls that are far between."""
+    settings = EventsSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=topic)
+    monkeypatch.setattr("ingest.log.publish.IDLE_POLL_S", 3_600.0)
+
+    async def use() -> None:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
+            for _ in range(3):
+                await comes(lambda: publisher._idle)
+                await publisher.publish(EventRecord(b"k", b"v", ()))
+
+    asyncio.run(use())
 
 
 def test_what_is_in_flight_at_the_end_is_still_reported(kafka_bootstrap: str, topic: str) -> None:
