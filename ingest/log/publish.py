@@ -2,9 +2,9 @@
 
 Law: `publish` returns only when Kafka has the record on all in-sync replicas, and says within
 `ANSWER_SECONDS` that it has not. A record that arrives after that all the same is a duplicate of the one
-that SNS delivers again, which changes no number. librdkafka calls back where it is polled, which is on the
-event loop, each `POLL_S` while records are under way: what Kafka acknowledges together is reported together,
-and nobody is woken for it (which costs more than the work that is then done for a record).
+that SNS delivers again, which changes no number. librdkafka calls back where it is polled, on the event loop:
+each `POLL_S` while records are under way, and by who publishes while many are. So what Kafka acknowledges
+together is reported together, and no thread is woken for it (which costs more than the work that follows).
 
 The polling never ends in silence. What librdkafka calls a fatal error it raises from `poll`, not to
 `error_cb`: the producer is replaced, in a thread, as that blocks. Whatever else comes out of there ends the
@@ -43,6 +43,9 @@ LINGER_MS: Final = 0.5
 
 POLL_S: Final = 0.001
 """How long an acknowledgement may wait to be reported, with all that come meanwhile."""
+
+MANY: Final = 5
+"""So many records under way make it likely that some are acknowledged by now."""
 
 IDLE_POLL_S: Final = 0.1
 """While no record is under way: there may still be errors to hear of."""
@@ -125,28 +128,24 @@ class KafkaPublisher(Publisher):
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self._flush, ANSWER_SECONDS)
-        self._next.cancel()
         self._stopping.set()
         if self._replacing is not None:
             await self._replacing
-        self._settle()
+        self._next.cancel()
+        self._report()
 
     async def publish(self, record: EventRecord) -> None:
         """See `Publisher`."""
         began = time.monotonic()
         delivered: asyncio.Future[KafkaError | None] = self._loop.create_future()
 
-        def delivery_report(error: KafkaError | None, _: object) -> None:
+        def report(error: KafkaError | None, _: object) -> None:
             self._reports.append((delivered, error))
 
         try:
             with step("produce"):
                 self._producer.produce(
-                    self._topic,
-                    value=record.value,
-                    key=record.key,
-                    headers=list(record.headers),
-                    on_delivery=delivery_report,
+                    self._topic, record.value, record.key, headers=list(record.headers), on_delivery=report
                 )
         except BufferError as failure:
             raise self._failed("its queue is full") from failure
@@ -156,6 +155,8 @@ class KafkaPublisher(Publisher):
             self._idle = False
             self._next.cancel()
             self._next = self._loop.call_later(POLL_S, self._serve)
+        elif len(self._producer) > MANY:
+            self._report()
         limit = self._loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
         try:
             with step("acknowledge"):
@@ -224,17 +225,23 @@ class KafkaPublisher(Publisher):
             self._cause = error
 
     def _serve(self) -> None:
-        """On the event loop, again and again: have librdkafka call back, and pass on what it reported."""
+        """On the event loop, again and again: report, and see to the next time."""
+        self._report()
+        if not self._dead:
+            self._idle = not len(self._producer)
+            self._next = self._loop.call_later(IDLE_POLL_S if self._idle else POLL_S, self._serve)
+
+    def _report(self) -> None:
+        """On the event loop: have librdkafka call back, and pass on what became of records."""
+        broken = False
         try:
-            broken = self._serve_callbacks()
-            self._settle()
+            broken = not self._dead and self._serve_callbacks()
         except Exception as failure:  # noqa: BLE001 - of any kind: the program ends with it
             self._end(failure)
-            return
+        while self._reports:
+            _tell(*self._reports.popleft())
         if broken and (self._replacing is None or self._replacing.done()):
             self._replacing = asyncio.create_task(self._replace())
-        self._idle = not len(self._producer)
-        self._next = self._loop.call_later(IDLE_POLL_S if self._idle else POLL_S, self._serve)
 
     def _serve_callbacks(self) -> bool:
         """Serve those that are due. Returns: whether the producer is broken for good."""
@@ -249,16 +256,9 @@ class KafkaPublisher(Publisher):
         return False
 
     def _end(self, failure: Exception) -> None:
-        """Nothing serves Kafka any more."""
         self._dead = True
-        self._idle = False
         log.error("what serves kafka has ended", exc_info=failure)
         self._fail(f"what serves Kafka has ended: {failure!r}")
-
-    def _settle(self) -> None:
-        """Pass the reports so far on to those who wait for them."""
-        while self._reports:
-            _tell(*self._reports.popleft())
 
     def _give_up(self, error: KafkaError) -> None:
         """Be done with a producer that librdkafka calls fatally broken: it refuses every further record.
