@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from api.counters.exchange import REDIS_ERRORS
 from api.counters.reader import CounterReader
 from api.counters.replies import partitions_of
-from api.counters.round_trips import REDIS_ERRORS
 from api.errors import UNAVAILABLE, ApiError
 from api.query.freshness import complete_through
 from schemas.counters import Generation

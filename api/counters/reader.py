@@ -22,12 +22,13 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 from api.counters.closed_lanes import ClosedLanes
+from api.counters.exchange import REDIS_ERRORS, Command
 from api.counters.long.asked import AT_ONCE as FIELDS_AT_ONCE
 from api.counters.long.asked import Asked, together
 from api.counters.long.pieces import Pieces, Place
 from api.counters.pace import AT_ONCE, Pace
 from api.counters.replies import Counters, StoredIds, counters_of, partitions_of, totals_of
-from api.counters.round_trips import REDIS_ERRORS, Command, Reply, RoundTrips
+from api.counters.round_trips import Reply, RoundTrips
 from api.counters.scripts import IDS, READ, Script
 from api.errors import INVALID_PARAMETER, UNAVAILABLE, ApiError
 from api.query.query import Needs
@@ -193,6 +194,7 @@ class CounterReader:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._trips.close()
         await self._client.aclose()
 
     async def _read(

@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError
 
+from api.counters.exchange import REDIS_ERRORS, Command, Exchange, exchange_with
 from schemas.redis_keys import LEASE_KEY, RECORD_KEY
-
-REDIS_ERRORS: Final = (RedisError, RedisClusterException)
-"""All that redis-py raises for a Redis in trouble; its cluster client has a family of its own."""
 
 AT_ONCE: Final = 2
 """Round trips under way: Redis works on one while we take the other apart. It does one thing at a time."""
 
-Command: TypeAlias = Sequence[str | bytes | int]
 Reply: TypeAlias = tuple[Any, Any]
 """The record of generations and the lease, and the reply to the command: what Redis said, or its error."""
 
@@ -32,6 +29,8 @@ class RoundTrips:
 
     def __init__(self, client: "Redis | RedisCluster") -> None:
         self._client = client
+        self._exchanges = [exchange_with(client) for _ in range(AT_ONCE)]
+        self._idle = [*self._exchanges]
         self._waiting: list[tuple[Command, asyncio.Future[Reply]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -43,30 +42,30 @@ class RoundTrips:
         """
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, reply))
-        if len(self._under_way) < AT_ONCE:
-            trip = asyncio.create_task(self._travel())
+        if self._idle:
+            trip = asyncio.create_task(self._travel(self._idle.pop()))
             self._under_way.add(trip)
+            trip.add_done_callback(self._under_way.discard)
         return await reply
 
-    async def _travel(self) -> None:
+    async def close(self) -> None:
+        """Close the connections of the round trips."""
+        for exchange in self._exchanges:
+            await exchange.close()
+
+    async def _travel(self, exchange: Exchange) -> None:
         """Go, again and again, while anybody waits."""
         try:
             while self._waiting:
                 asked, self._waiting = self._waiting, []
-                await self._take(asked)
+                await self._take(asked, exchange)
         finally:
-            self._under_way -= {
-                asyncio.current_task()
-            }  # at once: who asks next must not wait for a trip that ended
+            self._idle.append(exchange)  # at once: who asks next must not wait for a trip that ended
 
-    async def _take(self, asked: Sequence[tuple[Command, asyncio.Future[Reply]]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command(*_RECORD)
-        for command, _ in asked:
-            if command:
-                pipeline.execute_command(*command)
+    async def _take(self, asked: Sequence[tuple[Command, asyncio.Future[Reply]]], exchange: Exchange) -> None:
+        commands = [command for command, _ in asked if command]
         try:
-            record, *answers = await pipeline.execute(raise_on_error=False)
+            record, *answers = await exchange.ask((_RECORD, *commands))
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             for _, reply in asked:
                 if not reply.done():

@@ -18,10 +18,10 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis, RedisCluster
 
+from api.counters.exchange import REDIS_ERRORS
 from api.counters.long.asked import Asked, Block, Piece, blocks_of, within
 from api.counters.long.watched import Command, Watched, watched
 from api.counters.replies import MAX_GROUP_FIELDS
-from api.counters.round_trips import REDIS_ERRORS
 from api.counters.scripts import READ
 from schemas.redis_keys import (
     block_of_member,
