@@ -1,13 +1,14 @@
 """Puts the API together: the metrics routes, their documentation, the page, health, and its own metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from api import page
 from api.clock import now_ms
@@ -15,6 +16,7 @@ from api.config import ApiSettings, rate_limit_of
 from api.counters.connection import connect
 from api.counters.reader import CounterReader
 from api.http import openapi
+from api.http.front import Front
 from api.http.health import add_health
 from api.http.problems import refuse_as_problems
 from api.http.request_ids import NameRequests
@@ -28,7 +30,20 @@ from api.sharing.rate_limit import RateLimit
 
 
 class Api(FastAPI):
-    """FastAPI that describes the metrics routes; by itself it would describe its own kind alone."""
+    """FastAPI with the metrics routes before it, which it describes.
+
+    By itself it would describe its own kind alone.
+    """
+
+    front: Front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; or whatever else the server has for an application."""
+        await self.front(scope, receive, send)
+
+    def stand_behind(self, routes: Sequence[MetricsRoute], metrics: ApiMetrics) -> None:
+        """Have those routes answer first. Called once."""
+        self.front = Front(routes, metrics, super().__call__)
 
     def openapi(self) -> dict[str, Any]:
         """The description, as JSON; written once."""
@@ -74,7 +89,9 @@ def create_app(
     app.add_middleware(MeasureRequests, metrics=metrics)
     app.add_middleware(NameRequests)
     refuse_as_problems(app)
-    app.router.routes += metrics_routes(service)  # before all but the description: each is tried in turn
+    routes = metrics_routes(service)
+    app.router.routes += routes  # it describes them, and refuses what is no GET
+    app.stand_behind(routes, metrics)
     docs.add_to(app)
     page.add_to(app, settings.page_notice)
     add_health(app, reader, keys, metrics)

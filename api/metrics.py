@@ -6,6 +6,7 @@ event hides that event: `increase` sees no step where there was nothing before.
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
 from itertools import product
 from typing import Final
@@ -145,7 +146,10 @@ class MeasureRequests:
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self._app = app
-        self._metrics = metrics
+        self._in_flight = metrics.in_flight
+        # Series are looked up by the texts of all their labels, under a lock; of these there are few.
+        self._count = cache(metrics.requests.labels)
+        self._seconds = cache(metrics.request_seconds.labels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and count it once it was answered."""
@@ -161,11 +165,11 @@ class MeasureRequests:
                 status = message["status"]
             await send(message)
 
-        self._metrics.in_flight.inc()
+        self._in_flight.inc()
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._metrics.in_flight.dec()
+            self._in_flight.dec()
             route = getattr(scope.get("route"), "path_format", NO_ROUTE)
-            self._metrics.requests.labels(route, status).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started)
+            self._count(route, status).inc()
+            self._seconds(route).observe(time.perf_counter() - started)

@@ -3,17 +3,20 @@
 It is always of our making: one that a client chose could make two requests look like one in the log.
 """
 
+import os
 from typing import Final
-from uuid import uuid4
 
-import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from schemas.shared.traces.spans import note
 
 HEADER: Final = "X-Request-Id"
+BYTES: Final = 16
+"""Random ones, in hexadecimal."""
+
+_NAME: Final = HEADER.lower().encode()
 
 
 class NameRequests:
@@ -27,17 +30,20 @@ class NameRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = uuid4().hex
+        name = os.urandom(BYTES).hex()
         scope.setdefault("state", {})["request_id"] = name
         note("request.id", name)
 
         async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = name
+                message["headers"] = [*message["headers"], (_NAME, name.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=name):
+        bound = bind_contextvars(request_id=name)
+        try:
             await self._app(scope, receive, signed)
+        finally:
+            reset_contextvars(**bound)
 
 
 def request_id_of(request: Request) -> str:
