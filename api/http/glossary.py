@@ -12,7 +12,7 @@ from fastapi import Request, Response
 
 from api import sender_health
 from api.http import polling
-from api.http.service import query_of
+from api.http.requests import query_of
 from api.query.parameters import read_parameters
 from schemas.fields import MEANINGS, formula_of, unit_of
 from schemas.instants import DAY_MS

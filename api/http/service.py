@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from fastapi import Request, Response
-from fastapi.security.utils import get_authorization_scheme_param
 
 from api.counters.liveness import Liveness
 from api.counters.pace import Pace
@@ -22,6 +20,8 @@ from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.counters.timed import Timed
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
+from api.http.questions import Question, Questions
+from api.http.requests import key_of, path_is_exact, query_of
 from api.keys.source import KeySource
 from api.metrics import ApiMetrics
 from api.query import freshness, tables
@@ -85,6 +85,7 @@ class Service:
         self._keys = keys
         self._limit = limit
         self._work = Work()
+        self._questions = Questions()
         self._liveness = Liveness(reader)
         self._metrics = metrics
         self._clock = clock
@@ -99,23 +100,16 @@ class Service:
         """
         caller = await self._caller(request)
         now_ms = self._clock()
-        known = TENANT_PARAMETERS if scope == WHOLE_TENANT else SCOPE_PARAMETERS
-        items = query_of(request)
-
-        def read() -> Query | ApiError:
-            return _validated(lambda: read_query(items, known, now_ms))
-
-        is_long = costs.may_be_long(items, now_ms)
-        asked = await self._work.understand(caller.tenant, read) if is_long else read()
-        needs = asked.needs if isinstance(asked, Query) else Needs()
-        async with self._taken(request, caller, asked) as job:
+        asked = await self._question(request, caller, now_ms, of_tenant=scope == WHOLE_TENANT)
+        needs, cost = (Needs(), costs.ORDINARY) if isinstance(asked, ApiError) else (asked.needs, asked.cost)
+        async with self._taken(request, caller, cost) as job:
             pace = Timed(job.pace, self._metrics.redis_seconds)
             counters = await self._reader.counters(caller.tenant, scope, needs, job.on_live, pace)
             if isinstance(asked, ApiError):
                 raise asked
-            if not counters.known or not _path_is_exact(request):
+            if not counters.known or not path_is_exact(request):
                 raise ApiError(NOT_FOUND, NOT_KNOWN)
-            query, through_ms = asked, freshness.complete_through(counters.partitions)
+            query, through_ms = asked.query, freshness.complete_through(counters.partitions)
 
             def write() -> Response:
                 groups = None if query.group_by is None else group_totals(query, counters.groups)
@@ -125,8 +119,28 @@ class Service:
 
             with step("build the answer"):
                 response = await pace.run(write)
-        response.headers.update(request.state.headers)
-        return response
+        return _with_allowance(response, request)
+
+    async def _question(
+        self, request: Request, caller: Caller, now_ms: int, *, of_tenant: bool
+    ) -> Question | ApiError:
+        """What is asked, or what is wrong with that."""
+        text: bytes = request.scope["query_string"]
+        kept = self._questions.get(text, of_tenant=of_tenant)
+        if kept is not None:
+            return kept
+        known = TENANT_PARAMETERS if of_tenant else SCOPE_PARAMETERS
+        items = query_of(request)
+
+        def read() -> Query | ApiError:
+            return _validated(lambda: read_query(items, known, now_ms))
+
+        is_long = costs.may_be_long(items, now_ms)
+        asked = await self._work.understand(caller.tenant, read) if is_long else read()
+        if isinstance(asked, ApiError):
+            return asked
+        until_now = not any(name == "to" for name, _ in items)
+        return self._questions.add(text, asked, of_tenant=of_tenant, until_now=until_now)
 
     async def ids(self, request: Request, scope: str) -> Response:
         """A page of the known ids of a scope.
@@ -138,7 +152,8 @@ class Service:
         caller = await self._caller(request)
         asked = _validated(lambda: read_page(query_of(request), PAGE_PARAMETERS))
         after, number = (asked.after, asked.limit + 1) if isinstance(asked, PageQuery) else (None, 0)
-        async with self._taken(request, caller, asked) as job:
+        cost = costs.cost_of(asked) if isinstance(asked, PageQuery) else costs.ORDINARY
+        async with self._taken(request, caller, cost) as job:
             with step("read redis"), self._metrics.redis_seconds.time():
                 known = await self._reader.known_ids(caller.tenant, scope, after, number, job.on_live)
             if isinstance(asked, ApiError):
@@ -147,8 +162,7 @@ class Service:
                 raise ApiError(NOT_FOUND, f"There is no such scope. There are {', '.join(known.scopes)}.")
             ids, next_cursor = page_of(known.ids, asked.limit)
             response = self._listing(request, ids, next_cursor, known.partitions)
-        response.headers.update(request.state.headers)
-        return response
+        return _with_allowance(response, request)
 
     async def scopes(self, request: Request) -> Response:
         """The scopes that are counted here, listed as ids are.
@@ -159,14 +173,13 @@ class Service:
         """
         caller = await self._caller(request)
         asked = _validated(lambda: read_parameters(query_of(request), ()))
-        async with self._taken(request, caller, asked) as job:
+        async with self._taken(request, caller, costs.ORDINARY) as job:
             with step("read redis"), self._metrics.redis_seconds.time():
                 known = await self._reader.known_ids(caller.tenant, None, None, 0, job.on_live)
             if isinstance(asked, ApiError):
                 raise asked
             response = self._listing(request, known.scopes, None, known.partitions)
-        response.headers.update(request.state.headers)
-        return response
+        return _with_allowance(response, request)
 
     def _listing(
         self,
@@ -194,7 +207,7 @@ class Service:
         since_s = time.time()
         try:
             with step("authenticate"):
-                record = self._record_of(_key_of(request))
+                record = self._record_of(key_of(request))
                 self._limit.check(record.id)
         except ApiError as error:
             # That there are no counters is reported first.
@@ -205,13 +218,12 @@ class Service:
         return Caller(record, since_s)
 
     @asynccontextmanager
-    async def _taken(self, request: Request, caller: Caller, asked: object) -> AsyncIterator[Job]:
+    async def _taken(self, request: Request, caller: Caller, cost: int) -> AsyncIterator[Job]:
         """Take a request in, and count what it cost once it is answered; in the block it is answered.
 
-        asked: what it asks, or what is wrong with that.
+        cost: of what it asks.
         Raises: ApiError UNAVAILABLE or RATE_LIMITED.
         """
-        cost = costs.cost_of(asked) if isinstance(asked, Query | PageQuery) else costs.ORDINARY
 
         def count() -> None:
             request.state.headers = {costs.HEADER: str(cost)} | self._limit.count(caller.key.id)
@@ -240,17 +252,6 @@ class Service:
         return record
 
 
-def _key_of(request: Request) -> str | None:
-    """The API key in `Authorization: Bearer <key>`; None where there is none."""
-    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
-    return key if key and scheme.lower() == "bearer" else None
-
-
-def query_of(request: Request) -> list[tuple[str, str]]:
-    """Names and values in the order of the query string."""
-    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
 def _validated(read: Callable[[], Valid]) -> Valid | ApiError:
     """The query, or what is wrong with it (which is reported later)."""
     try:
@@ -259,11 +260,11 @@ def _validated(read: Callable[[], Valid]) -> Valid | ApiError:
         return error
 
 
-def _path_is_exact(request: Request) -> bool:
-    """Whether the decoded path is the path that was sent: bytes that are no UTF-8 are no id that we know."""
-    sent: bytes = request.scope["raw_path"]
-    decoded: str = request.scope["path"]
-    return unquote_to_bytes(sent) == decoded.encode()
+def _with_allowance(response: Response, request: Request) -> Response:
+    """A response, which then says what the request cost, and what is left to its key."""
+    allowance: dict[str, str] = request.state.headers
+    response.raw_headers += [(name.lower().encode(), value.encode()) for name, value in allowance.items()]
+    return response
 
 
 def _response(

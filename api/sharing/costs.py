@@ -56,9 +56,10 @@ def may_be_long(items: Iterable[tuple[str, str]], now_ms: int) -> bool:
 
     items: names and values as they stand in the query string; now_ms: the time that `to` defaults to.
     """
-    given, today = dict(items), format_instant(now_ms)
+    given = dict(items)
     if not {"timezone", "from"} <= given.keys():
         return False
+    today = format_instant(now_ms)
     try:
         first, last = (date.fromisoformat(given.get(name, today)[:10]) for name in ("from", "to"))
     except ValueError:
