@@ -95,6 +95,7 @@ class CounterReader:
         self._last_raw: bytes | None = None
         self._last_record = Record(())
         self._last_live: Generation | None = None
+        self._readable: Generation | None = None
         self._trouble = ""
 
     async def live(self) -> Generation:
@@ -257,6 +258,9 @@ class CounterReader:
         raw = said[0]
         if raw is None:
             raise self._unavailable("There is no live generation of counters.")
+        if raw == self._last_raw and self._readable is not None:
+            return self._readable
+        self._readable = None
         if raw != self._last_raw:
             try:
                 self._last_record = msgspec.json.decode(raw, type=Record)
@@ -268,7 +272,7 @@ class CounterReader:
             raise self._unavailable("There is no live generation of counters.")
         if not live.is_readable:
             raise self._unavailable(f"The live generation {live.foreign}.")
-        self._last_live = live
+        self._last_live = self._readable = live
         return live
 
     def _unavailable(self, reason: str, error: Exception | None = None) -> ApiError:

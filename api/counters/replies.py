@@ -52,7 +52,7 @@ def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:
 
 def partitions_of(fields: list[bytes]) -> dict[int, int | None]:
     """For each partition with a checkpoint or a time, its time."""
-    times = {bytes(name): int(value) for name, value in _pairs(fields)}
+    times = dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
     return {int(name[1:]): times.get(b"c" + name[1:]) for name in times}
 
 

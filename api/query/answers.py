@@ -20,7 +20,17 @@ from api.query.periods import DAY, HOUR
 from api.query.query import Query
 from api.query.ranges import Range
 from api.query.rates import change_of, rates_of
-from api.query.rollup import FIELDS_KEPT, Counted, Days, Fields, Series, add_up, in_steps, total_of
+from api.query.rollup import (
+    FIELDS_KEPT,
+    Counted,
+    Days,
+    Fields,
+    Series,
+    add_up,
+    in_steps,
+    total_of,
+    whole_days,
+)
 from api.query.zones import UTC
 from schemas.instants import DAY_MS, HOUR_MS, HOURS
 from schemas.kinds import CORE, CORE_FIELDS
@@ -137,9 +147,12 @@ def _kept_points(asked: Range, days: Days) -> msgspec.Raw:
     parts = []
     if asked.period is HOUR and first_hour < hours.start:  # the point of an hour that does not count
         parts.append(write(first_hour // HOURS, _NOTHING, first_hour % HOURS, first_hour % HOURS + 1))
+    whole = whole_days(asked)
     for day in range(first_hour // HOURS, asked.starts[-1] // DAY_MS + 1):
-        midnight = day * HOURS
-        first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
+        first, stop = 0, HOURS
+        if day not in whole:
+            midnight = day * HOURS
+            first, stop = max(hours.start - midnight, 0), min(hours.stop - midnight, HOURS)
         parts.append(write(day, days.get(day, _NOTHING), first, stop))
     return msgspec.Raw(b"[%b]" % b",".join(filter(None, parts)))
 

@@ -105,8 +105,12 @@ def total_of(asked: Span, counted: Counted, fields: Fields) -> Counts:
 
 
 def _total(asked: Span, days: Days, kinds: int) -> Counts:
-    counting = _counting(asked, days)
-    sums = (counted.sum(first - start, stop - start) for start, counted, first, stop in counting)
+    """Most days count as a whole, and the sum of such a day is known."""
+    whole = whole_days(asked)
+    sums = [counted.total for day, counted in days.items() if day in whole]
+    edges = {day: days[day] for day in (whole.start - 1, whole.stop) if day in days}
+    for start, counted, first, stop in _counting(asked, edges):
+        sums.append(counted.sum(first - start, stop - start))
     return _add(((0,) * kinds, *sums))
 
 
@@ -120,6 +124,12 @@ def _counting(asked: Span, days: Days) -> Iterator[tuple[int, DayCounts, int, in
             yield midnight, counted, midnight, following
         elif midnight < end and first < following:
             yield midnight, counted, max(first, midnight), min(end, following)
+
+
+def whole_days(asked: Span) -> range:
+    """The days all of whose steps count. Of the others that count, one at most lies at each end of them."""
+    steps, in_a_day = asked.steps, DAY_MS // asked.step_ms
+    return range(-(-steps.start // in_a_day), steps.stop // in_a_day)
 
 
 def in_steps(asked: Span, days: Days) -> Days:
