@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import redis
@@ -14,9 +15,14 @@ from api.counters.connection import connect
 from api.counters.exchange import Exchange, exchange_with
 
 
+def not_understood(response: Any, **kwargs: Any) -> Any:
+    raise ValueError(f"not what was expected: {response} {kwargs}")
+
+
 def run(url: str, job: Callable[[Exchange], Awaitable[None]]) -> None:
     async def once() -> None:
         client = connect(ApiSettings(redis_url=url))
+        client.set_response_callback("TYPE", not_understood)
         exchange = exchange_with(client)
         try:
             await job(exchange)
@@ -56,7 +62,7 @@ def test_a_connection_that_was_closed_is_opened_again(redis_db: str) -> None:
 def test_a_reply_that_nobody_waited_for_is_given_to_nobody(
     redis_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a time limit, and after whoever asked was cancelled, the next command has its own reply."""
+    """After a time limit or a cancellation, and where one is not understood, the next has its own."""
     monkeypatch.setattr(connection, "TIMEOUT_S", 0.2)
 
     async def job(exchange: Exchange) -> None:
@@ -66,6 +72,8 @@ def test_a_reply_that_nobody_waited_for_is_given_to_nobody(
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
+        with pytest.raises(ValueError, match="not what"):
+            await exchange.ask([("TYPE", "a"), ("ECHO", "late")])
         with redis.Redis.from_url(redis_db) as client:
             client.ping()  # it has ended
             assert await exchange.ask([("ECHO", "a")]) == [b"a"]

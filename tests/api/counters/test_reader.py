@@ -407,6 +407,17 @@ def test_a_record_that_is_missing_or_unknown_is_unavailable(writer: Writer, read
     assert "no live generation" in refuses(read)
 
 
+def test_a_record_without_a_live_generation_is_so_at_each_look(writer: Writer, door: Door) -> None:
+    """What was seen of the record before it is not taken for what it says now, nor the other way round."""
+    for _ in range(2):
+        writer.go_live()
+        assert [door.get("/api/metrics").status_code for _ in range(2)] == [200, 200]
+        writer.put()
+        assert [door.get("/api/metrics").status_code for _ in range(2)] == [503, 503]
+        writer.go_live(layout=counters.LAYOUT + 1)
+        assert [door.get("/api/metrics").status_code for _ in range(2)] == [503, 503]
+
+
 @pytest.mark.parametrize(
     "packed_counter",
     [
