@@ -184,7 +184,7 @@ class ProofSettings(AggregatorSettings):
     """Those of the worker, and what counting the log again may take."""
 
     recount_memory_mb: int = Field(
-        default=512,
+        default=256,
         ge=128,
         description="memory of `verify` and `audit` for facts, in MiB; the rest goes to files in TMPDIR",
     )

@@ -20,7 +20,7 @@ from api.counters.reader import WHOLE_TENANT, CounterReader, Scope
 from api.counters.timed import Timed
 from api.errors import NOT_FOUND, UNAUTHORIZED, UNAVAILABLE, ApiError
 from api.http import polling
-from api.http.questions import Question, Questions
+from api.http.parsed import ParsedQueries, ParsedQuery
 from api.http.requests import key_of, path_is_exact, query_of
 from api.keys.source import KeySource
 from api.metrics import ApiMetrics
@@ -85,7 +85,7 @@ class Service:
         self._keys = keys
         self._limit = limit
         self._work = Work()
-        self._questions = Questions()
+        self._parsed = ParsedQueries()
         self._liveness = Liveness(reader)
         self._metrics = metrics
         self._clock = clock
@@ -100,7 +100,7 @@ class Service:
         """
         caller = await self._caller(request)
         now_ms = self._clock()
-        asked = await self._question(request, caller, now_ms, of_tenant=scope == WHOLE_TENANT)
+        asked = await self._parse(request, caller, now_ms, of_tenant=scope == WHOLE_TENANT)
         needs, cost = (Needs(), costs.ORDINARY) if isinstance(asked, ApiError) else (asked.needs, asked.cost)
         async with self._taken(request, caller, cost) as job:
             pace = Timed(job.pace, self._metrics.redis_seconds)
@@ -121,12 +121,12 @@ class Service:
                 response = await pace.run(write)
         return _with_allowance(response, request)
 
-    async def _question(
+    async def _parse(
         self, request: Request, caller: Caller, now_ms: int, *, of_tenant: bool
-    ) -> Question | ApiError:
+    ) -> ParsedQuery | ApiError:
         """What is asked, or what is wrong with that."""
         text: bytes = request.scope["query_string"]
-        kept = self._questions.get(text, of_tenant=of_tenant)
+        kept = self._parsed.get(text, of_tenant=of_tenant)
         if kept is not None:
             return kept
         known = TENANT_PARAMETERS if of_tenant else SCOPE_PARAMETERS
@@ -140,7 +140,7 @@ class Service:
         if isinstance(asked, ApiError):
             return asked
         until_now = not any(name == "to" for name, _ in items)
-        return self._questions.add(text, asked, of_tenant=of_tenant, until_now=until_now)
+        return self._parsed.add(text, asked, of_tenant=of_tenant, until_now=until_now)
 
     async def ids(self, request: Request, scope: str) -> Response:
         """A page of the known ids of a scope.

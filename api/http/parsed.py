@@ -22,7 +22,7 @@ CHEAP: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ParsedQuery:
     """A query that was understood. needs: of it; cost: likewise."""
 
     query: Query
@@ -30,21 +30,21 @@ class Question:
     cost: int
 
 
-class Questions:
+class ParsedQueries:
     """Those of one application."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[bytes, bool], Question] = {}
+        self._kept: dict[tuple[bytes, bool], ParsedQuery] = {}
 
-    def get(self, text: bytes, *, of_tenant: bool) -> Question | None:
+    def get(self, text: bytes, *, of_tenant: bool) -> ParsedQuery | None:
         """What a query string asks, where that is kept. of_tenant: whether the route is the tenant's."""
         return self._kept.get((text, of_tenant))
 
-    def add(self, text: bytes, query: Query, *, of_tenant: bool, until_now: bool) -> Question:
+    def add(self, text: bytes, query: Query, *, of_tenant: bool, until_now: bool) -> ParsedQuery:
         """What a query string asks, which was just understood. until_now: whether it left out `to`."""
-        question = Question(query, query.needs, costs.cost_of(query))
-        if not until_now and len(text) <= LONGEST and question.cost <= CHEAP:
+        parsed = ParsedQuery(query, query.needs, costs.cost_of(query))
+        if not until_now and len(text) <= LONGEST and parsed.cost <= CHEAP:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[text, of_tenant] = question
-        return question
+            self._kept[text, of_tenant] = parsed
+        return parsed

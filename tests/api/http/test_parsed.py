@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import ApiError
-from api.http.questions import CHEAP, KEPT, LONGEST, Questions
+from api.http.parsed import CHEAP, KEPT, LONGEST, ParsedQueries
 from api.query.parameters import SCOPE_PARAMETERS, TENANT_PARAMETERS
 from api.query.query import Query, read_query
 from tests.api.conftest import NOW_MS
@@ -49,30 +49,30 @@ def test_what_is_kept_is_what_would_be_understood_later(
     until_now = not any(name == "to" for name, _ in asked)
     if not until_now:
         assert understood(text, NOW_MS + later_ms, of_tenant=of_tenant) == query
-    questions = Questions()
+    parsed = ParsedQueries()
     if isinstance(query, Query):
-        added = questions.add(text, query, of_tenant=of_tenant, until_now=until_now)
+        added = parsed.add(text, query, of_tenant=of_tenant, until_now=until_now)
         assert (added.query, added.needs) == (query, query.needs)
-        assert questions.get(text, of_tenant=of_tenant) == (
+        assert parsed.get(text, of_tenant=of_tenant) == (
             added if not until_now and added.cost <= CHEAP else None
         )
-    assert questions.get(text, of_tenant=not of_tenant) is None
+    assert parsed.get(text, of_tenant=not of_tenant) is None
 
 
 def test_only_so_much_is_kept() -> None:
     """The oldest goes first; nothing is kept that is long to say, or dear."""
-    questions = Questions()
+    parsed = ParsedQueries()
     texts = [f"to=2025-09-15&from=2025-09-{1 + at % 15:02}&x={at}".encode() for at in range(KEPT + 1)]
     query = understood(b"to=2025-09-15&from=2025-09-01", NOW_MS)
     assert isinstance(query, Query)
     for text in texts:
-        questions.add(text, query, of_tenant=True, until_now=False)
-    assert questions.get(texts[0], of_tenant=True) is None
-    assert all(questions.get(text, of_tenant=True) for text in texts[1:])
+        parsed.add(text, query, of_tenant=True, until_now=False)
+    assert parsed.get(texts[0], of_tenant=True) is None
+    assert all(parsed.get(text, of_tenant=True) for text in texts[1:])
     long = b"to=2025-09-15&" + b"x" * LONGEST
-    questions.add(long, query, of_tenant=True, until_now=False)
-    assert questions.get(long, of_tenant=True) is None
+    parsed.add(long, query, of_tenant=True, until_now=False)
+    assert parsed.get(long, of_tenant=True) is None
     dear = understood(b"to=2025-09-15&from=2022-09-01", NOW_MS)
     assert isinstance(dear, Query)
-    questions.add(b"dear", dear, of_tenant=True, until_now=False)
-    assert questions.get(b"dear", of_tenant=True) is None
+    parsed.add(b"dear", dear, of_tenant=True, until_now=False)
+    assert parsed.get(b"dear", of_tenant=True) is None
