@@ -13,5 +13,9 @@ _CONTAINERS: Final = 50_000
 
 
 def look_seldom() -> None:
-    """Set it for this process. What dies in cycles, as errors do, stays for so many containers longer."""
+    """Set it for this process.
+
+    What dies in cycles, as errors may, stays until there are so many containers more than at the last look,
+    and what is old by then until there were ten or a hundred such looks.
+    """
     gc.set_threshold(_CONTAINERS)

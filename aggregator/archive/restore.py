@@ -20,7 +20,8 @@ from schemas.ses import Body, Event, Mail, TopicPreferences
 _NOTHING_MADE: Final[tuple[None, None]] = None, None
 
 _MADE_MAX: Final = 16_384
-"""So many kinds of tags are remembered, of some kilobyte each."""
+_MADE_LENGTH: Final = 2_048
+"""So many kinds of tags are remembered, none with longer texts, whatever comes."""
 
 
 class SlimLaw:
@@ -108,9 +109,10 @@ class SlimLaw:
         if held is not tags:
             by_name = dict(tags)
             made = self._decoder.tags(*[by_name.get(name, UNSET) for name in self.tags])
-            if len(self._made) >= _MADE_MAX:
-                self._made.clear()
-            self._made[id(tags)] = tags, made
+            if sum(len(name) + sum(map(len, texts)) for name, texts in tags) <= _MADE_LENGTH:
+                if len(self._made) >= _MADE_MAX:
+                    self._made.clear()
+                self._made[id(tags)] = tags, made
         return made
 
 

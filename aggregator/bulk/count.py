@@ -107,8 +107,8 @@ def _count_once(
         start = {number: partition.position for number, partition in partitions.items()}
         pending = Pending()
         for number, next_, reading in history.readings(generation.lanes, start, stop, dead_lettered):
-            partitions[number].read(reading.by_lane, next_, pending.backlog)
-            pending.add(number, reading, dead_lettered[number])
+            counted = partitions[number].read(reading.by_lane, next_, pending.backlog)
+            pending.add(number, reading, counted, dead_lettered[number])
             if pending.outcomes.total() >= AT_ONCE or pending.weight >= WEIGHT_AT_ONCE:
                 submit(pending)
                 pending = Pending()

@@ -228,22 +228,25 @@ class Partition:
         """The offset to read next."""
         self._prev = list(checkpoints)
 
-    def read(self, by_lane: dict[int, Events], end: int, backlog: Backlog) -> None:
+    def read(self, by_lane: dict[int, Events], end: int, backlog: Backlog) -> Events:
         """Take in a batch that begins at `position`.
 
         by_lane: the events of the batch that state facts. end: the offset after the batch.
         backlog: is given what counts them. Lanes without events get nothing; `move` takes them along.
+        Returns: the events that are counted already, as their lane is ahead of the one that the reading began
+        at; nobody is given them.
         """
         self.position = end
+        counted: Events = []
         for lane, events in by_lane.items():
-            prev = self._prev[lane]
-            if prev >= end:
-                continue
-            # Events below `prev` are counted: the lane was ahead of the one that the reading began at.
-            new = events if events[0][0] >= prev else [event for event in events if event[0] >= prev]
+            prev, new = self._prev[lane], events
+            if events[0][0] < prev:
+                counted += [event for event in events if event[0] < prev]
+                new = [event for event in events if event[0] >= prev]
             if new:
                 backlog.add(lane, Span(self.partition, prev, end, new))
                 self._prev[lane] = end
+        return counted
 
     def move(self, lane: int, through_ms: int) -> Move:
         """The move that takes a lane along to the position without events.

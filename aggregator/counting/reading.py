@@ -241,14 +241,15 @@ class Pending:
         self.outcomes: Counter[str] = Counter()
         """Counts records by the outcome's name."""
         self.stated: Counter[tuple[int, ...]] = Counter()
-        """As in `Reading`."""
+        """As in `Reading`, without what was counted before."""
         self.weight = 0
         """Of events and dead letters, in bytes of memory."""
 
-    def add(self, partition: int, reading: Reading, dead_lettered: int = 0) -> None:
+    def add(self, partition: int, reading: Reading, counted: Events, dead_lettered: int = 0) -> None:
         """Take in what was read of a partition, but for its events, which the backlog is given.
 
-        dead_lettered: the offset below which the partition's dead letters are written already.
+        counted: those of its events that were counted before, as `Partition.read` says. dead_lettered: the
+        offset below which the partition's dead letters are written already.
         """
         if reading.dead_letters:
             self.dead_letters[partition] += [
@@ -256,6 +257,8 @@ class Pending:
             ]
         self.outcomes.update(reading.outcomes)
         self.stated.update(reading.stated)
+        for _, facts in counted:
+            self.stated[facts.kinds] -= len(facts.recipients)
         self.weight += reading.weight
 
     def facts_by_kind(self) -> Counter[str]:

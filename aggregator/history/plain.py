@@ -1,16 +1,18 @@
 """Rows of the archive that say what nearly all rows say: read by whole columns. pyarrow is imported here.
 
-Law: no step of reading is written here. What a row states depends on its type and the few fields that say of
-which kinds it is, on its tags, on its times, and on whom it is about. Many rows have the first two alike, so
-`SlimLaw` is asked once about each way in which they occur, by an event that nothing else is odd about. A row
-is *plain* where both answers are facts and its own times and recipients take nothing from them; all other
-rows are for `SlimLaw` itself, one by one. So to call too few rows plain costs time, and never a number.
+Law: what a row states depends on its type and the few fields that say of which kinds it is, on its tags, on
+its times, and on whom it is about. Many rows have the first two alike, so `SlimLaw` is asked once about each
+way in which they occur, by an event that nothing else is odd about. A row is *plain* where both answers are
+facts and its own times and recipients take nothing from them; all other rows are for `SlimLaw` itself, one by
+one. So to call too few rows plain costs time, and never a number. The bounds of times, and day and quarter of
+a fact, are written here once more, for columns; a test holds them to the law.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import starmap
 from struct import iter_unpack
+from sys import getsizeof
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ from aggregator.archive.restore import SlimLaw
 from aggregator.archive.slim import SlimEvent, type_of_tags
 from aggregator.counting.event_types import EVENT_TYPES
 from aggregator.counting.facts import PSEUDONYM_BYTES, Facts, Scopes, type_of_outcome
+from aggregator.counting.reading import RECIPIENT_BYTES
 from schemas.instants import DAY_MS, QUARTER_MS, QUARTERS
 from schemas.kinds import FUTURE_MS
 
@@ -39,12 +42,12 @@ _NOBODYS: Final = "\x00"
 _SENT: Final = {"event_type": "Send"}
 """What tags are asked with."""
 
-_BYTES_AN_EVENT: Final = 49 + PSEUDONYM_BYTES + 33
-"""In memory, beside what is in its message id: of that, and of one pseudonym."""
+_BYTES_AN_EVENT: Final = getsizeof("") + RECIPIENT_BYTES
+"""In memory, beside what is in its message id: as `Reading` weighs it."""
 
 _KEPT_MAX: Final = 65_536
 _KEPT_LENGTH: Final = 256
-"""So many tags are remembered, none longer: some 30 MB of usual ones."""
+"""So many tags are remembered: some 30 MB of usual ones. Rows with longer ones are never plain."""
 
 
 class _Kinds(NamedTuple):
@@ -139,16 +142,15 @@ class PlainLaw:
 
     def _scopes(self, texts: tuple[str | None, ...]) -> Scopes | None:
         """What rows count for in which the tags of the rules say this; none where no such row is plain."""
-        if texts in self._known:
-            return self._known[texts]
-        named = zip(self._law.tags, texts, strict=True)
-        outcome = self._asked(_SENT, tuple([(name, (text,)) for name, text in named if text is not None]))
-        scopes = None if outcome is None else outcome.scopes
-        if sum(map(len, filter(None, texts))) <= _KEPT_LENGTH:
+        if sum(map(len, filter(None, texts))) > _KEPT_LENGTH:
+            return None
+        if texts not in self._known:
+            named = zip(self._law.tags, texts, strict=True)
+            outcome = self._asked(_SENT, tuple([(name, (text,)) for name, text in named if text is not None]))
             if len(self._known) >= _KEPT_MAX:
                 self._known.clear()
-            self._known[texts] = scopes
-        return scopes
+            self._known[texts] = None if outcome is None else outcome.scopes
+        return self._known[texts]
 
     def _asked(self, fields: dict[str, Any], tags: type_of_tags) -> Facts | None:
         """What an event states a quarter of an hour after its mail was sent; none where that is no fact.
@@ -206,10 +208,10 @@ def _tagged(batch: Any, names: Sequence[str]) -> tuple[_Ways, Any]:
         is_named = pc.equal(keys, name)
         said = texts.filter(is_named).dictionary_encode()
         # How many of that name stand before each row: so many places on in `said` is the row's own.
-        passed = pc.cumulative_sum(is_named.cast(pa.int32()))
-        passed = pa.concat_arrays([pa.array([0], pa.int32()), passed]).take(bounds)
-        before = passed.slice(0, batch.num_rows)
-        found = pc.if_else(column.is_valid(), pc.subtract(passed.slice(1), before), 0)
+        counted = pc.cumulative_sum(is_named.cast(pa.int32()))
+        counted = pa.concat_arrays([pa.array([0], pa.int32()), counted]).take(bounds)
+        before = counted.slice(0, batch.num_rows)
+        found = pc.if_else(column.is_valid(), pc.subtract(counted.slice(1), before), 0)
         codes = said.indices.take(pc.if_else(pc.equal(found, 1), before, _NONE))
         is_plain = pc.and_(is_plain, pc.or_(pc.equal(found, 0), codes.is_valid()))
         ways.add(pc.fill_null(pc.add(codes, 1), 0), [None, *said.dictionary.to_pylist()])

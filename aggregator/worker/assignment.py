@@ -88,8 +88,8 @@ class Assignment:
 
     def read(self, batch: Batch, reading: Reading, end: int) -> None:
         """Take in what was read of a batch, up to an offset, and see to it that it is counted."""
-        self.partitions[batch.partition].read(reading.by_lane, end, self._pending.backlog)
-        self._pending.add(batch.partition, reading)
+        counted = self.partitions[batch.partition].read(reading.by_lane, end, self._pending.backlog)
+        self._pending.add(batch.partition, reading, counted)
         if reading.end is None:
             self._batches.append(batch)
         if self._jobs == 0:

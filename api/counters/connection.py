@@ -11,7 +11,7 @@ from api.counters.round_trips import AT_ONCE
 from schemas.shared.settings import RedisSettings
 
 TIMEOUT_S: Final = 2.0
-"""How long a connection, or an answer, is waited for."""
+"""How long a connection, or what Redis says to all of an exchange, is waited for."""
 
 
 def connect(settings: RedisSettings) -> "Redis | RedisCluster":

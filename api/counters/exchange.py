@@ -1,7 +1,8 @@
 """One exchange with Redis: commands that go together, and what it says to each of them.
 
 With one server it goes over a connection that is kept for exchanges, in one write, and all of it has one time
-limit. redis-py's pool and pipeline would do, but take a task for each write and for each connection that is
+limit, and once more where it is asked again: who asks sees to it that it is not too much (`round_trips`).
+redis-py's pool and pipeline would do, but take a task for each write and for each connection that is
 given back, two timers for each reply, and write the commands in Python: more than all else of a read. A
 cluster has its pipelines from redis-py, which knows where its slots are.
 """
@@ -50,7 +51,7 @@ class WithOneServer:
         self._connection = pool.connection_class(**pool.connection_kwargs | {"socket_timeout": None})
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """See `Exchange`. One retry, at once: the other side may have closed the connection."""
+        """See `Exchange`. One retry, at once: the other side may have closed the connection, or be gone."""
         try:
             return await self._once(commands)
         except (NoConnectionError, NoReplyError):
@@ -77,7 +78,7 @@ class WithOneServer:
 
     async def close(self) -> None:
         """See `Exchange`."""
-        await self._connection.disconnect()
+        await self._connection.disconnect(nowait=True)
 
 
 class WithCluster:

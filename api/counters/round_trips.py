@@ -18,6 +18,9 @@ from schemas.redis_keys import LEASE_KEY, RECORD_KEY
 AT_ONCE: Final = 2
 """Round trips under way: Redis works on one while we take the other apart. It does one thing at a time."""
 
+TOGETHER: Final = 200
+"""Who goes with one round trip at most: all of it must come within one time limit, however much is asked."""
+
 Reply: TypeAlias = tuple[Any, Any]
 """The record of generations and the lease, and the reply to the command: what Redis said, or its error."""
 
@@ -49,7 +52,8 @@ class RoundTrips:
         return await reply
 
     async def close(self) -> None:
-        """Close the connections of the round trips."""
+        """Close the connections of the round trips, once those under way have ended."""
+        await asyncio.gather(*self._under_way)
         for exchange in self._exchanges:
             await exchange.close()
 
@@ -57,7 +61,7 @@ class RoundTrips:
         """Go, again and again, while anybody waits."""
         try:
             while self._waiting:
-                asked, self._waiting = self._waiting, []
+                asked, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
                 await self._take(asked, exchange)
         finally:
             self._idle.append(exchange)  # at once: who asks next must not wait for a trip that ended

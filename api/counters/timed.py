@@ -49,6 +49,8 @@ class _TimedStep(AbstractAsyncContextManager[None]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._seconds.observe(time.perf_counter() - self._began_s)
-        self._span.__exit__(kind, error, trace)
-        await self._turn.__aexit__(kind, error, trace)
+        try:
+            self._seconds.observe(time.perf_counter() - self._began_s)
+            self._span.__exit__(kind, error, trace)
+        finally:
+            await self._turn.__aexit__(kind, error, trace)

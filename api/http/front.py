@@ -35,7 +35,7 @@ class Front:
     """ASGI: the metrics routes, before an application that has them too."""
 
     def __init__(self, routes: Sequence[MetricsRoute], metrics: ApiMetrics, others: ASGIApp) -> None:
-        """routes: the first that fits is taken; others: who answers what is no query of theirs."""
+        """routes: those without names in their paths come first; others: answers what is none of theirs."""
         self._plain = {route.path: route for route in routes if not route.param_convertors}
         self._patterns: list[tuple[re.Pattern[str], MetricsRoute]] = [
             (route.path_regex, route) for route in routes if route.param_convertors

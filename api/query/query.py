@@ -78,7 +78,7 @@ class Query:
     def needs(self) -> Needs:
         """What must be read for the answer."""
         spans = [each for each in (self.previous, self.asked) if each is not None]
-        days = [each.days for each in spans]
+        days = tuple(each.days for each in spans)
         by_quarter = any(each.step_ms < HOUR_MS for each in spans)
         groups = None if self.group_by is None else Groups(self.group_by, self.asked.days)
         return Needs(days, families_of(self.counted), by_quarter, groups)

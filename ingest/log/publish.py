@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -78,8 +79,7 @@ class KafkaPublisher(Publisher):
     def __init__(self, settings: EventsSettings, fail: Callable[[str], None]) -> None:
         """Connect in the background.
 
-        fail: called with the reason, on another thread, where nothing can be published any more: it ends the
-            program.
+        fail: called with the reason where nothing can be published any more: it ends the program.
         Raises: KafkaException where librdkafka can't make sense of the settings.
         """
         self._topic = settings.events_topic
@@ -111,6 +111,8 @@ class KafkaPublisher(Publisher):
         self._idle = False
         """Whether the next poll comes after `IDLE_POLL_S`."""
         self._replacing: asyncio.Task[None] | None = None
+        self._broken: Producer | None = None
+        """The one that broke last, for good."""
         self._checking = asyncio.Lock()
         self._checked: tuple[float, str | None] | None = None
         self._renewed = 0.0
@@ -118,7 +120,9 @@ class KafkaPublisher(Publisher):
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._next = self._loop.call_soon(self._serve)
+        # What is done for all deliveries is not done in the name of the one that happens to begin it.
+        self._context = copy_context()
+        self._next = self._loop.call_soon(self._serve, context=self._context)
         return self
 
     async def __aexit__(
@@ -154,7 +158,7 @@ class KafkaPublisher(Publisher):
         if self._idle:
             self._idle = False
             self._next.cancel()
-            self._next = self._loop.call_later(POLL_S, self._serve)
+            self._next = self._loop.call_later(POLL_S, self._serve, context=self._context)
         elif len(self._producer) > MANY:
             self._report()
         limit = self._loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
@@ -229,48 +233,42 @@ class KafkaPublisher(Publisher):
         self._report()
         if not self._dead:
             self._idle = not len(self._producer)
-            self._next = self._loop.call_later(IDLE_POLL_S if self._idle else POLL_S, self._serve)
+            pause_s = IDLE_POLL_S if self._idle else POLL_S
+            self._next = self._loop.call_later(pause_s, self._serve, context=self._context)
 
     def _report(self) -> None:
         """On the event loop: have librdkafka call back, and pass on what became of records."""
-        broken = False
         try:
-            broken = not self._dead and self._serve_callbacks()
+            if not self._dead:
+                self._serve_callbacks(self._producer)
         except Exception as failure:  # noqa: BLE001 - of any kind: the program ends with it
             self._end(failure)
         while self._reports:
             _tell(*self._reports.popleft())
-        if broken and (self._replacing is None or self._replacing.done()):
-            self._replacing = asyncio.create_task(self._replace())
+        if self._dead or self._stopping.is_set() or self._broken is not self._producer:
+            return
+        # It says so once: a new one may, while the one before is still being replaced. Its turn comes then.
+        if self._replacing is None or self._replacing.done():
+            self._replacing = self._loop.create_task(self._replace(), context=self._context)
 
-    def _serve_callbacks(self) -> bool:
-        """Serve those that are due. Returns: whether the producer is broken for good."""
+    def _serve_callbacks(self, producer: Producer) -> None:
+        """Serve those that are due, and note where the producer is broken for good."""
         try:
-            self._producer.poll(0)
+            producer.poll(0)
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             if not error.fatal():
                 raise
-            self._give_up(error)
-            return True
-        return False
+            self._broken = producer
+            self._trouble = (time.monotonic(), error)
+            self._cause = error
+            why = describe(error, wants=self._wants)
+            log.error("kafka producer is broken and replaced", why=why, error=detail(error))  # noqa: TRY400
 
     def _end(self, failure: Exception) -> None:
         self._dead = True
         log.error("what serves kafka has ended", exc_info=failure)
         self._fail(f"what serves Kafka has ended: {failure!r}")
-
-    def _give_up(self, error: KafkaError) -> None:
-        """Be done with a producer that librdkafka calls fatally broken: it refuses every further record.
-
-        An idempotent producer ends like this when what the broker remembers of it does not fit, as after a
-        loss of data, or when it may not write. What it still holds is reported as failed, so SNS delivers
-        it again.
-        """
-        self._trouble = (time.monotonic(), error)
-        self._cause = error
-        why = describe(error, wants=self._wants)
-        log.error("kafka producer is broken and replaced", why=why, error=detail(error))
 
     async def _replace(self) -> None:
         try:
@@ -279,7 +277,12 @@ class KafkaPublisher(Publisher):
             self._end(failure)
 
     def _renew(self) -> None:
-        """Replace a broken producer, not more often than every `RENEWAL_SECONDS`. It blocks."""
+        """Replace a broken producer, which refuses every further record. It blocks.
+
+        An idempotent producer ends like this when what the broker remembers of it does not fit, as after a
+        loss of data, or when it may not write. What it still holds is reported as failed, so SNS delivers
+        it again. That is done not more often than every `RENEWAL_SECONDS`.
+        """
         self._producer.purge()
         self._flush(1.0)
         self._stopping.wait(self._renewed + RENEWAL_SECONDS - time.monotonic())

@@ -46,7 +46,7 @@ class Calls:
 
 def refused() -> Pending:
     pending = Pending()
-    pending.add(2, Reading(dead_letters=[DEAD_LETTER]))
+    pending.add(2, Reading(dead_letters=[DEAD_LETTER]), [])
     return pending
 
 
@@ -71,7 +71,7 @@ def test_dead_letters_are_written_before_the_calls_that_pass_their_records() -> 
 def test_a_dead_letter_that_was_written_before_is_not_kept() -> None:
     """Of a rebuild: the worker that counted the record first wrote it."""
     pending = Pending()
-    pending.add(2, Reading(dead_letters=[DEAD_LETTER, DEAD_LETTER._replace(offset=9)]), 5)
+    pending.add(2, Reading(dead_letters=[DEAD_LETTER, DEAD_LETTER._replace(offset=9)]), [], 5)
     assert [each.offset for each in pending.dead_letters[2]] == [9]
 
 

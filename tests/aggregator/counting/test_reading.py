@@ -69,9 +69,11 @@ def test_every_record_of_a_batch_has_exactly_one_outcome(batch: list[Drawn], lan
         FIELDS[kind] for facts in events.values() for kind in facts.kinds for _ in facts.recipients
     )
     pending = Pending()
-    pending.add(0, reading)
-    pending.add(1, reading)
+    pending.add(0, reading, [])
+    pending.add(1, reading, [])
     assert pending.facts_by_kind() == by_kind + by_kind, "one for each kind and recipient, as often as stated"
+    pending.add(2, reading, [event for of_lane in reading.by_lane.values() for event in of_lane])
+    assert pending.facts_by_kind() == by_kind + by_kind, "nothing of what was counted before"
 
     dead_letters = [
         (dead_letter.offset, stated(dead_letter.value, dead_letter.timestamp))

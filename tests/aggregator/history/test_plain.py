@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from sys import getsizeof
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from aggregator.archive.columns import columns_of
 from aggregator.archive.restore import SlimLaw
 from aggregator.archive.slim import Reducer, SlimEvent
 from aggregator.counting.facts import type_of_outcome
+from aggregator.counting.reading import RECIPIENT_BYTES
 from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.history.plain import PlainLaw
 from schemas.instants import DAY_MS, HOUR_MS
@@ -52,7 +54,7 @@ def read(law: SlimLaw, batch: Any) -> tuple[list[type_of_outcome], int]:
         assert not found or offset > max(found)
         found[offset] = facts
     number = len(found)
-    assert plain.weight >= number * 98
+    assert plain.weight >= number * (getsizeof("m") + RECIPIENT_BYTES)
     for offset, outcome in plain.others:
         assert offset not in found
         found[offset] = outcome

@@ -15,11 +15,13 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import confluent_kafka
 import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from deploy.kafka import Kafka
 from deploy.processes import Waiting, free_port
@@ -223,6 +225,43 @@ def test_a_producer_may_break_for_good_while_kafka_is_away() -> None:
 
 
 @pytest.mark.programs
+def test_a_new_producer_that_breaks_at_once_is_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A producer says once that it is broken: it is heard also while the one before is being replaced.
+
+    Nor is that told of in the name of the delivery that happened to be under way.
+    """
+    settings = EventsSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr("ingest.log.publish.log.error", lambda *_, **__: said.append(get_contextvars()))
+    renew = KafkaPublisher._renew
+    made: list[Producer] = []
+
+    def renew_and_break(publisher: KafkaPublisher) -> None:
+        renew(publisher)
+        made.append(publisher._producer)
+        if len(made) == 1:
+            break_for_good(publisher._producer)
+            time.sleep(0.3)  # the loop asks the new one before it knows that this has ended
+
+    monkeypatch.setattr(KafkaPublisher, "_renew", renew_and_break)
+
+    async def use() -> None:
+        async with KafkaPublisher(settings, pytest.fail) as publisher:
+            with bound_contextvars(request_id="of one delivery"):
+                waiting = asyncio.create_task(publisher.publish(EventRecord(b"k", b"v", ())))
+            await asyncio.sleep(0.05)
+            break_for_good(publisher._producer)
+            why_not = "the new producer is not replaced"
+            await asyncio.to_thread(wait_until, lambda: len(made) > 1, why_not, RENEWED_WITHIN_S)
+            with pytest.raises(TryAgain):
+                await waiting
+
+    asyncio.run(use())
+    assert made[0] is not made[1]
+    assert len([each for each in said if each]) <= 1, "but that the delivery itself was not taken"
+
+
+@pytest.mark.programs
 def test_the_end_of_the_polling_ends_the_program(tmp_path: Path) -> None:
     """Whatever it dies of: exit status 1 and the reason, so that a supervisor starts it anew."""
     for polls in (0, 5):
@@ -232,10 +271,10 @@ from ingest import __main__
 from ingest.log import publish
 polls = itertools.count()
 poll = publish.KafkaPublisher._serve_callbacks
-def serve_callbacks(publisher):
+def serve_callbacks(publisher, producer):
     if next(polls) == {polls}:
         raise RuntimeError("nobody thought of this")
-    return poll(publisher)
+    poll(publisher, producer)
 publish.KafkaPublisher._serve_callbacks = serve_callbacks
 __main__.cli([])
 """
