@@ -107,7 +107,7 @@ def _round(bench: Bench, workload: Workload, tried: Sequence[Tried], table: Tabl
     key, suffix = workload.key, workload.suffix
     table.add(f"{key}.ceiling1", f"ceiling, one process{suffix}", "events/s", ceiling)
     table.add_count(f"{key}.live1", f"live, one worker{suffix}", ours, ceiling, LIVE_NOTE)
-    fastest = 0.0
+    rates: dict[str, float] = {}
     for each in tried:
         reported = _run(bench.scene, each.peer, each.topic)
         rate, name = reported.events / reported.seconds, each.peer.name
@@ -116,11 +116,12 @@ def _round(bench: Bench, workload: Workload, tried: Sequence[Tried], table: Tabl
         table.add(f"{key}.{slug(name)}.ratio", f"{name}{suffix}", "of the ceiling", rate / ceiling, note)
         over = f"one worker to {name}{suffix}"
         table.add(f"{key}.live1.over.{slug(name)}", over, "ratio", ours.rate / rate)
-        if each.peer.counts and not each.peer.inexact:
-            fastest = max(fastest, rate)
-    if fastest:
+        if each.peer.counts:
+            rates[name] = rate
+    if len(rates) == sum(peer.counts for peer in PEERS):  # else the fastest may be missing
+        fastest = max(rates, key=rates.__getitem__)
         over = f"one worker to the fastest that counts{suffix}"
-        table.add(f"{key}.live1.over.fastest", over, "ratio", ours.rate / fastest)
+        table.add(f"{key}.live1.over.fastest", over, "ratio", ours.rate / rates[fastest], fastest)
 
 
 def _run(scene: Scene, peer: Peer, topic: Topic) -> Reported:

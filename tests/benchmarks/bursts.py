@@ -157,7 +157,7 @@ def _measure(bench: Bench, table: Table, burst: Burst, events: int, seed: int) -
         idle = attack(month, rate=RATE, seconds=IDLE_SECONDS)
         begin(stage.redis)
         before = Processor.of(stage.valkey.child.pid)
-        busy, _ = while_a_worker_catches_up(stage, month)
+        busy = while_a_worker_catches_up(stage, month).answers
         found, processor = calls(stage.redis), Processor.of(stage.valkey.child.pid).since(before)
         check(stage.redis, expected)
     key, what = f"bursts.{burst.key}", f"{events:,} {burst.what}"

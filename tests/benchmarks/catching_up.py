@@ -6,7 +6,7 @@ requests that left between the first and the last batch of that worker count as 
 """
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.benchmarks.counting import Table
@@ -40,33 +40,46 @@ def catching_up(bench: Bench) -> list[Figure]:
             bench.say(f"the API while a worker catches up, round {number + 1} of {bench.rounds}")
             bench.scene.append(topic, replace(SHAPE, seed=number + 2), bench.events // 2)
             idle = attack(month, rate=RATE, seconds=IDLE_SECONDS)
-            busy, took_s = while_a_worker_catches_up(stage, month)
-            for name, answers in (("idle", idle), ("busy", busy)):
+            busy = while_a_worker_catches_up(stage, month)
+            for name, answers in (("idle", idle), ("busy", busy.answers)):
                 for percent in (50, 99):
                     key, what = f"catching-up.{name}.p{percent}", f"API {name}, p{percent} at {RATE}/s"
                     note = "30 days by day" if name == "idle" else f"{len(answers.hits)} requests in a run"
                     table.add(key, what, "ms", answers.percentile(percent / 100), note)
-            ratio = busy.percentile(0.99) / idle.percentile(0.99)
+            ratio = busy.answers.percentile(0.99) / idle.percentile(0.99)
             table.add("catching-up.p99.ratio", "API's p99, catching up to idle", "ratio", ratio)
-            rate = bench.events // 2 / took_s
-            table.add("catching-up.rate", "the worker that catches up, beside it", "events/s", rate)
-            table.add("catching-up.refused", "API busy, not answered with 200", "share", busy.refused)
+            what, note = "the worker that catches up, beside it", "to its last tick, up to a second more"
+            table.add("catching-up.rate", what, "events/s", busy.counted / busy.seconds, note)
+            table.add("catching-up.refused", "API busy, not answered with 200", "share", busy.answers.refused)
     return table.figures()
 
 
-def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> tuple[Answers, float]:
-    """Ask while a worker catches up that is started now, and stopped.
+@dataclass(frozen=True)
+class Busy:
+    """While a worker caught up, between its first batch and its last.
 
-    asked: `RATE` times a second.
-    Returns: the answers to whom asked between its first batch and its last, and how long that was, in s.
+    answers: to whom asked meanwhile. counted: how many events. seconds: how long that was.
     """
+
+    answers: Answers
+    counted: int
+    seconds: float
+
+
+def while_a_worker_catches_up(stage: Stage, asked: list[Target]) -> Busy:
+    """Ask while a worker catches up that is started now, and stopped. asked: `RATE` times a second."""
     before = stage.checkpoints()
     with Attack(asked, rate=RATE, seconds=MOST_SECONDS) as load:
         worker = stage.worker()
         worker.wait_until(lambda: stage.checkpoints() != before, "the first batch is counted")
-        first_s = time.time()
+        first_s, first = time.time(), _position(stage)
         stage.catch_up([worker])
         last_s = time.time()
         load.stop()
         worker.stop()
-        return load.answers().between(first_s, last_s), last_s - first_s
+        return Busy(load.answers().between(first_s, last_s), _position(stage) - first, last_s - first_s)
+
+
+def _position(stage: Stage) -> int:
+    """Up to where all lanes have counted, of all partitions together."""
+    return sum(map(min, zip(*stage.checkpoints(), strict=True)))

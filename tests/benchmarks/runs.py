@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -154,14 +155,16 @@ def _is_live(stage: Stage) -> bool:
 def _verify(stage: Stage, settings: Mapping[str, str]) -> Verified:
     began = time.monotonic()
     command = stage.programs.command("verify", "--json", **settings)
-    try:
-        peaks = peaks_until_ended(command, LIMIT_S)
-        seconds = time.monotonic() - began
-    finally:
-        command.kill()
-        out, err = command.communicate()
-    if command.returncode:
-        raise WrongNumbersError(f"verify ends with {command.returncode}: {(err or out)[-500:]}")
+    with ThreadPoolExecutor(1) as thread:  # what it says may be more than a pipe holds
+        said = thread.submit(command.communicate)
+        try:
+            peaks = peaks_until_ended(command, LIMIT_S)
+            seconds = time.monotonic() - began
+        finally:
+            command.kill()
+        out, err = said.result()
+    if not out:
+        raise RuntimeError(f"verify ended with {command.returncode}: {err[-500:]}")
     reported = json.loads(out)
     if reported["differences"]:
         raise WrongNumbersError(f"verify finds {len(reported['differences'])} cells that differ")

@@ -65,6 +65,7 @@ def visible(bench: Bench) -> list[Figure]:
         stage.catch_up([stage.worker()])  # the API is ready once there is a generation
         ingest, api = stage.ingest(TOPIC_ARN, Path(folder)), stage.api()
         wanted = list(islice(range(first_hour, now_ms // HOUR - 24), PROBES_A_SECOND * (SECONDS - 1)))
+        assert len(wanted) == PROBES_A_SECOND * (SECONDS - 1), "there are hours enough"
         for number in range(bench.rounds):
             bench.say(f"from webhook to API, round {number + 1} of {bench.rounds}: signing")
             posts = signed(ingest.url, signer, islice(posted, RATE * SECONDS))
