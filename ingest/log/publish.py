@@ -7,9 +7,8 @@ each `POLL_S` while records are under way, and by who publishes while many are. 
 together is reported together, and no thread is woken for it (which costs more than the work that follows).
 
 The polling never ends in silence. What librdkafka calls a fatal error it raises from `poll`, not to
-`error_cb`: the producer is replaced, in a thread, as that blocks. Whatever else comes out of there ends the
-program with an error, so that its supervisor starts it anew. (`confluent_kafka.aio` does not serve here: it
-takes no headers with a record, holds records back to fill batches, and polls in a thread.)
+`error_cb`: the producer is replaced, in a thread, as that blocks. All else ends the program with an error, to
+be started anew. (`confluent_kafka.aio` takes no headers, waits for full batches, and polls in a thread.)
 """
 
 import asyncio
@@ -111,8 +110,7 @@ class KafkaPublisher(Publisher):
         self._idle = False
         """Whether the next poll comes after `IDLE_POLL_S`."""
         self._replacing: asyncio.Task[None] | None = None
-        self._broken: Producer | None = None
-        """The one that broke last, for good."""
+        self._broken: Producer | None = None  # the one that broke last, for good
         self._checking = asyncio.Lock()
         self._checked: tuple[float, str | None] | None = None
         self._renewed = 0.0
@@ -122,7 +120,7 @@ class KafkaPublisher(Publisher):
         self._loop = asyncio.get_running_loop()
         # What is done for all deliveries is not done in the name of the one that happens to begin it.
         self._context = copy_context()
-        self._next = self._loop.call_soon(self._serve, context=self._context)
+        self._serve_in(0)
         return self
 
     async def __aexit__(
@@ -158,7 +156,7 @@ class KafkaPublisher(Publisher):
         if self._idle:
             self._idle = False
             self._next.cancel()
-            self._next = self._loop.call_later(POLL_S, self._serve, context=self._context)
+            self._serve_in(POLL_S)
         elif len(self._producer) > MANY:
             self._report()
         limit = self._loop.call_later(ANSWER_SECONDS, _tell, delivered, _LATE)
@@ -233,8 +231,10 @@ class KafkaPublisher(Publisher):
         self._report()
         if not self._dead:
             self._idle = not len(self._producer)
-            pause_s = IDLE_POLL_S if self._idle else POLL_S
-            self._next = self._loop.call_later(pause_s, self._serve, context=self._context)
+            self._serve_in(IDLE_POLL_S if self._idle else POLL_S)
+
+    def _serve_in(self, seconds: float) -> None:
+        self._next = self._loop.call_later(seconds, self._serve, context=self._context)
 
     def _report(self) -> None:
         """On the event loop: have librdkafka call back, and pass on what became of records."""
@@ -259,11 +259,9 @@ class KafkaPublisher(Publisher):
             error: KafkaError = failure.args[0]
             if not error.fatal():
                 raise
-            self._broken = producer
+            self._broken, self._cause = producer, error
             self._trouble = (time.monotonic(), error)
-            self._cause = error
-            why = describe(error, wants=self._wants)
-            log.error("kafka producer is broken and replaced", why=why, error=detail(error))  # noqa: TRY400
+            log.error("kafka producer is broken and replaced", why=self._why(error), error=detail(error))  # noqa: TRY400
 
     def _end(self, failure: Exception) -> None:
         self._dead = True
@@ -277,11 +275,10 @@ class KafkaPublisher(Publisher):
             self._end(failure)
 
     def _renew(self) -> None:
-        """Replace a broken producer, which refuses every further record. It blocks.
+        """Replace a broken producer, which takes no record; at most every `RENEWAL_SECONDS`. It blocks.
 
-        An idempotent producer ends like this when what the broker remembers of it does not fit, as after a
-        loss of data, or when it may not write. What it still holds is reported as failed, so SNS delivers
-        it again. That is done not more often than every `RENEWAL_SECONDS`.
+        An idempotent one ends like this when what the broker remembers of it does not fit, as after a loss of
+        data, or when it may not write. What it still holds is reported as failed: SNS delivers it again.
         """
         self._producer.purge()
         self._flush(1.0)
