@@ -52,8 +52,8 @@ MUTATIONS = (
         (
             Edit(
                 "aggregator/counting/checkpoints.py",
-                "                self._prev[lane] = end\n\n",
-                "\n",
+                "                self._prev[lane] = end\n        return counted",
+                "        return counted",
             ),
             Edit(
                 "aggregator/counting/checkpoints.py",
