@@ -247,6 +247,8 @@ def test_a_new_producer_that_breaks_at_once_is_replaced_too(monkeypatch: pytest.
 
     async def use() -> None:
         async with KafkaPublisher(settings, pytest.fail) as publisher:
+            await asyncio.sleep(0.2)  # idle by now, so the delivery has the polling begin anew
+            assert publisher._idle
             with bound_contextvars(request_id="of one delivery"):
                 waiting = asyncio.create_task(publisher.publish(EventRecord(b"k", b"v", ())))
             await asyncio.sleep(0.05)
