@@ -5,26 +5,25 @@ is counted as often as there are copies. Kafka was given as many records that sa
 them: the archive alone speaks for the log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
 
-from aggregator.archive.coverage import File, file_of, topic_id_of
+from aggregator.archive.coverage import File, topic_id_of
 from aggregator.archive.file_writer import FileWriter
-from aggregator.archive.store import said_by
+from aggregator.archive.store import Store, said_by
+from aggregator.log.admin import Cluster
+from schemas.shared.settings import EventsSettings
 from tests.benchmarks.events import Record
 from tests.benchmarks.load import Loader
 from tests.benchmarks.scene import Scene, Topic
 from tests.benchmarks.workload import START_MS
 from tests.pipeline.log import forget_below
 
-ASK_S: Final = 60.0
 NO_KEY: Final = b" " * 43
 """As long as what the loader makes headers of."""
 
@@ -34,10 +33,8 @@ def longer(scene: Scene, topic: Topic, archive: Path, copies: int) -> Topic:
 
     archive: the directory of an archive that holds all of `topic`.
     """
-    name = f"{copies}-times"
-    prefix = scene.prefix(name)
     made = Topic(
-        prefix,
+        scene.prefix(f"{copies}-times"),
         topic.events * copies,
         topic.expected.times(copies),
         [end * copies for end in topic.ends],
@@ -49,7 +46,8 @@ def longer(scene: Scene, topic: Topic, archive: Path, copies: int) -> Topic:
     _fill_and_forget(scene.bootstrap, made)
     topic_id = _topic_id(scene.bootstrap, made.name)
     source = _topic_id(scene.bootstrap, topic.name)
-    for file in [each for each in _files(archive) if each.topic_id == source]:
+    for file in Store(archive.as_uri()).files():
+        assert file.topic_id == source, "an archive of that topic alone"
         rows = topic.ends[file.partition]
         _copy(archive, file, topic_id, [rows * number for number in range(copies)])
     return made
@@ -68,16 +66,8 @@ def _fill_and_forget(bootstrap: str, topic: Topic) -> None:
 
 
 def _topic_id(bootstrap: str, name: str) -> str:
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # its answers never come once it is gone
-    found = admin.describe_topics(TopicCollection([name]), request_timeout=ASK_S)
-    return topic_id_of(str(found[name].result().topic_id))
-
-
-def _files(archive: Path) -> Iterator[File]:
-    for path in archive.rglob("*.parquet"):
-        file = file_of(path.relative_to(archive).as_posix())
-        if file is not None:
-            yield file
+    settings = EventsSettings(kafka_bootstrap_servers=bootstrap, events_topic=name)
+    return topic_id_of(Cluster(settings).log().topic_id)
 
 
 def _copy(archive: Path, file: File, topic_id: str, begins: Sequence[int]) -> None:
