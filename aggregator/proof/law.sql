@@ -12,7 +12,7 @@
 --   variables     scopes and tags (the tenant's first), default_tenant, future_ms, machines
 -- Out: `cells`, the number of each cell that is not 0, and a 1 for each id that is known. Times are in ms.
 -- Who takes the events in bit by bit keeps the facts of each bit, in a table in the place of the view `told`; and
--- who has little memory does one step after the other, with tables in the place of `counted` and `scoped`.
+-- who has little memory does one step after the other, with tables in the place of `counted`, `scoped` and `known`.
 
 -- Of tags that are lists of texts, what each tag of the rules says: its first text, if any.
 CREATE OR REPLACE TEMP MACRO said_by(tags) AS list_transform(getvariable('tags'),
@@ -100,11 +100,16 @@ FROM counted GROUP BY tenant, ids, at_ms, field;
 
 CREATE OR REPLACE TEMP VIEW scoped AS FROM by_scope;
 
+-- The ids that anything counts for.
+CREATE OR REPLACE TEMP VIEW by_id AS SELECT DISTINCT tenant, scope, id FROM scoped WHERE id <> '';
+
+CREATE OR REPLACE TEMP VIEW known AS FROM by_id;
+
 -- What adds up to the cells: some of them stand in several rows.
 CREATE OR REPLACE TEMP VIEW parts AS
 SELECT tenant, scope, id, at_ms, field, n FROM scoped WHERE id IS NOT NULL
 UNION ALL
-SELECT DISTINCT tenant, scope, id, NULL, 'known', 1 FROM scoped WHERE id <> '';
+SELECT tenant, scope, id, NULL, 'known', 1 FROM known;
 
 CREATE OR REPLACE TEMP VIEW cells AS
 SELECT tenant, scope, id, at_ms, field, sum(n)::BIGINT AS n FROM parts GROUP BY ALL;

@@ -447,6 +447,12 @@ MUTATIONS = (
         "only-told-too-late",
     ),
     Mutation(
+        "a fact's repetitions are counted in different pieces",
+        (Edit("aggregator/proof/recount.py", "hash(message_id, recipient,", 'hash("offset", recipient,'),),
+        "tests/aggregator/proof/test_law.py::test_piece_by_piece_it_comes_to_the_same",
+        "assert Counter(",
+    ),
+    Mutation(
         "the law in SQL takes what came after a tenant's checkpoint",
         (Edit("aggregator/proof/law.sql", '"offset" < coalesce(', '"offset" <= coalesce('),),
         "tests/aggregator/proof/test_law.py::test_only_what_is_below_the_checkpoints_of_its_tenant_counts",

@@ -202,6 +202,26 @@ def test_order_and_repeated_rows_do_not_matter() -> None:
         assert counted(recount) == want
 
 
+def test_piece_by_piece_it_comes_to_the_same() -> None:
+    """As a log is counted that is too large to be grouped at once."""
+    parts = stream(74)
+    want = recounted(STREAM, parts)
+    days = {(cell.tenant, cell.at // DAY_MS) for cell in want if cell.at is not None}
+    with Recount(STREAM, MEMORY_MB) as recount:
+        recount._piece_bytes = 20_000
+        for number, part in enumerate(parts):
+            recount.add(batch(STREAM, part, number))
+        assert counted(recount) == want
+        assert recount._number("SELECT getvariable('pieces')") > 20
+        for tenant, day in Random(74).sample(sorted(days), 3):
+            of_day = {
+                cell: number
+                for cell, number in want.items()
+                if cell.at is not None and (cell.tenant, cell.at // DAY_MS) == (tenant, day)
+            }
+            assert recount.day(tenant, day) == of_day
+
+
 def test_only_what_is_below_the_checkpoints_of_its_tenant_counts() -> None:
     """Each tenant has its own; one that is not named counts for nothing."""
     parts = stream(72)

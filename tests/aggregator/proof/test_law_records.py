@@ -51,10 +51,10 @@ class Law:
         self._recount._take_in()
         found: list[set[Any]] = [set() for _ in records]
         for _, offset, tenant, ids, day, message_id, recipient, field, at_ms in self._recount._db.execute(
-            "FROM told"
+            "FROM kept"
         ).fetchall():
             found[offset].add((tenant, tuple(ids), day, message_id, recipient, field, at_ms // QUARTER_MS))
-        self._recount._db.execute("DELETE FROM told")
+        self._recount._db.execute("DELETE FROM kept")
         return found
 
     def __repr__(self) -> str:
