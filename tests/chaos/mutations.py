@@ -449,7 +449,7 @@ MUTATIONS = (
     Mutation(
         "a fact's repetitions are counted in different pieces",
         (Edit("aggregator/proof/recount.py", "hash(message_id, recipient,", 'hash("offset", recipient,'),),
-        "tests/aggregator/proof/test_law.py::test_piece_by_piece_it_comes_to_the_same",
+        "tests/aggregator/proof/test_recount.py::test_piece_by_piece_it_comes_to_the_same",
         "assert Counter(",
     ),
     Mutation(

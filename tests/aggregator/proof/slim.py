@@ -1,4 +1,4 @@
-"""Records as slim events that the law in SQL counts, and what it makes of them."""
+"""Records as slim events that the law in SQL counts, what it makes of them, and a stream of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,26 @@ from aggregator.counting.reading import KafkaRecord
 from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.proof.recount import Recount
 from schemas.archive import ALWAYS_DROPPED
+from tests.pipeline import events
+from tests.strategies import SOME_DAY, Record
 
 MEMORY_MB: Final = 128
 ALL: Final = 2**62
 """A checkpoint that no record reaches."""
+STREAM: Final = Rules(
+    scopes=(("sequence", "sequence"), ("template", "template"), *events.SCOPE_TAGS.items()),
+    recipient_key=bytes.fromhex(events.SETTINGS["RECIPIENT_KEY"]),
+)
+NOW: Final = SOME_DAY + 11 * 3_600_000
+
+
+def stream(seed: int, number: int = 1_500) -> list[list[Record]]:
+    """Unruly mail of twenty tenants, on four partitions."""
+    parts: list[list[Record]] = [[], [], [], []]
+    for at, each in enumerate(events.records(seed, NOW, number)):
+        part = parts[at % 4]
+        part.append(Record(each.value, each.time_ms, len(part), each.key))
+    return parts
 
 
 def batch(rules: Rules, records: Iterable[KafkaRecord], partition: int = 0) -> Any:

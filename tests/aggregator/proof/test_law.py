@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import pytest
@@ -30,24 +30,9 @@ from schemas.archive import ERASED
 from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, KINDS
 from schemas.packed_counter import KINDS_MAX
-from tests.aggregator.proof.slim import ALL, MEMORY_MB, batch, counted, recounted
+from tests.aggregator.proof.slim import ALL, MEMORY_MB, NOW, STREAM, batch, counted, recounted, stream
 from tests.pipeline import events, oracle
 from tests.strategies import SOME_DAY, Record, event
-
-STREAM: Final = Rules(
-    scopes=(("sequence", "sequence"), ("template", "template"), *events.SCOPE_TAGS.items()),
-    recipient_key=bytes.fromhex(events.SETTINGS["RECIPIENT_KEY"]),
-)
-NOW: Final = SOME_DAY + 11 * 3_600_000
-
-
-def stream(seed: int, number: int = 1_500) -> list[list[Record]]:
-    """Unruly mail of twenty tenants, on four partitions."""
-    parts: list[list[Record]] = [[], [], [], []]
-    for at, each in enumerate(events.records(seed, NOW, number)):
-        part = parts[at % 4]
-        part.append(Record(each.value, each.time_ms, len(part), each.key))
-    return parts
 
 
 def by_the_oracle(
@@ -200,26 +185,6 @@ def test_order_and_repeated_rows_do_not_matter() -> None:
         for number, piece in pieces:
             recount.add(batch(STREAM, piece, number))
         assert counted(recount) == want
-
-
-def test_piece_by_piece_it_comes_to_the_same() -> None:
-    """As a log is counted that is too large to be grouped at once."""
-    parts = stream(74)
-    want = recounted(STREAM, parts)
-    days = {(cell.tenant, cell.at // DAY_MS) for cell in want if cell.at is not None}
-    with Recount(STREAM, MEMORY_MB) as recount:
-        recount._piece_bytes = 20_000
-        for number, part in enumerate(parts):
-            recount.add(batch(STREAM, part, number))
-        assert counted(recount) == want
-        assert recount._number("SELECT getvariable('pieces')") > 20
-        for tenant, day in Random(74).sample(sorted(days), 3):
-            of_day = {
-                cell: number
-                for cell, number in want.items()
-                if cell.at is not None and (cell.tenant, cell.at // DAY_MS) == (tenant, day)
-            }
-            assert recount.day(tenant, day) == of_day
 
 
 def test_only_what_is_below_the_checkpoints_of_its_tenant_counts() -> None:

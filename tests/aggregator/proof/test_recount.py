@@ -4,6 +4,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -21,7 +22,7 @@ from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.subject import earliest_record_ms
 from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
-from tests.aggregator.proof.slim import ALL, MEMORY_MB, counted
+from tests.aggregator.proof.slim import ALL, MEMORY_MB, STREAM, batch, counted, recounted, stream
 from tests.strategies import SOME_DAY
 
 DAY = SOME_DAY // DAY_MS
@@ -112,6 +113,26 @@ def test_many_cells_need_no_more_memory() -> None:
         assert counts.log.pop(cell(0)) == number
         assert (len(counts.log), set(counts.log.values())) == (2 * number, {1})
         assert (len(counts.held), set(counts.held.values())) == (number, {2})
+
+
+def test_piece_by_piece_it_comes_to_the_same() -> None:
+    """As a log is counted that is too large to be grouped at once."""
+    parts = stream(74)
+    want = recounted(STREAM, parts)
+    days = {(cell.tenant, cell.at // DAY_MS) for cell in want if cell.at is not None}
+    with Recount(STREAM, MEMORY_MB) as recount:
+        recount._piece_bytes = 20_000
+        for number, part in enumerate(parts):
+            recount.add(batch(STREAM, part, number))
+        assert counted(recount) == want
+        assert recount._number("SELECT getvariable('pieces')") > 20
+        for tenant, day in Random(74).sample(sorted(days), 3):
+            of_day = {
+                cell: number
+                for cell, number in want.items()
+                if cell.at is not None and (cell.tenant, cell.at // DAY_MS) == (tenant, day)
+            }
+            assert recount.day(tenant, day) == of_day
 
 
 def test_without_room_it_says_which_setting_gives_more() -> None:
