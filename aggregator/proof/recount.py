@@ -53,10 +53,10 @@ needs grows with what there is. Measured with two threads: 50 MiB, and a twentie
 _TABLES: Final = """
 SET VARIABLE piece = 0;
 SET VARIABLE pieces = 1;
+CREATE TEMP MACRO in_piece(key_hash) AS key_hash % getvariable('pieces') = getvariable('piece');
 DROP VIEW told;
 CREATE TEMP TABLE kept AS FROM facts LIMIT 0;
-CREATE TEMP VIEW told AS
-FROM kept WHERE hash(message_id, recipient, field) % getvariable('pieces') = getvariable('piece');
+CREATE TEMP VIEW told AS FROM kept WHERE in_piece(hash(message_id, recipient, field));
 DROP VIEW counted;
 CREATE TEMP TABLE counted AS FROM once LIMIT 0;
 DROP VIEW scoped;
@@ -68,7 +68,7 @@ CREATE TEMP TABLE held (tenant VARCHAR, scope VARCHAR, id VARCHAR, at_ms BIGINT,
 CREATE TEMP VIEW either AS
 FROM (
   SELECT * RENAME (n AS log), 0 AS other FROM parts UNION ALL SELECT * EXCLUDE (n), 0, n FROM held
-) WHERE hash(tenant, scope, id) % getvariable('pieces') = getvariable('piece');
+) WHERE in_piece(hash(tenant, scope, id));
 CREATE TEMP TABLE compared AS FROM either LIMIT 0;
 SET VARIABLE unlisted = 0;
 """
@@ -94,8 +94,7 @@ SELECT sum(112 + strlen(tenant) + coalesce(strlen(id), 0)) FROM (
 """
 
 _COMPARE: Final = """
-CREATE OR REPLACE TEMP TABLE known AS
-FROM by_id WHERE hash(tenant, scope, id) % getvariable('pieces') = getvariable('piece');
+CREATE OR REPLACE TEMP TABLE known AS FROM by_id WHERE in_piece(hash(tenant, scope, id));
 INSERT INTO compared
 SELECT tenant, scope, id, at_ms, field, sum(log)::BIGINT, sum(other)::BIGINT FROM either GROUP BY ALL;
 """
@@ -126,7 +125,7 @@ class Recount:
         self._waiting: list[Any] = []
         self._rows = self._bytes = 0
         self._take = "INSERT INTO kept FROM facts"
-        self._piece_bytes = _PIECE_SHARE * max(memory_mb - _GROUPING_MB, 8) * _MIB
+        self._piece_bytes = _PIECE_SHARE * max(memory_mb - _GROUPING_MB, 1) * _MIB
         with _room():
             self._db = duckdb.connect(
                 config={

@@ -11,6 +11,7 @@ from aggregator.counting.reading import KafkaRecord
 from aggregator.counting.rules import NO_ERASURES, Erasures, Rules
 from aggregator.proof.recount import Recount
 from schemas.archive import ALWAYS_DROPPED
+from schemas.instants import DAY_MS
 from tests.pipeline import events
 from tests.strategies import SOME_DAY, Record
 
@@ -49,6 +50,15 @@ def counted(recount: Recount, checkpoints: Mapping[str, Mapping[int, int]] | Non
         assert {cell.tenant for cell in counts.log} == {counts.tenant}
         cells.update(counts.log)
     return cells
+
+
+def of_day(cells: Counter[Cell], tenant: str, day: int) -> dict[Cell, int]:
+    """Those of a tenant's day."""
+    return {
+        cell: number
+        for cell, number in cells.items()
+        if cell.tenant == tenant and cell.at is not None and cell.at // DAY_MS == day
+    }
 
 
 def recounted(

@@ -30,7 +30,7 @@ from schemas.archive import ERASED
 from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.kinds import FAMILIES, KINDS
 from schemas.packed_counter import KINDS_MAX
-from tests.aggregator.proof.slim import ALL, MEMORY_MB, NOW, STREAM, batch, counted, recounted, stream
+from tests.aggregator.proof.slim import ALL, MEMORY_MB, NOW, STREAM, batch, counted, of_day, recounted, stream
 from tests.pipeline import events, oracle
 from tests.strategies import SOME_DAY, Record, event
 
@@ -224,12 +224,7 @@ def test_a_day_is_that_day_of_the_whole_count() -> None:
         recount.count_below((tenant, dict.fromkeys(range(4), ALL)) for tenant in chosen)
         for tenant in chosen:
             for day in [*days[:3], *days[-5:], days[-1] + 1]:
-                of_day = {
-                    cell: number
-                    for cell, number in whole.items()
-                    if cell.tenant == tenant and cell.at is not None and cell.at // DAY_MS == day
-                }
-                assert recount.day(tenant, day) == of_day
+                assert recount.day(tenant, day) == of_day(whole, tenant, day)
 
 
 # The script

@@ -22,7 +22,7 @@ from aggregator.proof.recount import Counts, Recount
 from aggregator.proof.subject import earliest_record_ms
 from schemas.instants import DAY_MS, HOUR_MS, QUARTER_MS
 from schemas.kinds import FUTURE_MS, HORIZON_MS
-from tests.aggregator.proof.slim import ALL, MEMORY_MB, STREAM, batch, counted, recounted, stream
+from tests.aggregator.proof.slim import ALL, MEMORY_MB, STREAM, batch, counted, of_day, recounted, stream
 from tests.strategies import SOME_DAY
 
 DAY = SOME_DAY // DAY_MS
@@ -127,12 +127,7 @@ def test_piece_by_piece_it_comes_to_the_same() -> None:
         assert counted(recount) == want
         assert recount._number("SELECT getvariable('pieces')") > 20
         for tenant, day in Random(74).sample(sorted(days), 3):
-            of_day = {
-                cell: number
-                for cell, number in want.items()
-                if cell.at is not None and (cell.tenant, cell.at // DAY_MS) == (tenant, day)
-            }
-            assert recount.day(tenant, day) == of_day
+            assert recount.day(tenant, day) == of_day(want, tenant, day)
 
 
 def test_without_room_it_says_which_setting_gives_more() -> None:
