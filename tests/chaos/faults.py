@@ -16,6 +16,7 @@ from tests.chaos import aof, view
 from tests.chaos.arena import poison
 from tests.chaos.field import Fault, Field, Steps
 from tests.chaos.proxy import Proxy
+from tests.pipeline.programs import Program
 
 SESSION_S = 10.0
 """The consumer session of a worker: one that stands still for longer is taken for dead."""
@@ -25,6 +26,7 @@ REBUILDS = 5
 """So often an operator runs `rebuild` again where other faults end it."""
 CALL_WITHIN_S = 5.0
 LEAVES_WITHIN_S = 60.0
+UNREADY_WITHIN_S = 60.0
 LOOK_S = 0.2
 POISON = (20, 60)
 """So many at once, fewer than make a flood."""
@@ -140,13 +142,21 @@ def redis_wiped_and_rebuilt(field: Field) -> Steps:
 def _wiped(field: Field) -> Steps:
     field.redis.flushall()
     yield field.rng.uniform(3, 5)
+    since = time.monotonic()
+    while field.alone and (ready := _ready(field)):  # in a rebalance nothing is read, and a tick waits
+        if time.monotonic() - since > UNREADY_WITHIN_S:
+            field.wrong.append(
+                f"ready {UNREADY_WITHIN_S:.0f} s after Redis was wiped: {ready[0].log_text()[-2_000:]}"
+            )
+            break
+        yield LOOK_S
     keys = field.redis.keys()
     if keys:
         field.wrong.append(f"a wiped Redis holds {keys[:5]}")
-    if field.alone:
-        ready = [w for w in field.workers if w is not None and w.get("/readyz").status_code == 200]
-        if ready:
-            field.wrong.append(f"{len(ready)} workers are ready on a wiped Redis")
+
+
+def _ready(field: Field) -> list[Program]:
+    return [w for w in field.workers if w is not None and w.get("/readyz").status_code == 200]
 
 
 def _run(field: Field, *arguments: str) -> Generator[float, None, tuple[int, str]]:
