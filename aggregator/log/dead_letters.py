@@ -105,12 +105,12 @@ class DeadLetterWriter:
                 )
             waiting = producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
         except KafkaException as error:  # `flush` raises what has broken the producer for good
-            why = self._causes.why(error, f"WRITE on {self._topic}")
+            why = self._causes.why_not_sent(producer, error, f"WRITE on {self._topic}")
             raise UndeliveredError(f"topic {self._topic}: {why}") from error
         except BufferError as error:
             raise UndeliveredError(str(error)) from error
         if failed:
-            why = self._causes.why(failed[0], f"WRITE on {self._topic}")
+            why = self._causes.why_not_sent(producer, failed[0], f"WRITE on {self._topic}")
             raise UndeliveredError(f"topic {self._topic}: {why}")
         if waiting:
             raise UndeliveredError(f"{waiting} dead letters without an answer")

@@ -215,7 +215,7 @@ class _Sender:
             self._failed = self._failed or error
 
     def _why(self, error: KafkaError | KafkaException) -> str:
-        return self._causes.why(error, f"WRITE on {self._topic}")
+        return self._causes.why_not_sent(self._producer, error, f"WRITE on {self._topic}")
 
     def _undelivered(self, why: str) -> UndeliveredError:
         return UndeliveredError(f"{why}; {self._acknowledged} records are on the events topic again")

@@ -9,13 +9,14 @@ import time
 from typing import Final
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from schemas.shared.kafka_errors import describe, detail, is_cause
+from schemas.shared.kafka_errors import describe, detail, is_cause, says_only_broken
 
 log = structlog.get_logger(__name__)
 
 DETAIL_EVERY_S: Final = 60.0
+_BROKE_WITHIN_S: Final = 1.0
 
 
 class Causes:
@@ -42,3 +43,16 @@ class Causes:
         """
         heard, self._last = self._last, None
         return describe(error if heard is None or is_cause(error) else heard, wants=wants)
+
+    def why_not_sent(self, producer: Producer, error: KafkaError | KafkaException, wants: str) -> str:
+        """As `why`, of a call or a delivery of a producer that may be broken for good.
+
+        What broke it librdkafka tells once, by the call that serves callbacks next; every other one fails
+        with `_FATAL` alone, and chance has it which of them comes first. So callbacks are served here.
+        """
+        if says_only_broken(error):
+            try:
+                producer.poll(_BROKE_WITHIN_S)
+            except KafkaException as broke:
+                error = broke
+        return self.why(error, wants)

@@ -85,6 +85,11 @@ def lacks_a_right(error: KafkaError | KafkaException) -> bool:
     return _bare(error).code() in _RIGHTS
 
 
+def says_only_broken(error: KafkaError | KafkaException) -> bool:
+    """Whether a producer is broken for good, and the error does not say by what."""
+    return _bare(error).code() == KafkaError._FATAL
+
+
 def detail(error: KafkaError | KafkaException) -> str:
     """What librdkafka says, which may name brokers and addresses: for the log alone."""
     return _bare(error).str()

@@ -4,7 +4,6 @@ Long because all of it uses one Kafka, and each case is one way for it to fail.
 """
 
 import asyncio
-import ctypes
 import itertools
 import json
 import random
@@ -17,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import confluent_kafka
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from deploy.kafka import Kafka
@@ -34,29 +32,10 @@ from schemas.topics import EVENTS, TopicConfig
 from tests import services
 from tests.ingest.program import LIMIT_S, Program, environment, program
 from tests.ingest.support import TOPIC, comes, event
+from tests.librdkafka import break_for_good
 
 WAIT_S = 120.0
 RENEWED_WITHIN_S = 30.0
-
-
-LIBRDKAFKA = ctypes.CDLL(
-    str(next(Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka*")))
-)
-LIBRDKAFKA.rd_kafka_name.argtypes = [ctypes.c_void_p]
-LIBRDKAFKA.rd_kafka_name.restype = ctypes.c_char_p
-LIBRDKAFKA.rd_kafka_test_fatal_error.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p]
-
-
-def break_for_good(producer: Producer) -> None:
-    """Have librdkafka meet a fatal error, as it lets its own tests do.
-
-    Its handle is the first field of a producer, after what every Python object begins with.
-    """
-    handle = (ctypes.c_void_p * 3).from_address(id(producer))[2]
-    assert LIBRDKAFKA.rd_kafka_name(handle).startswith(b"rdkafka#producer-")
-    LIBRDKAFKA.rd_kafka_test_fatal_error(
-        handle, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, b"as the broker says it"
-    )
 
 
 def records(bootstrap: str, topic: str) -> "list[Message[bytes, bytes]]":
