@@ -131,7 +131,8 @@ class RealRig:
         services.create_topics(bootstrap, {topic: TopicConfig(2)})
         client: dict[str, Any] = {"bootstrap.servers": bootstrap}
         self._topic = topic
-        self._producer, self._admin = Producer(client), AdminClient(client)
+        # Nothing leaves before the flush, so what is appended is one batch: a test may lose it, and all of it.
+        self._producer, self._admin = Producer({**client, "linger.ms": LIMIT_S * 1000}), AdminClient(client)
         self.listener = Listener()
         self.app = make_app(settings, self.listener, directory)
         self.source = self.listener.source = self.app.source
