@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
@@ -22,6 +22,7 @@ from schemas.shared.kafka_errors import describe, lacks_a_right
 from schemas.shared.settings import KafkaSettings
 
 TIMEOUT_S: Final = 5.0
+TRY_S: Final = 1.0
 SETTING: Final = "KAFKA_BOOTSTRAP_SERVERS"
 LOGIN: Final = "kafka login"
 BROKERS: Final = "kafka brokers"
@@ -43,8 +44,18 @@ class Kafka:
     @cached_property
     def brokers(self) -> dict[int, tuple[str, int]]:
         """Where the brokers say that they are, by id, as seen first. Raises: KafkaException."""
-        found = self._admin.list_topics(timeout=TIMEOUT_S).brokers
+        found = self._list_brokers()
         return {number: (str(broker.host), int(broker.port)) for number, broker in found.items()}
+
+    def _list_brokers(self) -> Mapping[int, Any]:
+        """All. librdkafka may ask one whose address leads nowhere, where the question is lost: again."""
+        until = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return self._admin.list_topics(timeout=TRY_S).brokers
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._TIMED_OUT or time.monotonic() > until:
+                    raise
 
     def why(self, error: KafkaException) -> str:
         """Why a call has failed."""
