@@ -22,6 +22,13 @@ STOP_S = 8.0
 
 LAST_LINES = 5
 
+PORTS: Sequence[int] = range(20_000, 32_001)
+"""Where free ports are looked for: below Linux's range for outgoing connections (32768 and up), so that a
+server which is restarted finds its port free: no connection was given it in between."""
+
+_given: set[int] = set()
+"""Ports that this process was told of: one may be that of a server which still starts."""
+
 
 def say(text: str, *, error: bool = False) -> None:
     """Print a line at once. A terminal or a pipe that is gone is no reason to cut a clean-up short."""
@@ -201,16 +208,16 @@ class Waiting:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens.
+    """A TCP port of 127.0.0.1 on which nothing listens, one of `PORTS`.
 
-    It lies below Linux's range for outgoing connections (32768 and up), so that a server which is
-    restarted finds its port free: no connection was given it in between.
+    Raises: StackError where none is free.
     """
     for _ in range(100):
-        port = random.randint(20_000, 32_000)  # noqa: S311  # no secret
-        if port_is_free(port):
+        port = random.choice(PORTS)  # noqa: S311  # no secret
+        if port not in _given and port_is_free(port):
+            _given.add(port)
             return port
-    raise StackError("no free port between 20000 and 32000 on 127.0.0.1")
+    raise StackError(f"no free port between {PORTS[0]} and {PORTS[-1]} on 127.0.0.1")
 
 
 def port_is_free(port: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from deploy import processes
 from deploy.kafka_jars import KAFKA
 from tests import services
 from tests.services import KAFKA_VARIABLE, REDIS_VARIABLE
@@ -24,6 +25,17 @@ FIRST: Final = (
     "tests/api/page/",
 )
 """What takes longest comes first, so that no process has a long file left when the others are done."""
+
+
+MOST_PROCESSES: Final = 8
+"""As many as have ports of their own; more share them."""
+
+
+def pytest_configure() -> None:
+    """Give each process ports of its own: from the choice of one until a server has it takes seconds."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if name.startswith("gw"):
+        processes.PORTS = processes.PORTS[int(name[2:]) % MOST_PROCESSES :: MOST_PROCESSES]
 
 
 @pytest.hookimpl(optionalhook=True)  # a run may go without the plugin that asks
