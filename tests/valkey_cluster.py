@@ -21,17 +21,19 @@ from tests.services import LIMIT_S
 SHARDS = 3
 SLOTS = 16_384
 NODE_TIMEOUT_MS = 1_000
+PATIENT_MS = 15_000
+"""For tests that lose no node: one that the machine holds up for seconds keeps its slots."""
 
 
 class Node:
     """One server of the cluster."""
 
-    def __init__(self, directory: Path, port: int, bus_port: int) -> None:
+    def __init__(self, directory: Path, port: int, bus_port: int, timeout_ms: int) -> None:
         """Take down where it lives; nothing starts yet."""
         self.bus_port = bus_port
         options = (
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
-            *("--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
+            *("--cluster-node-timeout", str(timeout_ms)),
         )
         self.valkey = Valkey(directory, port=port, options=options)
         self.client: Any = redis.Redis(host="127.0.0.1", port=self.valkey.port, socket_timeout=5)
@@ -89,12 +91,15 @@ class Node:
 class ValkeyCluster:
     """Six nodes that know each other."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, timeout_ms: int) -> None:
         """Take down where they live; nothing starts yet."""
         ports: set[int] = set()  # what is free now may be drawn again, as nothing listens yet
         while len(ports) < 4 * SHARDS:
             ports.add(free_port())
-        self.nodes = [Node(directory / str(number), ports.pop(), ports.pop()) for number in range(2 * SHARDS)]
+        self.nodes = [
+            Node(directory / str(number), ports.pop(), ports.pop(), timeout_ms)
+            for number in range(2 * SHARDS)
+        ]
         where = [("127.0.0.1", node.valkey.port) for node in self.nodes]
         self._startup = [ClusterNode(*each) for each in where]  # type: ignore[no-untyped-call]
 
@@ -239,10 +244,10 @@ class SlotMove:
 
 
 @contextmanager
-def valkey_cluster() -> Iterator[ValkeyCluster]:
-    """A running cluster with no data, gone at the end."""
+def valkey_cluster(timeout_ms: int = NODE_TIMEOUT_MS) -> Iterator[ValkeyCluster]:
+    """A running cluster with no data, gone at the end. timeout_ms: after which a silent node is dead."""
     with tempfile.TemporaryDirectory(prefix="ses-metrics-cluster-") as directory:
-        cluster = ValkeyCluster(Path(directory))
+        cluster = ValkeyCluster(Path(directory), timeout_ms)
         try:
             cluster.start()
             yield cluster

@@ -31,7 +31,7 @@ from schemas.counters import LAYOUT, Generation
 from schemas.kinds import FIELDS, KINDS
 from schemas.shared.settings import RedisSettings
 from tests.aggregator.lanes import Lane, kinds, naive_count
-from tests.valkey_cluster import Node, SlotMove, ValkeyCluster, valkey_cluster
+from tests.valkey_cluster import PATIENT_MS, Node, SlotMove, ValkeyCluster, valkey_cluster
 
 DAY: Final = time.time_ns() // 86_400_000_000_000 - 2
 """Send days lie near today: state that expires is another matter."""
@@ -214,7 +214,7 @@ class Field:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ValkeyCluster]:
-    with valkey_cluster() as started:
+    with valkey_cluster(PATIENT_MS) as started:
         yield started
 
 

@@ -131,8 +131,9 @@ class RealRig:
         services.create_topics(bootstrap, {topic: TopicConfig(2)})
         client: dict[str, Any] = {"bootstrap.servers": bootstrap}
         self._topic = topic
-        # Nothing leaves before the flush, so what is appended is one batch: a test may lose it, and all of it.
-        self._producer, self._admin = Producer({**client, "linger.ms": LIMIT_S * 1000}), AdminClient(client)
+        # Nothing leaves before the flush: what is appended is one batch, and lost as one.
+        self._producer = Producer({**client, "linger.ms": LIMIT_S * 1000})
+        self._admin = AdminClient(client)
         self.listener = Listener()
         self.app = make_app(settings, self.listener, directory)
         self.source = self.listener.source = self.app.source

@@ -61,6 +61,7 @@ class Checkpoints:
         self.fails: Exception | None = None
         """What the next call is answered with."""
         self.may_go_on = Event()
+        """Calls with events wait for it. A tick's move does not: who waits there submits nothing more."""
         self.may_go_on.set()
         self.servers = frozenset({"server"})
         self.wrong: list[str] = []
@@ -79,13 +80,13 @@ class Checkpoints:
         return [dict(lane) for lane in self.lanes]
 
     def apply(self, _generation: Generation, calls: Sequence[LaneCall]) -> list[Answer]:
-        assert self.may_go_on.wait(LIMIT_S)
+        arguments = [msgpack.unpackb(call.argument, raw=True, strict_map_key=False) for call in calls]
+        assert not any(facts for _, facts in arguments) or self.may_go_on.wait(LIMIT_S)
         if self.fails is not None:
             error, self.fails = self.fails, None
             self.asked.append("failed")
             raise error
-        for call in calls:
-            moves, facts = msgpack.unpackb(call.argument, raw=True, strict_map_key=False)
+        for call, (moves, facts) in zip(calls, arguments, strict=True):
             self.asked.append("facts" if facts else "move")
             for partition, prev, end, through in moves:
                 checkpoint = self.lanes[call.lane].get(partition, 0)
@@ -157,6 +158,8 @@ class World:
         self.dead_letters = DeadLetters()
         self.erasers = Erasers(self.redis)
         self.verdict: Exception | None = None
+        self.refused = 0
+        """How many checks have ended with the verdict above."""
         live = Live(
             rules=RULES,
             store=cast("Any", self.redis),
@@ -169,6 +172,7 @@ class World:
 
     def _check(self, _generation: Generation, _servers: frozenset[str], erasures_end: int) -> None:
         if self.verdict is not None:
+            self.refused += 1
             raise self.verdict
         if erasures_end != self.erasers.erasures.end:
             raise ErasedError("there is more to read")
@@ -180,6 +184,11 @@ class World:
         async with asyncio.timeout(LIMIT_S):
             while not condition():  # noqa: ASYNC110  # there is no such event
                 await asyncio.sleep(0.002)
+
+    async def until_idle(self) -> None:
+        """All that the thread of Redis was given has been done, or was left out."""
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.wrap_future(self.worker._live._thread.submit(lambda: None))
 
     async def until_counted(self) -> None:
         """Every lane is at the end of every partition; then nothing is in flight."""
@@ -326,7 +335,7 @@ def test_what_is_submitted_for_partitions_that_are_taken_away_is_not_begun(play:
         world.source.revoke()
         assert world.worker.not_ready == "rebalancing"
         world.redis.may_go_on.set()
-        await asyncio.sleep(0.1)
+        await world.until_idle()
         counted = [lane.get(0, 0) for lane in world.redis.lanes]
         await asyncio.sleep(0.1)
         assert [lane.get(0, 0) for lane in world.redis.lanes] == counted
@@ -400,7 +409,7 @@ def test_reading_waits_while_much_is_read_and_not_counted(
 def test_without_a_verdict_counting_goes_on_and_nothing_is_complete(play: Play) -> None:
     async def story(world: World) -> None:
         world.verdict = NoVerdictError("Kafka does not answer")
-        await asyncio.sleep(0.05)
+        await world.until(lambda: world.refused > 0)  # so the ticks that had a good verdict are over
         world.redis.completes.clear()
         world.append(100)
         await world.until_counted()
@@ -452,7 +461,7 @@ def test_who_is_erased_is_heard_of_within_a_tick(play: Play) -> None:
         world.append(30)
         await world.until_counted()
         assert "facts" not in world.redis.asked
-        assert metrics.RECORDS.labels("erased")._value.get() > before
+        await world.until(lambda: metrics.RECORDS.labels("erased")._value.get() > before)
         assert world.worker.whys == ["assigned", "erased"]
 
     play(story)

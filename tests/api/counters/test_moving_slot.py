@@ -21,7 +21,7 @@ from api.query.query import Groups, Needs
 from schemas.kinds import FAMILIES
 from schemas.redis_keys import BLOCK_DAYS
 from tests.api.writer import EPOCH, QUARTER, Counted, Writer
-from tests.valkey_cluster import ValkeyCluster, valkey_cluster
+from tests.valkey_cluster import PATIENT_MS, ValkeyCluster, valkey_cluster
 
 pytestmark = pytest.mark.programs
 
@@ -87,7 +87,7 @@ def test_all_is_read_or_nothing() -> None:
 
     Two blocks that follow each other are all wide, and the next has no wide ones.
     """
-    with valkey_cluster() as cluster, cluster.client() as client:
+    with valkey_cluster(PATIENT_MS) as cluster, cluster.client() as client:
         writer = Writer(client, lanes=1)
         writer.go_live()
         wide = [Counted(midnight(DAY) + at * QUARTER, "sent", 2, sequence="a") for at in range(96)]
