@@ -25,6 +25,7 @@ from tests.chaos import view
 from tests.pipeline import log
 from tests.pipeline.log import Stored
 from tests.pipeline.place import dead_letter_of
+from tests.pipeline.programs import wait_until
 from tests.services import create_topics
 
 FINE = Measured(tries=1)
@@ -149,14 +150,17 @@ def test_memory_that_was_given_back_is_seen() -> None:
 
 
 @pytest.mark.programs
-def test_a_command_that_does_not_end_is_killed() -> None:
+def test_a_command_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    program = f"import time; print('words', flush=True); open({str(said)!r}, 'w'); time.sleep(600)"
     started = subprocess.Popen(
-        [sys.executable, "-c", "import time; print('words', flush=True); time.sleep(600)"],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    wait_until(said.exists, "it has said something")
     status, most, words = ended(started, 2.0)
     assert (status, words) == (None, "words")
     assert most > MIB

@@ -122,7 +122,8 @@ def test_a_true_switch_answers_from_the_closed_lanes(arena: Arena) -> None:
 
     def ask_for_a_while() -> None:
         assert not is_open(arena, before)
-        for _ in range(20):
+        until = time.monotonic() + 2  # a rebuild waits 10 s for Redis
+        while time.monotonic() < until:
             statuses.append(status(arena, api))
             time.sleep(0.1)
 
@@ -130,7 +131,7 @@ def test_a_true_switch_answers_from_the_closed_lanes(arena: Arena) -> None:
     moment = arena.proxy.at_call(SWITCH, before=ask_for_a_while)
     assert arena.place.programs.run("rebuild")[0] == 0
     assert moment.is_set()
-    assert statuses == [200] * 20
+    assert set(statuses) == {200}
     assert live(arena) != before
     send(arena, 60)
     arena.check()

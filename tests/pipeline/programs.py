@@ -261,6 +261,7 @@ class Programs:
         started = self.command(*arguments, **settings)
         out, err = started.communicate(timeout=LIMIT_S)
         assert "Traceback" not in err, err
+        sys.stderr.write(err)  # pytest shows it where the test fails
         return started.returncode, out
 
     def fails(self, *arguments: str, status: int = 1, **settings: str) -> str:

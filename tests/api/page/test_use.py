@@ -58,14 +58,14 @@ def test_by_keyboard_alone(running: Running, tabs: Tabs) -> None:
     tab_to(page, "Time zone")
     tab_to(page, "Group by")
     tab_to(page, "Sequence")
-    expect(page.locator("#id option[value=onboarding]")).to_be_attached()  # typing chooses among what is listed
+    expect(page.locator("#id option[value=onboarding]")).to_be_attached()  # typing chooses among these
     page.keyboard.type("onboar")
     expect(page.locator("[data-total=sent]")).to_have_text("1,850")
     tab_to(page, "Complained")
     page.keyboard.press("Space")
     expect(page.locator("#counts button[data-key=complained]")).to_have_attribute("aria-pressed", "false")
     tab_to(page, "Mail over time")
-    expect(page.locator("#counts .where")).to_contain_text("Faint")  # the span before is there to be read as well
+    expect(page.locator("#counts .where")).to_contain_text("Faint")  # the span before is there as well
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     said = page.locator("#counts [role=status]")

@@ -9,7 +9,9 @@ from typing import Final
 
 import pytest
 
+from api.clock import now_ms
 from deploy.signing import Signer
+from schemas import topics
 from tests.deploy.test_wheel import send_of_now
 from tests.pipeline import webhook
 from tests.pipeline.place import Place, open_place
@@ -36,7 +38,7 @@ class Plain:
 
     def deliver(self) -> None:
         """An event comes by the webhook."""
-        asyncio.run(webhook.post(f"{self.ingest.url}/webhooks/sns", self.signer, [send_of_now()]))
+        asyncio.run(webhook.post(f"{self.ingest.url}/webhooks/sns", self.signer, [send_of_now()], again=True))
 
     @contextmanager
     def frozen_worker(self) -> Iterator[dict[str, str]]:
@@ -46,6 +48,16 @@ class Plain:
             yield self.environment | {"AGGREGATOR_PORT": "0"}
         finally:
             self.worker.thaw()
+        since_ms = now_ms()
+        self.worker.wait_until(lambda: self._complete_ms() > since_ms, "it says up to when all is counted")
+        self.worker.wait_until_ready()
+
+    def _complete_ms(self) -> int:
+        """Up to when every partition of every lane is complete, as Redis has it."""
+        fields = [f"c{number}" for number in range(topics.EVENTS.partitions)]
+        return min(
+            int(each or 0) for lane in self.place.lanes() for each in self.place.redis.hmget(lane, fields)
+        )
 
 
 @pytest.fixture(scope="package")

@@ -32,11 +32,16 @@ def look(
     *,
     clock_ms: Callable[[], int] = now_ms,
     sending: Sending | None = None,
+    heard: Callable[[Row], None] = lambda _: None,
 ) -> list[Row]:
-    """What the doctor finds with these settings and no others."""
+    """What the doctor finds with these settings and no others. heard: called with each row as it comes."""
     with mock.patch.dict(os.environ, environment, clear=True):
         found = site.read(programs, None)
-        return list(examination(found, addresses(found, {}), clock_ms, sending))
+        rows = []
+        for row in examination(found, addresses(found, {}), clock_ms, sending):
+            rows.append(row)
+            heard(row)
+        return rows
 
 
 def problems(rows: Sequence[Row]) -> list[Row]:

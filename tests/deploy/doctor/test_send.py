@@ -81,9 +81,14 @@ def test_an_event_that_sns_publishes_is_followed_likewise(plain: Plain, sns: str
 
 def test_where_an_event_gets_stuck_is_named(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker stands still: it comes into the topic and no further."""
-    monkeypatch.setattr("deploy.doctor.send.LIMIT_S", 0.5)
+
+    def nothing_more_comes(row: Row) -> None:
+        if row.check == "send: in the topic":
+            monkeypatch.setattr("deploy.doctor.send.LIMIT_S", 0.5)
+
     with plain.frozen_worker() as environment:
-        rows = look(environment, sending=Sending())
+        rows = look(environment, sending=Sending(), heard=nothing_more_comes)
+    monkeypatch.undo()
     check_names(
         rows,
         Seen("send: counted", "not within", "/readyz of the workers"),
