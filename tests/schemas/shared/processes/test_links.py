@@ -101,6 +101,7 @@ def test_one_that_is_stuck_is_silent_after_a_while_and_its_late_answer_is_nobody
 
         async with family([answerer(0), slow]) as (one, _):
             assert await one.ask("/slow") == [SILENCE]
+            monkeypatch.setattr(links, "ANSWER_S", 60.0)
             go_on.set()
             assert [each.body for each in await one.ask("/quick")] == [b"/quick"]
 
