@@ -168,8 +168,8 @@ def test_killed_before_the_switch(arena: Arena) -> None:
         rebuild.wait()
 
     with asked(arena, api) as statuses:
-        rebuild = arena.place.programs.command("rebuild")
         arena.proxy.at_call(SWITCH, before=kill)
+        rebuild = arena.place.programs.command("rebuild")
         rebuild.communicate(timeout=120)
         send(arena, 60)
         arena.check()
@@ -194,12 +194,12 @@ def test_a_rebuild_that_slept_closes_nothing(arena: Arena) -> None:
         arena.wait_until_counted()
         assert not arena.redis.exists(redis_keys.LEASE_KEY)
 
-    rebuild = arena.place.programs.command("rebuild")
     moment = arena.proxy.at_call(
         closes(before, 7),
         before=sleep_until_it_is_taken_back,
         after=lambda: late.append(arena.redis.hget(redis_keys.lane_key(before.name, 7), "retired")),
     )
+    rebuild = arena.place.programs.command("rebuild")
     assert moment.wait(120)
     rebuild.send_signal(signal.SIGCONT)
     assert "taken back" in ended(rebuild)

@@ -38,14 +38,14 @@ class Stored:
     headers: dict[str, bytes] = field(default_factory=dict)
 
 
-def send(bootstrap: str, topic: str, records: Iterable[Outgoing]) -> None:
-    """Write records and return when Kafka has all of them."""
-    with sending(bootstrap, topic) as more:
+def send(bootstrap: str, topic: str, records: Iterable[Outgoing], linger_ms: int = 5) -> None:
+    """Write records and return when Kafka has all of them. linger_ms: what comes within it is a batch."""
+    with sending(bootstrap, topic, linger_ms) as more:
         more(records)
 
 
 @contextmanager
-def sending(bootstrap: str, topic: str) -> Iterator[Callable[[Iterable[Outgoing]], None]]:
+def sending(bootstrap: str, topic: str, linger_ms: int = 5) -> Iterator[Callable[[Iterable[Outgoing]], None]]:
     """Yields what writes records, over one connection; at the end Kafka has all of them."""
     failed: list[KafkaError] = []
 
@@ -58,7 +58,7 @@ def sending(bootstrap: str, topic: str) -> Iterator[Callable[[Iterable[Outgoing]
             "bootstrap.servers": bootstrap,
             "acks": "all",
             "compression.type": "lz4",
-            "linger.ms": 5,
+            "linger.ms": linger_ms,
             "message.max.bytes": MAX_BYTES,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 1_000_000,
