@@ -97,13 +97,16 @@ class Program:
 
     def wait_until_unready_because(self, why: str) -> str:
         """Wait until `/readyz` says 503 and `why` among its reasons; returns its body."""
+        body = ""
 
         def unready() -> bool:
+            nonlocal body
             answer = self.get("/readyz")
-            return answer.status_code == 503 and why in answer.text
+            body = answer.text
+            return answer.status_code == 503 and why in body
 
         self.wait_until(unready, f"/readyz says 503: {why}")
-        return self.get("/readyz").text
+        return body
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels, as `/metrics` shows it; 0 without any."""

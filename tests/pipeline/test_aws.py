@@ -47,7 +47,7 @@ class StandIn:
         path = urlsplit(subscription["Endpoint"]).path
         try:
             status = httpx.post(
-                self._reached + path, content=body, headers=HEADERS, trust_env=False
+                self._reached + path, content=body, headers=HEADERS, trust_env=False, timeout=60
             ).status_code
         except httpx.TransportError:
             status = 0

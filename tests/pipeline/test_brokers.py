@@ -112,4 +112,4 @@ def test_a_leader_is_killed_and_comes_back(place: Place, cluster: KafkaCluster, 
     values = {record.value for record in place.events()}
     assert not [message for message in messages if message not in values], "answered 200 and not in the topic"
     place.check_dead_letters(place.naive_dead_letters())
-    assert ingest.get("/readyz").status_code == 200
+    ingest.wait_until_ready()

@@ -1,8 +1,6 @@
 """The number of lanes is chosen for a first generation, and for each next one by a rebuild."""
 
 import json
-import os
-import signal
 import time
 from contextlib import AbstractContextManager
 from itertools import count
@@ -14,7 +12,7 @@ from tests.pipeline import events
 from tests.pipeline.log import Outgoing
 from tests.pipeline.meanwhile import meanwhile
 from tests.pipeline.place import Place, naive_count
-from tests.pipeline.programs import wait_until
+from tests.pipeline.test_operators import kill_in_the_middle
 
 RECORDS = 4_000
 TENANTS = events.TENANTS[:8]
@@ -62,18 +60,7 @@ def planned(place: Place, *options: str) -> tuple[int, str | None]:
 
 def kill_half_way(place: Place, *options: str) -> str:
     """Kill a rebuild that has begun to count. Returns: the name of its generation."""
-    killed = place.programs.command("rebuild", *options)
-
-    def half_way() -> bool:
-        making = place.record().next
-        if making is None:
-            return False
-        checkpoints = place.redis.hgetall(redis_keys.lane_key(making.generation.name, 0))
-        return any(int(at) > 0 for field, at in checkpoints.items() if field[:1] == b"f")
-
-    wait_until(half_way, "the rebuild is in the middle")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    kill_in_the_middle(place, *options)
     making = place.record().next
     assert making is not None
     return making.generation.name

@@ -71,7 +71,7 @@ def totals(program: Program, series: str) -> set[float]:
 def test_ingest_in_two_processes_counts_as_one_and_ends_as_one(place: Place, tmp_path: Path) -> None:
     """What either took is in `/metrics`, whoever is asked; after one SIGTERM each 200 is kept by Kafka."""
     signer = Signer.create(tmp_path)
-    ingest = place.programs.ingest(TOPIC_ARN, tmp_path, INGEST_PROCESSES="2", SHUTDOWN_GRACE_S="1")
+    ingest = place.programs.ingest(TOPIC_ARN, tmp_path, INGEST_PROCESSES="2", SHUTDOWN_GRACE_S="5")
     one, other = pids(ingest)
     ingest.wait_until_ready()
     webhook = f"{ingest.url}/webhooks/sns"
@@ -85,8 +85,10 @@ def test_ingest_in_two_processes_counts_as_one_and_ends_as_one(place: Place, tmp
         send("one", 30)
     assert totals(ingest, 'ingest_deliveries_total{outcome="stored"}') == {50}
     assert totals(ingest, "ingest_publish_seconds_count") == {50}
-    assert totals(ingest, "ingest_ready") == {1}
-    assert {each.status_code for each in answers(ingest, "/readyz")} == {200}
+    ingest.wait_until(lambda: totals(ingest, "ingest_ready") == {1}, "both are ready by their metric")
+    ingest.wait_until(
+        lambda: {each.status_code for each in answers(ingest, "/readyz")} == {200}, "both say so"
+    )
 
     taken: list[int] = []
 
@@ -122,7 +124,7 @@ def test_a_process_that_dies_ends_the_program_and_none_outlives_it(place: Place,
     one, other = pids(ingest)
     ingest.wait_until_ready()
     for path, status in (("/metrics", 200), ("/readyz", 200), ("/webhooks/sns", 404)):
-        assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == status
+        assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=60).status_code == status
     assert {each.status_code for each in answers(ingest, "/metrics")} == {404}
     os.kill(one, signal.SIGKILL)
     assert ingest.wait_until_ended() == 1
@@ -156,7 +158,8 @@ def test_a_key_lives_and_ends_in_each_process(place: Place) -> None:
         for still in (one, other):
             with standing_still(still):
                 headers = {"Authorization": f"Bearer {key}"}
-                said.add(httpx.get(f"{api.url}/api/metrics", headers=headers, trust_env=False).status_code)
+                answer = httpx.get(f"{api.url}/api/metrics", headers=headers, trust_env=False, timeout=60)
+                said.add(answer.status_code)
         return said
 
     def ends_for_both(command: subprocess.Popen[str]) -> str:

@@ -132,7 +132,7 @@ def users(place: Place, ingest: Program, api: Program, signer: Signer) -> Iterat
     def use() -> None:
         records = events.records(next(seeds), now_ms(), 40, 2, 0.0)
         told = [each.value for each in records if each.value and webhook.can_carry(each.value)]
-        asyncio.run(webhook.post(f"{ingest.url}/webhooks/sns", signer, told[:10]))
+        asyncio.run(webhook.post(f"{ingest.url}/webhooks/sns", signer, told[:10], again=True))
         assert place.ask(api, (TENANT, "tenant", ""), period="day")[0] == 200
 
     with meanwhile(use):

@@ -89,7 +89,10 @@ def test_a_delivery_and_a_query_are_traced_and_no_secret_leaves(place: Place, tm
         webhook = f"{ingest.url}/webhooks/sns"
         asyncio.run(post(webhook, signer, [f'{{"to": "{SECRET}"}}'.encode()]))
         forged = json.dumps({**signer.notification(TOPIC_ARN, SECRET), "Message": "another"})
-        assert httpx.post(webhook, content=forged, headers=HEADERS, trust_env=False).status_code == 403
+        assert (
+            httpx.post(webhook, content=forged, headers=HEADERS, trust_env=False, timeout=60).status_code
+            == 403
+        )
         headers = {"Authorization": f"Bearer {key}", "traceparent": f"00-{TRACE}-{SPAN}-01"}
         assert api.get(f"/api/metrics/templates/{SECRET}", headers).status_code == 404
         answer = api.get("/api/metrics", headers)
