@@ -48,7 +48,7 @@ class Kafka:
         return {number: (str(broker.host), int(broker.port)) for number, broker in found.items()}
 
     def _list_brokers(self) -> Mapping[int, Any]:
-        """All. librdkafka may ask one whose address leads nowhere, where the question is lost: again."""
+        """Ask again in time: librdkafka may ask a broker that is nowhere, and lose the question."""
         until = time.monotonic() + TIMEOUT_S
         while True:
             try:

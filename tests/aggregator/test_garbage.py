@@ -38,19 +38,13 @@ def count() -> int:
 def test_what_counting_makes_is_gone_without_a_look_for_cycles() -> None:
     """Of events and of what is refused alike: else memory would grow from look to look."""
     assert count() > 400  # caches are full
+    gc.collect()
     gc.disable()
     try:
-        assert 0 in (left_by_count() for _ in range(3)), "whatever else this process does meanwhile"
+        count()
+        assert gc.collect() == 0
     finally:
         gc.enable()
-
-
-def left_by_count() -> int:
-    """What a look for cycles finds after counting, and nothing that others left before."""
-    gc.collect()
-    gc.collect()  # what was freed may have left more
-    count()
-    return gc.collect()
 
 
 def test_python_looks_after_more_than_a_call_makes() -> None:

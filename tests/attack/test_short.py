@@ -6,7 +6,7 @@ from tests.attack.__main__ import EVERY
 from tests.attack.report import all_held, table
 from tests.attack.runner import Runner
 
-PATIENCE = 15.0
+PATIENCE = 6.0
 """No limit of time counts here: a test machine may be this many times slower, and busy."""
 
 

@@ -314,14 +314,12 @@ def poison_records(field: Field) -> Steps:
 
 def _until_exact(field: Field) -> Steps:
     """Wait until what was in the topic when Redis came back is counted; note how long it took."""
-    back = since = time.monotonic()
+    back = time.monotonic()
     if not field.alone:
         return
     ends = field.ends()
     while not view.is_counted_up_to(field.redis, ends):
-        if not field.alone:
-            since = time.monotonic()  # the other fault has its own time
-        if time.monotonic() - since > EXACT_WITHIN_S:
+        if time.monotonic() - back > EXACT_WITHIN_S:
             field.wrong.append(f"not exact {EXACT_WITHIN_S:.0f} s after Redis came back")
             return
         yield 0.1

@@ -112,10 +112,8 @@ def test_a_lost_tail_is_made_good_within_15_s(arena: Arena, tmp_path: Path) -> N
     sends_of_all(arena, 0)
     arena.wait_until_counted()
     aof.copy(valkey, older)
-    began = time.monotonic()
     sends_of_all(arena, 60, 2_000)
     arena.wait_until_counted()
-    pace_s = time.monotonic() - began  # of this machine, in this minute
     sends_of_all(arena, 2_060, 1_000)
     valkey.kill()
     aof.put_back(valkey, older)
@@ -126,7 +124,7 @@ def test_a_lost_tail_is_made_good_within_15_s(arena: Arena, tmp_path: Path) -> N
     differs = arena.difference()
     assert not differs, differs
     assert all(worker.running for worker in workers)
-    assert took < EXACT_WITHIN_S + 10 * pace_s
+    assert took < EXACT_WITHIN_S
 
 
 def test_a_stale_replica_is_promoted(arena: Arena) -> None:
@@ -283,13 +281,13 @@ def test_redis_that_evicts(arena: Arena) -> None:
     before = arena.place.checkpoints()
     arena.redis.config_set("maxmemory-policy", "allkeys-lru")
     arena.wait_until_waiting(worker, "allkeys-lru", "noeviction")
+    assert "allkeys-lru" in worker.said("counting waits")[-1]["why"]
     sends_of_all(arena, 60)
     time.sleep(3)  # some resyncs long
     assert arena.place.checkpoints() == before
     arena.redis.config_set("maxmemory-policy", "noeviction")
     worker.wait_until_ready()
     arena.check()
-    assert any("allkeys-lru" in said["why"] for said in worker.said("counting waits"))
 
 
 # What is asked beside the counting is answered late
@@ -326,11 +324,7 @@ def test_late_answers_to_checks_do_not_hold_up_counting(arena: Arena, tmp_path: 
 
 def complete_throughs(arena: Arena) -> list[int]:
     """Up to when each lane says that it is complete, in ms; 0 for none."""
-    return [
-        int(arena.redis.hget(lane, f"c{number}") or 0)
-        for lane in arena.place.lanes()
-        for number in range(topics.EVENTS.partitions)
-    ]
+    return [through for lane in arena.place.completes() for through in lane]
 
 
 # A record that is not what it should be

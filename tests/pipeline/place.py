@@ -145,10 +145,15 @@ class Place:
 
     def checkpoints(self) -> list[list[int]]:
         """For each lane, the checkpoint of each partition."""
-        wanted = [f"f{number}" for number in range(topics.EVENTS.partitions)]
-        return [
-            [int(checkpoint or 0) for checkpoint in self.redis.hmget(lane, wanted)] for lane in self.lanes()
-        ]
+        return self._of_lanes("f")
+
+    def completes(self) -> list[list[int]]:
+        """For each lane, up to when each partition is complete, in ms since 1970; 0 where it does not say."""
+        return self._of_lanes("c")
+
+    def _of_lanes(self, prefix: str) -> list[list[int]]:
+        wanted = [f"{prefix}{number}" for number in range(topics.EVENTS.partitions)]
+        return [[int(number or 0) for number in self.redis.hmget(lane, wanted)] for lane in self.lanes()]
 
     def wait_until_counted(self, worker: Program) -> None:
         """Wait until every lane is counted to the topic's end as it is now."""

@@ -214,6 +214,17 @@ def test_two_at_once_are_harmless_and_one_ends_in_good_order(scene: Scene) -> No
     scene.is_exact()
 
 
+def test_one_that_is_stopped_ends_the_files_of_what_it_has_read(scene: Scene) -> None:
+    archiver = scene.archiver(ARCHIVE_FILE_MINUTES="60")
+    [one, *_] = events.records(1, time.time_ns() // 1_000_000, 100)
+    log.send(scene.bootstrap, scene.topic, [one])
+    archiver.wait_until(lambda: any(scene.root.glob(f"{UNFINISHED}/*")), "it has read the record")
+    assert archiver.stop() == 0
+    assert len(scene.held()) == 1
+    assert scene.held() == scene.expected()
+    assert list((scene.root / UNFINISHED).iterdir()) == []
+
+
 def test_a_hole_is_found_and_filled_while_the_topic_has_it(scene: Scene) -> None:
     scene.send(1_000)
     scene.once()

@@ -11,7 +11,6 @@ from aggregator.log import admin
 from aggregator.log.admin import Cluster
 from schemas import topics
 from tests import services
-from tests.pipeline.programs import wait_until
 
 GROUP = "nobody-yet"
 
@@ -31,20 +30,10 @@ class Moving(Consumer):
 @pytest.fixture
 def cluster(kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     services.create_topics(kafka_bootstrap, {f"{topic_prefix}events": topics.EVENTS})
-    made = Cluster(
+    monkeypatch.setattr(admin, "Consumer", Moving)
+    return Cluster(
         AggregatorSettings(kafka_bootstrap_servers=kafka_bootstrap, events_topic=f"{topic_prefix}events")
     )
-    wait_until(lambda: answers(made), "Kafka has a coordinator")  # the first group of all may take longer
-    monkeypatch.setattr(admin, "Consumer", Moving)
-    return made
-
-
-def answers(cluster: Cluster) -> bool:
-    try:
-        cluster.commits(GROUP, topics.EVENTS.partitions)
-    except KafkaUnavailableError:
-        return False
-    return True
 
 
 def test_a_coordinator_that_comes_up_is_waited_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

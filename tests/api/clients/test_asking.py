@@ -89,9 +89,9 @@ def test_every_retry_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_no_answer_in_time_is_asked_for_again(ask: Caller) -> None:
-    with scripted(Reply(hangs=True), FINE, FINE, FINE) as server:  # a machine that pauses may cost one more
-        assert ask(server.url, "k", [GET], Limits(timeout_s=0.5)) == [metrics()]
-        assert len(server.asked) >= 2
+    with scripted(Reply(hangs=True), FINE) as server:
+        assert ask(server.url, "k", [GET], Limits(timeout_s=2.0)) == [metrics()]
+        assert len(server.asked) == 2
         assert server.times[1] - server.times[0] < 20  # the limit asked for, generously, and not another
 
 

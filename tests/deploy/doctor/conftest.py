@@ -11,7 +11,6 @@ import pytest
 
 from api.clock import now_ms
 from deploy.signing import Signer
-from schemas import topics
 from tests.deploy.test_wheel import send_of_now
 from tests.pipeline import webhook
 from tests.pipeline.place import Place, open_place
@@ -49,15 +48,10 @@ class Plain:
         finally:
             self.worker.thaw()
         since_ms = now_ms()
-        self.worker.wait_until(lambda: self._complete_ms() > since_ms, "it says up to when all is counted")
-        self.worker.wait_until_ready()
-
-    def _complete_ms(self) -> int:
-        """Up to when every partition of every lane is complete, as Redis has it."""
-        fields = [f"c{number}" for number in range(topics.EVENTS.partitions)]
-        return min(
-            int(each or 0) for lane in self.place.lanes() for each in self.place.redis.hmget(lane, fields)
+        self.worker.wait_until(
+            lambda: min(map(min, self.place.completes())) > since_ms, "it says up to when all is counted"
         )
+        self.worker.wait_until_ready()
 
 
 @pytest.fixture(scope="package")
