@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from deploy.doctor.check import Finding, ok, problem, stop
@@ -12,8 +13,13 @@ Address = tuple[str, int]
 
 TIMEOUT_S: Final = 3.0
 
-ALERT_S: Final = 0.3
-"""With TLS 1.3 a server says only after the client's part of the handshake that it wants a certificate."""
+_QUESTIONS: Final = {
+    # ApiVersions, version 0, without a client's name: it is answered before any login
+    "KAFKA": b"\x00\x00\x00\x0a\x00\x12\x00\x00\x00\x00\x00\x01\xff\xff",
+    "REDIS": b"PING\r\n",  # answered too where it wants a login first
+}
+"""With TLS 1.3 a server says only after the client's part of the handshake that it wants a certificate, so it
+has accepted ours when it has answered something."""
 
 
 def spelled(address: Address) -> str:
@@ -65,7 +71,9 @@ def check_tls(
     context = client_context(prefix, *files)
     address = next(each for each in addresses if why_unreachable(each) is None)
     try:
-        version = _shake_hands(address, context)
+        with _connected(address, context) as connection:
+            _ask(connection, _QUESTIONS[prefix])
+            version = connection.version()
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in {62, 64}:  # OpenSSL's *_MISMATCH of host name and address
             return stop(
@@ -89,8 +97,10 @@ def check_tls(
             f"check the port in {setting}; without TLS there, {_WITHOUT_TLS[prefix]}",
         )
     except OSError as error:
+        late = isinstance(error, TimeoutError)
+        how = f"not answered within {TIMEOUT_S:g} s" if late else (error.strerror or str(error)).lower()
         return stop(
-            f"{spelled(address)} ends the TLS handshake ({(error.strerror or str(error)).lower()})",
+            f"{spelled(address)} ends the TLS handshake ({how})",
             f"check the port in {setting}; without TLS there, {_WITHOUT_TLS[prefix]}",
         )
     return ok(f"{version}, both certificates are accepted")
@@ -102,7 +112,7 @@ def speaks_tls(address: Address) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        _shake_hands(address, context)
+        _connected(address, context).close()
     except ssl.SSLError as error:
         return "ALERT" in (error.reason or "")  # it wants a certificate of ours: that is TLS
     except OSError:
@@ -110,19 +120,18 @@ def speaks_tls(address: Address) -> bool:
     return True
 
 
-def _shake_hands(address: Address, context: ssl.SSLContext) -> str:
-    """Raises: ssl.SSLError, OSError. Returns: the version of TLS."""
-    with (
-        socket.create_connection(address, TIMEOUT_S) as plain,
-        context.wrap_socket(plain, server_hostname=address[0]) as wrapped,
-    ):
-        wrapped.settimeout(ALERT_S)
-        try:
-            if wrapped.recv(1) == b"":
-                raise ConnectionError("closed")
-        except TimeoutError:  # it waits for us to speak, so all is well
-            pass
-        return wrapped.version() or "TLS"
+def _connected(address: Address, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Raises: ssl.SSLError, OSError."""
+    with socket.create_connection(address, TIMEOUT_S) as plain:
+        return context.wrap_socket(plain, server_hostname=address[0])
+
+
+def _ask(connection: ssl.SSLSocket, question: bytes) -> None:
+    """Wait for an answer, whatever it says. Raises: ssl.SSLError, OSError."""
+    with suppress(ConnectionError):  # closed already: what was said before is still to be read
+        connection.sendall(question)
+    if connection.recv(1) == b"":
+        raise ConnectionError("closed")
 
 
 _WITHOUT_TLS: Final = {

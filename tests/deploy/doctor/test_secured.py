@@ -3,19 +3,23 @@
 Long-lived servers are started once for all of it: a Kafka and a Redis as `deploy/security.md` has them.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
 import pytest
 
 from deploy.doctor.check import State
+from deploy.doctor.network import TIMEOUT_S, check_tls
 from deploy.doctor.rights import USERS
 from deploy.signing import Signer
 from schemas import topics
 from tests import services
+from tests.chaos.proxy import Proxy
 from tests.deploy.doctor.stand import Seen, check_names, look
 from tests.pipeline.secured import (
     ASTRAY_NAME,
@@ -224,3 +228,22 @@ def test_each_wrong_setting_is_named_with_its_fix_and_without_a_password(stand: 
         except (AssertionError, ValueError) as error:
             error.add_note(name)
             raise
+
+
+@pytest.mark.parametrize("server", ["KAFKA", "REDIS"])
+def test_a_certificate_is_accepted_when_the_server_has_answered(stand: Stand, server: str) -> None:
+    """With TLS 1.3 the client is through with its handshake when the server reads of the certificate."""
+    servers = stand.servers
+    port = {"KAFKA": servers.kafka_port, "REDIS": servers.redis_port}[server]
+    ours = str(servers.client.certificate), str(servers.client.key)
+    for files, answers_after_s, seen in (
+        (("", ""), 1, "refuses our certificate"),
+        (ours, 1, "both certificates are accepted"),
+        (ours, TIMEOUT_S + 1, "not answered within 3 s"),
+    ):
+        with Proxy(port) as network:
+            network.at_call(b"")  # the client's hello, which is answered at once
+            network.at_call(b"", after=partial(time.sleep, answers_after_s))
+            address = ("localhost", network.port)
+            found = check_tls([address], (str(servers.authority.ca), *files), server, "SETTING")
+        assert seen in found.what
