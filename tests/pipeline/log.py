@@ -65,6 +65,10 @@ def sending(bootstrap: str, topic: str, linger_ms: int = 5) -> Iterator[Callable
         }
     )
 
+    # Known before the first record: those that wait for it reach their partition one by one, and a flush
+    # sends what has arrived.
+    producer.list_topics(topic, timeout=LIMIT_S)
+
     def write(records: Iterable[Outgoing]) -> None:
         for record in records:
             more = {} if record.partition is None else {"partition": record.partition}
