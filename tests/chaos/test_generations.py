@@ -101,7 +101,7 @@ def test_a_switch_that_redis_lost(arena: Arena, way_back: str) -> None:
 
     arena.redis.set(redis_keys.RECORD_KEY, before)
     arena.wait_until_waiting(worker, "lost a switch", "generations restore", "rebuild")
-    assert worker.said("counting waits")
+    worker.wait_until_said("counting waits", "lost a switch")
     for _ in range(5):
         assert status(arena, api) == 503, "frozen numbers were answered"
     code, _ = arena.place.programs.run("generations", "drop", report["generation"])

@@ -281,7 +281,7 @@ def test_redis_that_evicts(arena: Arena) -> None:
     before = arena.place.checkpoints()
     arena.redis.config_set("maxmemory-policy", "allkeys-lru")
     arena.wait_until_waiting(worker, "allkeys-lru", "noeviction")
-    assert "allkeys-lru" in worker.said("counting waits")[-1]["why"]
+    worker.wait_until_said("counting waits", "allkeys-lru")
     sends_of_all(arena, 60)
     time.sleep(3)  # some resyncs long
     assert arena.place.checkpoints() == before
@@ -360,7 +360,7 @@ def test_topic_emptied_above_a_checkpoint(arena: Arena) -> None:
     arena.place.send(sends("alder", range(100, 120)))
     time.sleep(3)  # some resyncs long
     assert [lane[0] for lane in arena.place.checkpoints()] == [50] * len(arena.place.lanes())
-    assert "rebuild" in worker.said("counting waits")[-1]["why"]
+    worker.wait_until_said("counting waits", "rebuild")
 
 
 def test_topic_made_anew(arena: Arena) -> None:

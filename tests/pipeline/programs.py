@@ -70,8 +70,7 @@ class Program:
     def url(self) -> str:
         """Its base URL, once it has one."""
         if not self._port:
-            self.wait_until(lambda: bool(self.said("listening")), "it says its port")
-            self._port = self.said("listening")[-1]["port"]
+            self._port = self.wait_until_said("listening")["port"]
         return f"http://127.0.0.1:{self._port}"
 
     def wait_until(self, holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
@@ -121,15 +120,16 @@ class Program:
         """All that it has logged so far."""
         return self._child.log.read_text(errors="replace")
 
-    def said(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of that event so far."""
-        lines = []
-        for line in self.log_text().splitlines():
-            if line.startswith("{") and line.endswith("}"):
-                reported = json.loads(line)
-                if reported["event"] == event:
-                    lines.append(reported)
-        return lines
+    def said(self, event: str, why: str = "") -> list[dict[str, Any]]:
+        """The log lines of that event so far, those that have `why` in their reason."""
+        lines = self.log_text().splitlines()
+        logged = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [line for line in logged if line["event"] == event and why in line.get("why", "")]
+
+    def wait_until_said(self, event: str, why: str = "") -> dict[str, Any]:
+        """Wait for such a line, as `/readyz` may know why before the log does. Returns: the last one."""
+        self.wait_until(lambda: bool(self.said(event, why)), f"it logs {event!r}: {why}")
+        return self.said(event, why)[-1]
 
     def freeze(self) -> None:
         """SIGSTOP: it stands still and knows nothing of it."""

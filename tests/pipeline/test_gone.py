@@ -76,7 +76,7 @@ def test_a_redis_that_holds_something_else(place: Place) -> None:
     why = worker.wait_until_unready_because("no generation")
     for word in ("it holds 'something'", "ours alone", "REDIS_URL", "rebuild"):
         assert word in why
-    assert worker.said("waiting outside the consumer group")
+    worker.wait_until_said("waiting outside the consumer group", "it holds 'something'")
     wait_until_it_looked(place, worker)
     assert place.redis.keys() == [b"something"]
     assert worker.stop() == 0

@@ -40,7 +40,7 @@ def standing_still(pid: int) -> Iterator[None]:
 def pids(program: Program) -> list[int]:
     """Its processes, once all of them serve, and so does what watches over them."""
     program.wait_until(lambda: len(program.said("serving http")) == 2, "both serve")
-    found: list[int] = program.said("running in processes")[-1]["pids"]
+    found: list[int] = program.wait_until_said("running in processes")["pids"]
     assert len(found) == 2
     return found
 
