@@ -14,39 +14,15 @@ from typing import Any, Final, NamedTuple
 from aggregator.counters.connection import connect, infos, memory, translated
 from aggregator.counters.lanes import gone, standing_of
 from aggregator.counters.lease import Lease
+from aggregator.counters.pieces import AT_ONCE, Wanted, read_in_pieces
 from aggregator.counters.registry import Registry
+from aggregator.counters.snapshots import SNAPSHOT, Snapshot, numbers_from, snapshot_from
 from schemas.counters import Generation
 from schemas.redis_keys import block_of_member, generation_of, known_key, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
-_SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
 _STATES: Final = files("aggregator.counters").joinpath("states.lua").read_text()
-
-
-class Held(NamedTuple):
-    """What a lane holds of one tenant, as it stands there (`schemas.redis_keys`).
-
-    blocks: of each block of days the packed counters by field. known: the members of the known ids, which
-    come with the last block.
-    """
-
-    blocks: list[tuple[int, dict[bytes, bytes]]]
-    known: list[bytes]
-
-
-class Snapshot(NamedTuple):
-    """What a lane holds of some tenants, and the checkpoints up to which it does.
-
-    erased: the number of the last erasure that it has taken in. held: of each tenant asked
-    for, in their order, up to where a limit was reached. stopped: the block of the last of these at which to
-    go on; none where all was read.
-    """
-
-    checkpoints: dict[int, int]
-    erased: int
-    held: list[Held]
-    stopped: int | None
 
 
 class Entry(NamedTuple):
@@ -99,14 +75,14 @@ class Keyspace:
 
     def checkpoints(self, generation: Generation, lane: int) -> dict[int, int]:
         """The checkpoints of a lane, retired or not: offsets by partition. Raises: GoneError."""
-        return _numbers(self._ask(generation, lane)[0], b"f")
+        return numbers_from(self._ask(generation, lane)[0], b"f")
 
     def completes(self, generation: Generation, lane: int) -> dict[int, int]:
         """Up to when each partition of a lane, retired or not, is complete: ms since 1970, by partition.
 
         Raises: GoneError.
         """
-        return _numbers(self._ask(generation, lane)[0], b"c")
+        return numbers_from(self._ask(generation, lane)[0], b"c")
 
     def tenants(self, generation: Generation, lane: int) -> list[str]:
         """The tenants of a lane that have counters, as they stand in keys. Raises: GoneError."""
@@ -136,27 +112,32 @@ class Keyspace:
         """Counters of tenants and the checkpoints of their lane, read in one step.
 
         tenants: at least one, as they stand in keys. first: the block of days to begin at in the first
-        tenant. last: the block to end with in the last one. packed_counters: about how many to read at most.
+        tenant. last: the block to end with in the last one. packed_counters: how many to read at most; a
+        block of more than that stops it before the first one.
         Raises: GoneError.
         """
-        numbers, held, stopped = self._ask(
-            generation, lane, tenants, first=first, last=last, packed_counters=packed_counters
-        )
-        return Snapshot(
-            _numbers(numbers, b"f"),
-            standing_of(numbers[-1]).erased,
-            [
-                Held(
-                    [
-                        (int(block), dict(zip(found[::2], found[1::2], strict=True)))
-                        for block, found in blocks
-                    ],
-                    known,
-                )
-                for blocks, known in held
-            ],
-            stopped,
-        )
+        answer = self._ask(generation, lane, tenants, first=first, last=last, packed_counters=packed_counters)
+        return snapshot_from(answer)
+
+    def snapshot_of(
+        self,
+        generation: Generation,
+        lane: int,
+        tenant: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> Snapshot:
+        """As `snapshot` of one tenant, in many calls where it has more than one should read.
+
+        Raises: GoneError; StoreUnavailableError too where it has very much, which is written all the time.
+        """
+        found = self.snapshot(generation, lane, [tenant], first=first, last=last, packed_counters=AT_ONCE)
+        if found.stopped is None:
+            return found
+        wanted = Wanted(lane_key(generation.name, lane), generation.name, tenant, first, last)
+        in_pieces = read_in_pieces(self._client, wanted)
+        return in_pieces or self.snapshot(generation, lane, [tenant], first=first, last=last)
 
     def states(
         self, generation: Generation, lane: int, entries: Iterable[Entry]
@@ -174,7 +155,7 @@ class Keyspace:
         if answer is None:
             raise gone(generation, lane)
         checkpoints, states = answer
-        return _numbers(checkpoints, b"f"), [None if state is None else int(state) for state in states]
+        return numbers_from(checkpoints, b"f"), [None if state is None else int(state) for state in states]
 
     def pages(
         self,
@@ -188,7 +169,8 @@ class Keyspace:
     ) -> Iterator[Page]:
         """All that a lane holds of tenants, of each page as it is when it is asked for.
 
-        tenants: as they stand in keys. tenants_a_page, packed_counters_a_page: about how many at most.
+        tenants: as they stand in keys. tenants_a_page, packed_counters_a_page: how many at most; a block of
+        more counters than that is a page alone.
         resting: gives what is entered for each read, as `Pace.resting`.
         Raises: GoneError.
         """
@@ -199,7 +181,10 @@ class Keyspace:
                 snapshot = self.snapshot(
                     generation, lane, wanted, first=first, packed_counters=packed_counters_a_page
                 )
-            found, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+                found, stopped = wanted[: len(snapshot.held)], snapshot.stopped
+                if stopped is not None and len(found) == 1 and not snapshot.held[0].blocks:
+                    snapshot = self.snapshot(generation, lane, found, first=first, last=stopped)
+                    stopped += 1  # a block that is more than a page is one
             if stopped is None:
                 yield Page(found, first, None, len(found), snapshot)
                 done += len(found)
@@ -255,17 +240,11 @@ class Keyspace:
         bounds = ["" if bound is None else bound for bound in (packed_counters, first, last)]
         with translated():
             answer = self._client.eval_ro(
-                _SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
+                SNAPSHOT, 1, lane_key(generation.name, lane), generation.name, *bounds, *tenants
             )
         if answer is None:
             raise gone(generation, lane)
         return answer
-
-
-def _numbers(fields: list[bytes], prefix: bytes) -> dict[int, int]:
-    """Of the checkpoints of `snapshot.lua` those that begin so."""
-    pairs = zip(fields[::2], fields[1::2], strict=True)
-    return {int(name[1:]): int(number) for name, number in pairs if name[:1] == prefix}
 
 
 def _groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -10,7 +10,7 @@ Keys (LANE is KEYS[1], `{generation:lane}`; `schemas.redis_keys` says what stand
 
 Arguments
   ARGV[1] generation
-  ARGV[2] about how many packed counters to read at most, or nothing: all. Redis serves nobody else meanwhile.
+  ARGV[2] how many packed counters to read at most, or nothing: all. Redis serves nobody else meanwhile.
   ARGV[3] the first BLOCK to read of the first tenant, or nothing
   ARGV[4] the last BLOCK to read of the last tenant, or nothing
   ARGV[5...] each TENANT, in the order to read; none: then the tenants are listed instead
@@ -18,6 +18,7 @@ Answers: nil where the lane is not there or another generation's, else
   {checkpoints, tenants} or {checkpoints, {{{{BLOCK, {field, packed counter, ...}}, ...}, known ids}, ...}, stopped}
   with checkpoints = {f<partition> or c<partition>, number, ..., 'rules', the rules that the lane carries}
   and stopped = the block of the last tenant given at which to go on, or false where all was read
+  That may be the first one, and nothing was read: a block of more than ARGV[2] is not begun.
   The known ids (SCOPE id each) come with a tenant's last block, which `stopped` and ARGV[4] leave out.
 
 All keys are looked at together, as in `apply.lua`: while a cluster moves the slot, none may be missing.
@@ -55,9 +56,21 @@ local function blocks(known, from, upto)
   return found
 end
 
+local function counters_key(tenant, block)
+  return string.format('%s:c:%s:%d', lane, tenant, block)
+end
+
+-- Whether a block is more than may still be read.
+local function is_too_much(tenant, block)
+  if left == huge then return false end
+  local key = counters_key(tenant, block)
+  call('EXISTS', lane, key)
+  return left <= 0 or call('HLEN', key) > left
+end
+
 -- The packed counters of a block, wide ones among them.
 local function counters(tenant, block)
-  local key = string.format('%s:c:%s:%d', lane, tenant, block)
+  local key = counters_key(tenant, block)
   local wide_key = string.format('%s:w:%s:%d', lane, tenant, block)
   call('EXISTS', lane, key)
   local packed_counters, wide = call('HGETALL', key), nil
@@ -82,7 +95,7 @@ for i = 5, #ARGV do
   call('EXISTS', lane, known)
   local upto, found = i == #ARGV and last or huge, {}
   for n, block in ipairs(blocks(known, i == 5 and first or -huge, upto)) do
-    if left <= 0 then
+    if is_too_much(tenant, block) then
       held[#held + 1] = {found, {}}
       return {checkpoints, held, block}
     end

@@ -1,8 +1,8 @@
 """One audit: some tenants' days, chosen at random, counted again from the log and compared with Redis.
 
 The small form of `verify` that may go on for ever beside the service. A tenant's counters of a day are read
-together with the checkpoints of its lane, in one step; the recount takes in exactly the events below those
-checkpoints, so what comes in meanwhile is no difference. Nothing is written.
+as of one moment, together with the checkpoints of its lane; the recount takes in exactly the events below
+those checkpoints, so what comes in meanwhile is no difference. Nothing is written.
 
 How much of the log is read: from `earliest_record_ms` of the oldest day that was chosen to the checkpoints.
 Not less: the records of a topic need not be in the order of their times (a redrive keeps the old ones), so
@@ -118,7 +118,7 @@ class Auditor:
             chosen = []
             for tenant, day in sorted(pairs):
                 lane, safe, block = lane_of(tenant, live.lanes), safe_id(tenant), day // BLOCK_DAYS
-                snapshot = keys.snapshot(live, lane, [safe], first=block, last=block)
+                snapshot = keys.snapshot_of(live, lane, safe, first=block, last=block)
                 subject.erasures.check(snapshot.erased, lane, live.lanes)
                 try:
                     held = stored_cells(tenant, live.scopes, *snapshot.held[0])

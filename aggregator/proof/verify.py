@@ -1,8 +1,8 @@
 """`verify`: count the log again and compare with what Redis holds.
 
-Each tenant's counters are read together with the checkpoints of its lane, in one step; the recount takes in
-exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is no
-difference. A tenant that was erased has no past there either (`aggregator.counting.rules`).
+Each tenant's counters are read as of one moment, together with the checkpoints of its lane; the recount takes
+in exactly the events below those checkpoints. So it may run beside live traffic: what is not counted yet is
+no difference. A tenant that was erased has no past there either (`aggregator.counting.rules`).
 
 Where the log has lost its beginning, only cells that it can speak for are compared (`log.coverage`);
 of the others it is only said where Redis has lost some (`shortfall`).
@@ -140,7 +140,7 @@ class Verifier:
             if sample is not None and read >= sample:
                 break
             lane = lane_of(name, self._live.lanes)
-            snapshot = self._keys.snapshot(self._live, lane, [safe_id(name)])
+            snapshot = self._keys.snapshot_of(self._live, lane, safe_id(name))
             self._subject.erasures.check(snapshot.erased, lane, self._live.lanes)
             read += cells.add(name, snapshot.held[0])
             held[name] = snapshot.checkpoints

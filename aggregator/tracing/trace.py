@@ -166,7 +166,7 @@ class Tracer:
         """What Redis says of facts. start: from where the partition was counted."""
         tenant, number = facts.scopes.tenant, lane_of(facts.scopes.tenant, live.lanes)
         block = (facts.day + facts.quarter // QUARTERS) // BLOCK_DAYS
-        snapshot = keys.snapshot(live, number, [safe_id(tenant)], first=block, last=block)
+        snapshot = keys.snapshot_of(live, number, safe_id(tenant), first=block, last=block)
         # An erasure that comes after this leaves the states that are looked up where they are.
         self._erasures.check(snapshot.erased, number, live.lanes)
         stored = stored_cells(tenant, live.scopes, snapshot.held[0].blocks)

@@ -411,6 +411,18 @@ MUTATIONS = (
         "appear before call",
     ),
     Mutation(
+        "verify does not watch what it has read of a tenant",
+        (Edit("aggregator/counters/pieces.py", "self._redis.watch(*keys)", "self._redis.watch(keys[1])"),),
+        "tests/aggregator/counters/test_pieces.py::test_it_is_of_one_moment[an old counter-1]",
+        "assert Snapshot(",
+    ),
+    Mutation(
+        "verify does not watch which blocks and ids there are",
+        (Edit("aggregator/counters/pieces.py", "self._redis.watch(known)", 'self._redis.watch("")'),),
+        "tests/aggregator/counters/test_pieces.py::test_it_is_of_one_moment[a new id-1]",
+        "assert Snapshot(",
+    ),
+    Mutation(
         "a log without its beginning speaks for opens after three days",
         (Edit("aggregator/log/coverage.py", "else kind.horizon.late_ms)", "else 3 * DAY_MS)"),),
         "tests/aggregator/log/test_coverage.py::test_the_log_is_right_wherever_it_speaks",

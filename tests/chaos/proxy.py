@@ -43,6 +43,8 @@ class Proxy:
         self.target = target
         self.open = True
         """False: new connections are closed at once, as if nothing listened."""
+        self.longest_answer = 0
+        """Bytes between two requests, at most."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._moments: list[Moment] = []
         self._connections: set[socket.socket] = set()
@@ -120,6 +122,7 @@ class Proxy:
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         waiting: Moment | None = None
+        answered = 0
         while not self._ended:
             ready, _, _ = select.select([client, server], [], [], LOOK_S)
             if client in ready:
@@ -133,6 +136,7 @@ class Proxy:
                     if _is_gone(client):
                         waiting.passed.set()
                         return
+                answered = 0
                 server.sendall(request)
             if server in ready:
                 answer = server.recv(CHUNK)
@@ -144,6 +148,8 @@ class Proxy:
                     if waiting.cut:
                         return
                     waiting = None
+                answered += len(answer)
+                self.longest_answer = max(self.longest_answer, answered)
                 client.sendall(answer)
 
     def _moment_of(self, request: bytes) -> Moment | None:

@@ -24,6 +24,8 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.counters import keyspace as reading
+from aggregator.counters import pieces
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.errors import StoreUnavailableError
@@ -284,8 +286,12 @@ def test_a_message_of_an_older_layer_is_not_taken_for_a_new_one(cluster: ValkeyC
         at.check(at.before.keys() - {key}, follow=True)
 
 
-def test_what_is_read_is_whole_or_refused(cluster: ValkeyCluster, client: Any) -> None:
+def test_what_is_read_is_whole_or_refused(
+    cluster: ValkeyCluster, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What `verify`, `audit` and `rebuild` compare: each key moved alone once, and left alone once."""
+    for module in (reading, pieces):
+        monkeypatch.setattr(module, "AT_ONCE", 1)
     at = field_of(cluster, client, [HISTORY], CALLS["the same again"])
     keyspace = Keyspace(RedisSettings(redis_url=cluster.url, redis_cluster=True))
     generation = Generation(
@@ -303,6 +309,7 @@ def test_what_is_read_is_whole_or_refused(cluster: ValkeyCluster, client: Any) -
         lambda: sorted(keyspace.tenants(generation, 0)),
         lambda: keyspace.checkpoints(generation, 0),
         lambda: keyspace.snapshot(generation, 0, ["one", "two"]),
+        lambda: keyspace.snapshot_of(generation, 0, "one"),
     ]
     whole, refused = [read() for read in reads], 0
     for key in at.before:

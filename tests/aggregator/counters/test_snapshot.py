@@ -8,7 +8,8 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from aggregator.counters.keyspace import Keyspace, Snapshot
+from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.snapshots import Snapshot
 from aggregator.counting.cells import Cell, stored_cells
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.errors import GoneError
