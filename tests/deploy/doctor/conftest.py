@@ -47,11 +47,14 @@ class Plain:
             yield self.environment | {"AGGREGATOR_PORT": "0"}
         finally:
             self.worker.thaw()
-        since_ms = now_ms()
+        self.wait_until_complete(since_ms=now_ms())
+        self.worker.wait_until_ready()
+
+    def wait_until_complete(self, since_ms: int = 0) -> None:
+        """Wait until the worker has said up to when all is counted, which is later than that it is ready."""
         self.worker.wait_until(
             lambda: min(map(min, self.place.completes())) > since_ms, "it says up to when all is counted"
         )
-        self.worker.wait_until_ready()
 
 
 @pytest.fixture(scope="package")
@@ -85,4 +88,5 @@ def plain(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         plain = Plain(place, worker, ingest, signer, certificates, environment)
         plain.deliver()
         place.wait_until_counted(worker)
+        plain.wait_until_complete()
         yield plain

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -89,8 +89,18 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         programs = {name: stack.enter_context(house.running(part)) for name, part in PARTS.items()}
         for program in programs.values():
             program.wait_until_ready()
+        programs["aggregator"].wait_until(
+            lambda: is_complete(servers.redis), "it says up to when all is counted"
+        )
         ports = {PARTS[name].port: program.url.rpartition(":")[2] for name, program in programs.items()}
         yield Stand(house, ports)
+
+
+def is_complete(redis: Any) -> bool:
+    """Whether each lane says of each partition up to when all is counted."""
+    wanted = {f"c{number}".encode() for number in range(topics.EVENTS.partitions)}
+    lanes = [redis.hkeys(lane) for lane in redis.scan_iter("{*}")]
+    return bool(lanes) and all(wanted <= set(lane) for lane in lanes)
 
 
 SKIPPED: Final[Mapping[str, set[str]]] = {
