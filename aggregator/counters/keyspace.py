@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from aggregator.counters.connection import connect, infos, memory, translated
 from aggregator.counters.lanes import gone, standing_of
 from aggregator.counters.lease import Lease
-from aggregator.counters.pieces import AT_ONCE, Wanted, read_in_pieces
 from aggregator.counters.registry import Registry
-from aggregator.counters.snapshots import SNAPSHOT, Snapshot, numbers_from, snapshot_from
+from aggregator.counters.snapshots.answer import SNAPSHOT, Snapshot, numbers_from, snapshot_from
+from aggregator.counters.snapshots.pieces import AT_ONCE, Wanted, read_in_pieces
 from schemas.counters import Generation
 from schemas.redis_keys import block_of_member, generation_of, known_key, lane_key
 from schemas.shared.settings import RedisSettings

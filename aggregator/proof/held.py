@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aggregator.counters.snapshots import Held
+from aggregator.counters.snapshots.answer import Held
 from aggregator.counting.cells import KNOWN, stored_counters, stored_ids
 from schemas.instants import DAY_MS, QUARTER_MS
 from schemas.packed_counter import KINDS_MAX

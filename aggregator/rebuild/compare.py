@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from aggregator.counters.keyspace import Keyspace, Page
-from aggregator.counters.snapshots import Held
+from aggregator.counters.snapshots.answer import Held
 from aggregator.counters.throttle import THROTTLED
 from aggregator.counting.cells import Difference, differences, stored_cells
 from aggregator.counting.rules import Erasures

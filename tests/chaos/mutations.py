@@ -412,13 +412,23 @@ MUTATIONS = (
     ),
     Mutation(
         "verify does not watch what it has read of a tenant",
-        (Edit("aggregator/counters/pieces.py", "self._redis.watch(*keys)", "self._redis.watch(keys[1])"),),
+        (
+            Edit(
+                "aggregator/counters/snapshots/pieces.py",
+                "self._redis.watch(*keys)",
+                "self._redis.watch(keys[1])",
+            ),
+        ),
         "tests/aggregator/counters/test_pieces.py::test_it_is_of_one_moment[an old counter-1]",
         "assert Snapshot(",
     ),
     Mutation(
         "verify does not watch which blocks and ids there are",
-        (Edit("aggregator/counters/pieces.py", "self._redis.watch(known)", 'self._redis.watch("")'),),
+        (
+            Edit(
+                "aggregator/counters/snapshots/pieces.py", "self._redis.watch(known)", 'self._redis.watch("")'
+            ),
+        ),
         "tests/aggregator/counters/test_pieces.py::test_it_is_of_one_moment[a new id-1]",
         "assert Snapshot(",
     ),

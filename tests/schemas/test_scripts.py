@@ -23,7 +23,7 @@ SAID = {
 }
 SCRIPTS = [
     CHECKOUT / "aggregator/counters/apply.lua",
-    CHECKOUT / "aggregator/counters/snapshot.lua",
+    CHECKOUT / "aggregator/counters/snapshots/snapshot.lua",
     CHECKOUT / "api/counters/read.lua",
 ]
 

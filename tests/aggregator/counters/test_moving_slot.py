@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.counters import keyspace as reading
-from aggregator.counters import pieces
 from aggregator.counters.keyspace import Keyspace
+from aggregator.counters.snapshots import pieces
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.errors import StoreUnavailableError
 from schemas.counters import LAYOUT, Generation

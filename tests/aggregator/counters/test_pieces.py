@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from aggregator.counters import keyspace as reading
-from aggregator.counters import pieces
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counters.snapshots import Snapshot
+from aggregator.counters.snapshots import pieces
+from aggregator.counters.snapshots.answer import Snapshot
 from aggregator.errors import GoneError, StoreUnavailableError
 from schemas.redis_keys import (
     IS_WIDE,

@@ -25,12 +25,14 @@ class Calls:
         self.done: list[str] = []
         self.may_go_on = Event()
         self.may_go_on.set()
+        self.in_call = Event()
         self.kafka_is_away = False
 
     def fold(self, _backlog: Backlog) -> list[Packed]:
         return []
 
     def count(self, _calls: Iterable[Packed]) -> Applied:
+        self.in_call.set()
         assert self.may_go_on.wait(10)
         self.done.append("count")
         return Applied(new=3)
@@ -102,8 +104,7 @@ def test_a_sink_that_was_stopped_ends_the_call_that_it_is_in() -> None:
         sink = new()
         calls.may_go_on.clear()
         begun, waiting = sink.count(Pending()), sink.count(Pending())
-        while not begun.running():
-            pass
+        assert calls.in_call.wait(10)
         sink.stop()
         calls.may_go_on.set()
         assert begun.result() == Applied(new=3)

@@ -9,7 +9,7 @@ import redis
 from msgspec.structs import replace
 
 from aggregator.counters.keyspace import Keyspace
-from aggregator.counters.snapshots import Snapshot
+from aggregator.counters.snapshots.answer import Snapshot
 from aggregator.counting.cells import Cell, stored_cells
 from aggregator.counting.facts import Facts, Scopes
 from aggregator.errors import GoneError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.counters.snapshots import Held
+from aggregator.counters.snapshots.answer import Held
 from aggregator.counting.cells import Cell, stored_cells
 from aggregator.proof.held import HELD, HeldCells
 from schemas.instants import QUARTERS

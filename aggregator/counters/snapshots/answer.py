@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from aggregator.counters.lanes import standing_of
 
-SNAPSHOT: Final = files("aggregator.counters").joinpath("snapshot.lua").read_text()
+SNAPSHOT: Final = files("aggregator.counters.snapshots").joinpath("snapshot.lua").read_text()
 
 
 class Held(NamedTuple):

@@ -19,7 +19,7 @@ import structlog
 from redis.exceptions import RedisClusterException, WatchError
 
 from aggregator.counters.connection import Client, translated
-from aggregator.counters.snapshots import SNAPSHOT, Held, Snapshot, snapshot_from
+from aggregator.counters.snapshots.answer import SNAPSHOT, Held, Snapshot, snapshot_from
 from aggregator.errors import StoreUnavailableError
 from schemas.redis_keys import IS_WIDE, block_of_member, counters_key, known_key, wide_counters_key
 from schemas.shared.redis_errors import describe
