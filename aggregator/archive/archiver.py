@@ -139,11 +139,8 @@ class Archiver:
         self._log = self._cluster.log()
         self._topic_id = topic_id_of(self._log.topic_id)
         self._erasing = Erasing(self._settings.rules, self._erasures.read())
-        files = self._list()
         self._parts, self._looks = {}, deque()
-        for topic_id in {file.topic_id for file in files}:
-            last = max(file for file in files if file.topic_id == topic_id)
-            said = self._store.metadata(last)
+        for last, said in self._store.last_of_topics().items():
             if said.get(VERSION_KEY) != str(VERSION):
                 raise RefusedError(f"{last.name} is of version {said.get(VERSION_KEY)}, not {VERSION}")
             if said.get(KEY_CHECK_KEY) != key_check(self._settings.recipient_key):
@@ -151,6 +148,7 @@ class Archiver:
                     f"{last.name} was written with another RECIPIENT_KEY: the same person would have two"
                     " pseudonyms. Set the key that the archive was begun with, or name another ARCHIVE_URL"
                 )
+        self._list()
 
     def _list(self) -> list[File]:
         """See which files there are. Returns: all of the archive."""

@@ -173,6 +173,17 @@ class Store:
         with self.open(file) as opened:
             return said_by(opened)
 
+    def last_of_topics(self) -> dict[File, dict[str, str]]:
+        """The last file of each topic, and what it says of itself. An archiver may merge it meanwhile."""
+        while True:
+            files = self.files()
+            last = {file.topic_id: file for file in sorted(files)}.values()
+            try:
+                return {file: self.metadata(file) for file in last}
+            except ArchiveUnavailableError:
+                if set(last) <= set(self.files()):
+                    raise
+
     def remove(self, file: File) -> None:
         """Remove a file; one that is not there is removed already."""
         self._remove(f"{self._root}/{file.name}")

@@ -60,9 +60,16 @@ class Files:
 
         Raises: OtherArchiveError, ArchiveUnavailableError.
         """
-        for files in self.by_partition.values():
-            with self._store.open(max(files)) as opened:
-                self._validate(max(files), opened)
+        for number in list(self.by_partition):
+            while files := self.by_partition[number]:
+                last = max(files)
+                try:
+                    with self._store.open(last) as opened:
+                        self._validate(last, opened)
+                    break
+                except ArchiveUnavailableError as error:
+                    if not self._is_gone(last, error):
+                        raise
 
     def _validate(self, file: File, opened: Any) -> None:
         said = said_by(opened)

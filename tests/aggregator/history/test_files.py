@@ -121,6 +121,26 @@ def test_what_another_archiver_merges_meanwhile_is_read_on(archive: Archive) -> 
     assert found == EVENTS
 
 
+def test_the_last_file_may_be_merged_before_it_is_looked_into(archive: Archive) -> None:
+    """By whoever begins to read, and by another archiver that begins to write."""
+    archive.has(0, 20)
+    last = archive.has(20, 60)
+    files = archive.files()
+    made = archive.has(0, 60)
+    archive.store.remove(last)
+    files.validate()
+    assert max(files.by_partition[0]).next == made.next
+
+    class Late(Store):
+        seen: tuple[File, ...] = (made, last)
+
+        def files(self) -> list[File]:
+            found, self.seen = [*self.seen], self.seen[:1]
+            return found
+
+    assert Late(archive.url).last_of_topics() == {made: Late(archive.url).metadata(made)}
+
+
 def test_a_file_that_cannot_be_read_is_an_error(archive: Archive, tmp_path: Path) -> None:
     broken = tmp_path / archive.has(0, 20).name
     broken.write_bytes(broken.read_bytes()[:-20])
