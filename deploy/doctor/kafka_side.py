@@ -28,6 +28,9 @@ LOGIN: Final = "kafka login"
 BROKERS: Final = "kafka brokers"
 """What all else needs: that they can be talked to where they say that they are."""
 
+_IN_VAIN: Final = {KafkaError._TIMED_OUT, KafkaError._TRANSPORT}
+"""What a try says that had not time enough: the latter where no connection came about in it."""
+
 _LOOK_AT: Final = "look at Kafka's log, and ask again"
 
 
@@ -48,13 +51,16 @@ class Kafka:
         return {number: (str(broker.host), int(broker.port)) for number, broker in found.items()}
 
     def _list_brokers(self) -> Mapping[int, Any]:
-        """Ask again in time: librdkafka may ask a broker that is nowhere, and lose the question."""
+        """Ask again in time: librdkafka may ask a broker that is nowhere, and lose the question.
+
+        Nor is one try the time that a connection and a login may take.
+        """
         until = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 return self._admin.list_topics(timeout=TRY_S).brokers
             except KafkaException as error:
-                if error.args[0].code() != KafkaError._TIMED_OUT or time.monotonic() > until:
+                if error.args[0].code() not in _IN_VAIN or time.monotonic() > until:
                     raise
 
     def why(self, error: KafkaException) -> str:
