@@ -11,6 +11,7 @@ The first that fits gives both or either:
 import gc
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from deploy.kafka import Kafka
 from deploy.kafka_jars import KAFKA
@@ -164,8 +166,21 @@ def redis_address(source: Source) -> Iterator[str]:
 
 
 def create_topics(bootstrap: str, wanted: Mapping[str, TopicConfig]) -> None:
-    """Create topics on a test's Kafka; those that exist are left."""
+    """Create topics on a test's Kafka; those that exist are left.
+
+    They can be read and written then: the leader of a new partition may say for seconds that it is none.
+    """
     topics.create({"bootstrap.servers": bootstrap}, wanted)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    latest = {
+        TopicPartition(name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for name, topic in wanted.items()
+        for number in range(topic.partitions)
+    }
+    until = time.monotonic() + LIMIT_S
+    while any(answer.exception() for answer in admin.list_offsets(latest, request_timeout=30).values()):
+        assert time.monotonic() < until, f"a partition of {', '.join(wanted)} has no leader"
+        time.sleep(0.02)
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:

@@ -100,11 +100,19 @@ class FaultyWorker(Worker):
         return await super()._take(batch)
 
 
+def _says(file: Path) -> str:
+    """What stands in a file that may be gone any time."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def hold(what: str) -> None:
     """Wait as long as the file says so, and not for ever."""
     file = Path(os.environ.get("FAULT_HOLD", os.devnull))
     deadline = time.monotonic() + HELD_S
-    while file.is_file() and file.read_text() == what and time.monotonic() < deadline:
+    while _says(file) == what and time.monotonic() < deadline:
         log.info("held", what=what)
         time.sleep(0.2)
 

@@ -374,6 +374,7 @@ def test_topic_made_anew(arena: Arena) -> None:
     for done in client.delete_topics([name], operation_timeout=30).values():
         done.result()
     wait_until(lambda: name not in client.list_topics(timeout=10).topics, "it is gone", LIMIT_S)
+    wait_until(lambda: worker.get("/readyz").status_code == 503, "the worker has noticed", LIMIT_S)
     services.create_topics(arena.place.bootstrap, {name: topics.EVENTS})
     arena.place.send(sends("birch", range(80)))
     arena.wait_until_waiting(worker, "another topic", "rebuild")

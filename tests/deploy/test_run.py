@@ -85,9 +85,9 @@ def counted(local: Path) -> Iterator[Asking]:
         addresses = running.wait_until_up()
         with httpx.Client(base_url=addresses["api"], trust_env=False, timeout=30) as client:
             asking = Asking(running, client)
+            wait_for(running, lambda: len(asking.keys) == len(SENDERS), "it prints the keys")
             wait_for(running, lambda: "events of the past were sent" in log.read_text(), "all is sent")
             sent = oracle.iso(datetime.now(UTC))
-            wait_for(running, lambda: len(asking.keys) == len(SENDERS), "it prints the keys")
             wait_for(
                 running, lambda: (asking.body(PRINTED)["complete_through"] or "") >= sent, "all is counted"
             )

@@ -37,6 +37,7 @@ def test_the_api_says_why_and_tells_nobody_where(site: Site) -> None:
     assert site.keys_heard_s() == 0
     assert "invalid" not in answer.text
     assert "9092" not in answer.text
+    until(lambda: '"reason"' in site.log.read_text())
     line = next(line for line in map(json.loads, site.log.read_text().splitlines()) if "reason" in line)
     assert WHY in line["reason"]
     assert NOWHERE in line["error"]

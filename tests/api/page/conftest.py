@@ -65,6 +65,7 @@ class Pipeline:
     facts: list[Counted] = field(default_factory=list)
     _runs: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
+    _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, *facts: Counted) -> None:
         """Count some more."""
@@ -72,8 +73,9 @@ class Pipeline:
         self.writer.write(self.facts)
 
     def stall(self) -> None:
-        """Stand still."""
-        self._runs.clear()
+        """Stand still: what is told next is the last word."""
+        with self._telling:
+            self._runs.clear()
 
     def resume(self) -> None:
         """Go on."""
@@ -121,8 +123,9 @@ class Pipeline:
     def run(self) -> None:
         """Move on, until `end`."""
         while not self._over.wait(0.25):
-            if self._runs.is_set():
-                self.tell(now_ms())
+            with self._telling:
+                if self._runs.is_set():
+                    self.tell(now_ms())
 
     def end(self) -> None:
         """End `run`."""

@@ -68,13 +68,14 @@ def test_the_empty_page(running: Running, tabs: Tabs, axe: str, scheme: str) -> 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_page_in_trouble(running: Running, tabs: Tabs, axe: str, scheme: str) -> None:
     """A wrong key, no numbers, old numbers, and numbers that stand still."""
-    tab = tabs.open(color_scheme=scheme)
+    tab = tabs.open(color_scheme=scheme, reduced_motion="reduce")
     tab.page.get_by_label("API key").fill("sesm_wrong")
     tab.page.keyboard.press("Enter")
     expect(tab.page.locator("#door-error")).not_to_be_empty()
     assert found(tab, axe) == []
     enter(tab, running.key)
-    refusal = {"status": 503, "headers": {"Content-Type": "application/problem+json"}}
+    headers = {"Content-Type": "application/problem+json", "Retry-After": "3600"}  # or it asks by itself
+    refusal = {"status": 503, "headers": headers}
     tab.page.route("**/api/**", lambda route: route.fulfill(**refusal, body='{"detail": "Not now."}'))
     expect(tab.page.locator("#numbers")).to_have_attribute("data-state", "old")
     assert found(tab, axe) == []

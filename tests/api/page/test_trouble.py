@@ -33,6 +33,7 @@ def test_503_is_said_and_is_no_zero(running: Running, tabs: Tabs) -> None:
     """The API's own word, and dashes, or the numbers from before marked as old; then the new ones."""
     tab = enter(tabs.open(), running.key)
     before = totals(tab)
+    expect(tab.page.locator("#id option[value=newsletter]")).to_be_attached()
     record = running.pipeline.writer.client.get(redis_keys.RECORD_KEY)
     running.pipeline.writer.client.delete(redis_keys.RECORD_KEY)
     refusal = running.ask("/api/metrics")

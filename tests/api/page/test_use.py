@@ -152,6 +152,7 @@ def test_light_and_dark(running: Running, tabs: Tabs) -> None:
     """As the system says, until a person says otherwise; that is remembered, and the charts follow."""
     tab = enter(tabs.open(color_scheme="dark", viewport={"width": 1280, "height": 1000}), running.key)
     assert ground(tab) == DARK
+    expect(tab.page.locator("#counts .where")).to_contain_text("Faint")  # the span before is drawn too
     tab.shoot("dark")
     dark = str(tab.page.evaluate(DRAWN))
     tab.page.emulate_media(color_scheme="light")

@@ -236,7 +236,8 @@ def test_a_signal_ends_it_well(tmp_path: Path, signer: Signer, certificates: Pat
     ) as it:
         deliver(it, signer.notification(TOPIC, event()))
         with closing(socket.create_connection(("127.0.0.1", it.port))) as connection:
-            connection.sendall(HEAD + b"Content-Length: 10\r\n\r\n")
+            connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 "), "it waits for the body"
             it.process.send_signal(number)
             assert it.stop(number) == 0
         lines = [json.loads(line) for line in it.log.read_text().splitlines()]
