@@ -3,8 +3,10 @@
 Each fault is planted in the real servers and programs, or in the settings, and taken away again.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,10 @@ from confluent_kafka.admin import AdminClient
 
 from api.clock import now_ms
 from deploy.doctor.check import State
+from deploy.doctor.kafka_side import TRY_S, Kafka
+from schemas.shared.settings import KafkaSettings
 from schemas.topics import API_KEYS_TOPIC
+from tests.chaos.proxy import Proxy
 from tests.deploy.doctor.conftest import REAL_ARN, Plain
 from tests.deploy.doctor.stand import Seen, check_names, look, redis_setting, topic_setting
 from tests.deploy.doctor.wrong_settings import wrong_settings
@@ -234,3 +239,13 @@ def test_refused_deliveries_are_named_with_what_somebody_forgot(plain: Plain) ->
             "refused deliveries", "1 deliveries were refused as raw_delivery", "switch raw message delivery"
         ),
     )
+
+
+def test_a_kafka_that_is_slow_to_begin_is_there(plain: Plain) -> None:
+    """Where connecting takes longer than one try, it is not called away."""
+    host, _, port = plain.place.bootstrap.rpartition(":")
+    with Proxy(int(port)) as network:
+        late = network.at_call(b"", after=partial(time.sleep, TRY_S + 0.5))
+        kafka = Kafka(KafkaSettings(kafka_bootstrap_servers=f"{host}:{network.port}"))
+        assert list(kafka.brokers.values()) == [(host, int(port))]
+        assert late.is_set()
