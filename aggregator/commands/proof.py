@@ -112,7 +112,8 @@ def audit() -> None:
     from aggregator.proof.audit_process import AuditProgram  # noqa: PLC0415  # see above
 
     logs.configure()
-    raise typer.Exit(asyncio.run(AuditProgram(AuditSettings()).run()))
+    program = AuditProgram(AuditSettings())
+    program.leave(asyncio.run(program.run()))
 
 
 def recount(

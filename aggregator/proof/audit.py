@@ -68,6 +68,12 @@ class Auditor:
         """
         self._settings = settings
         self._random = random
+        self._recount: Recount | None = None
+
+    def discard(self) -> None:
+        """Remove the files of an audit that another thread is making: the process is about to end."""
+        if self._recount is not None:
+            self._recount.discard()
 
     def audit(self, now_ms: int, begun: Callable[[], None] = lambda: None) -> Audit:
         """Choose, count and compare.
@@ -82,6 +88,7 @@ class Auditor:
             History(settings, subject.log.topic_id) as history,
             Recount(settings.rules, settings.recount_memory_mb, subject.erasures) as recount,
         ):
+            self._recount = recount
             first, coverage = subject.first_offsets(history, now_ms)
             begun()
             found = Audit(coverage)

@@ -5,15 +5,19 @@ seconds, and `/readyz` says why; so it does from the start on, before it has loo
 
 The audits run in a thread of the lowest priority; the loop answers `/metrics`. As they
 write nothing, they are not waited for at the end: the thread goes down with the process, in the middle of
-an audit too.
+an audit too. That takes care (`leave`): where the interpreter ends as it usually does, a thread that comes
+back from DuckDB is ended within C++, which aborts the process (status 134).
 """
 
 import asyncio
+import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from random import SystemRandom
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
@@ -32,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 AGAIN_S: Final = 5
 """The pause after an audit that was postponed, where AUDIT_INTERVAL_S is not less."""
+
+PRINTED_WITHIN_S: Final = 5
 
 LINES_MAX: Final = 20
 """Cells of one audit that are named in the log; `verify` names all."""
@@ -82,13 +88,20 @@ class AuditProgram:
             finally:  # the interpreter prints what it was
                 loop.call_soon_threadsafe(ended, 1)
 
-        threading.Thread(target=audit_until_a_defect, name="audit", daemon=True).start()
+        thread = threading.Thread(target=audit_until_a_defect, name="audit", daemon=True)
+        thread.start()
         try:
             status = await end
+            if status:  # it is about to end, and prints why
+                await asyncio.to_thread(thread.join, PRINTED_WITHIN_S)
         finally:
             await servers.aclose()
         log.info("stopped", status=status)
         return status
+
+    def leave(self, status: int) -> NoReturn:
+        """End the process, whatever the thread is doing. status: what `run` has returned."""
+        leave(status, self._auditor.discard)
 
     def _audit_for_ever(self) -> None:
         lower_priority()
@@ -126,6 +139,14 @@ class AuditProgram:
                 log=[cut.spelled() for cut in coverage.cuts],
                 audited=[{"since": since, "fields": fields} for since, fields in spans],
             )
+
+
+def leave(status: int, discard: Callable[[], None]) -> NoReturn:
+    """End the process and its threads at once. discard: removes the files of what is under way."""
+    discard()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _report(found: Audit) -> None:

@@ -8,6 +8,7 @@ with that is grouped piece by piece, and read once for each. Beside that there a
 It never goes to the network, and reads no file but its own: extensions are neither fetched nor loaded.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,6 +155,10 @@ class Recount:
         """Forget all; the files are gone with it."""
         self._db.close()
         self._directory.cleanup()
+
+    def discard(self) -> None:
+        """Remove the files, whatever another thread is doing with them: the process is about to end."""
+        shutil.rmtree(self._directory.name, ignore_errors=True)
 
     def only(self, tenants: Iterable[str]) -> None:
         """From now on take in events of these tenants alone."""
