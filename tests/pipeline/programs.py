@@ -55,7 +55,8 @@ class Program:
             directory=CHECKOUT,
         )
         self._port = port
-        self._client = httpx.Client(trust_env=False, timeout=30)
+        # A program may end a connection that was silent for four seconds, in the moment when it is used.
+        self._client = httpx.Client(trust_env=False, timeout=30, limits=httpx.Limits(keepalive_expiry=2))
         self._child.start()
 
     @property

@@ -198,7 +198,8 @@ def rows_of(root: Path) -> dict[tuple[int, int], SlimEvent]:
     found: dict[tuple[int, int], SlimEvent] = {}
     for file in sorted(Store(f"file://{root}").files()):
         try:
-            rows = pq.read_table(root / file.name)
+            with (root / file.name).open("rb") as opened:  # another may be put in its place meanwhile
+                rows = pq.read_table(opened)
         except FileNotFoundError:  # it was merged meanwhile
             continue
         found |= {(file.partition, each.offset): each for each in events_of(rows)}

@@ -178,7 +178,8 @@ def test_nothing_but_the_truth_rings_after_a_fresh_start(place: Place, tmp_path:
         "archive": place.programs.archive(tmp_path / "archive", ARCHIVE_FILE_MINUTES="0.2"),
     }
     urls = {job: program.url for job, program in programs.items()} | {"api": f"http://127.0.0.1:{port}"}
-    programs["ingest"].wait_until_ready()
+    for name in ("ingest", "api"):
+        programs[name].wait_until_ready()
     with (
         scraping(urls, tmp_path) as server,
         traffic(place, UNCOUNTED),

@@ -212,7 +212,7 @@ def test_everything_runs_with_the_rights_of_the_table(house: House) -> None:
         report = json.loads(rebuilt.out)
         assert (report["cells_differing"], report["not_compared"], report["workers_seen"]) == (0, None, True)
         place.check(api, naive_count(records), ("month",))
-        check_dead_letters(house, place, len(dead_letters))
+        check_dead_letters(house, place, worker, len(dead_letters))
 
 
 def check_explained(house: House, place: Place) -> None:
@@ -242,8 +242,8 @@ def check_keys(house: House, place: Place, api: Program) -> None:
     assert place.ask(api, (tenant, "tenant", ""))[0] == 200
 
 
-def check_dead_letters(house: House, place: Place, number: int) -> None:
-    """They are listed, shown, put back and deleted."""
+def check_dead_letters(house: House, place: Place, worker: Program, number: int) -> None:
+    """They are listed, shown, put back and, when they have come back, deleted."""
     listed = json.loads(house.run(DEAD_LETTERS, "list", "--json").out)["reasons"]
     assert sum(each["letters"] for each in listed) == number
     shown = house.run(DEAD_LETTERS, "show", listed[0]["samples"][0])
@@ -251,6 +251,7 @@ def check_dead_letters(house: House, place: Place, number: int) -> None:
     before = sum(place.ends())
     assert house.run(DEAD_LETTERS, "redrive").status == 0
     assert sum(place.ends()) == before + number
+    place.wait_until_counted(worker)
     assert house.run(DEAD_LETTERS, "purge", "--yes").status == 0
     assert json.loads(house.run(DEAD_LETTERS, "list", "--json").out) == {"reasons": []}
 
