@@ -178,9 +178,13 @@ def create_topics(bootstrap: str, wanted: Mapping[str, TopicConfig]) -> None:
         for number in range(topic.partitions)
     }
     until = time.monotonic() + LIMIT_S
-    while any(answer.exception() for answer in admin.list_offsets(latest, request_timeout=30).values()):
+    has_leaders = False
+    while not has_leaders:
         assert time.monotonic() < until, f"a partition of {', '.join(wanted)} has no leader"
-        time.sleep(0.02)
+        for name in wanted:
+            admin.list_topics(name, timeout=LIMIT_S)  # or librdkafka goes on asking whom it knows
+        answers = admin.list_offsets(latest, request_timeout=30).values()
+        has_leaders = not any(answer.exception() for answer in answers)
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:
