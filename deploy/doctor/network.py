@@ -13,6 +13,8 @@ Address = tuple[str, int]
 
 TIMEOUT_S: Final = 3.0
 
+LISTENED_S: Final = 0.3
+
 _QUESTIONS: Final = {
     # ApiVersions, version 0, without a client's name: it is answered before any login
     "KAFKA": b"\x00\x00\x00\x0a\x00\x12\x00\x00\x00\x00\x00\x01\xff\xff",
@@ -127,10 +129,19 @@ def _connected(address: Address, context: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 def _ask(connection: ssl.SSLSocket, question: bytes) -> None:
-    """Wait for an answer, whatever it says. Raises: ssl.SSLError, OSError."""
-    with suppress(ConnectionError):  # closed already: what was said before is still to be read
-        connection.sendall(question)
-    if connection.recv(1) == b"":
+    """Wait for an answer, whatever it says. Raises: ssl.SSLError, OSError.
+
+    First listen: a refusal that has come is lost where the question then fails, as nobody takes it any more.
+    """
+    connection.settimeout(LISTENED_S)
+    try:
+        heard = connection.recv(1)
+    except TimeoutError:
+        connection.settimeout(TIMEOUT_S)
+        with suppress(OSError):  # what was said before is still to be read, and says why
+            connection.sendall(question)
+        heard = connection.recv(1)
+    if heard == b"":
         raise ConnectionError("closed")
 
 
