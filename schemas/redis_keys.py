@@ -121,6 +121,13 @@ def member_of_block(block: int) -> bytes:
     return b"\0" + (block - FIRST_BLOCK).to_bytes(4, "big")
 
 
+ALL_BLOCKS: Final = (b"[\0", b"(\1")
+"""Where such members stand in `known_key`, as `ZRANGEBYLEX` has it."""
+
+ALL_IDS: Final = (b"[\1", b"+")
+"""And where those of ids do (`member_of_id`)."""
+
+
 def block_of_member(member: bytes) -> int:
     """The block of such a member."""
     return int.from_bytes(member[1:], "big") + FIRST_BLOCK

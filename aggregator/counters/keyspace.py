@@ -15,10 +15,10 @@ from aggregator.counters.connection import connect, infos, memory, translated
 from aggregator.counters.lanes import gone, standing_of
 from aggregator.counters.lease import Lease
 from aggregator.counters.registry import Registry
+from aggregator.counters.snapshots import pieces
 from aggregator.counters.snapshots.answer import SNAPSHOT, Snapshot, numbers_from, snapshot_from
-from aggregator.counters.snapshots.pieces import AT_ONCE, Wanted, read_in_pieces
 from schemas.counters import Generation
-from schemas.redis_keys import block_of_member, generation_of, known_key, lane_key
+from schemas.redis_keys import ALL_BLOCKS, block_of_member, generation_of, known_key, lane_key
 from schemas.shared.settings import RedisSettings
 
 KEYS_A_CALL: Final = 500
@@ -96,7 +96,7 @@ class Keyspace:
         """The blocks of days that have counters of a tenant. tenant: as it stands in keys."""
         with translated():
             key = known_key(lane_key(generation.name, lane), tenant)
-            members: Any = self._client.zrangebylex(key, b"[\0", b"(\1")
+            members: Any = self._client.zrangebylex(key, *ALL_BLOCKS)
         return [block_of_member(member) for member in members]
 
     def snapshot(
@@ -116,8 +116,9 @@ class Keyspace:
         block of more than that stops it before the first one.
         Raises: GoneError.
         """
-        answer = self._ask(generation, lane, tenants, first=first, last=last, packed_counters=packed_counters)
-        return snapshot_from(answer)
+        return snapshot_from(
+            self._ask(generation, lane, tenants, first=first, last=last, packed_counters=packed_counters)
+        )
 
     def snapshot_of(
         self,
@@ -132,11 +133,12 @@ class Keyspace:
 
         Raises: GoneError; StoreUnavailableError too where it has very much, which is written all the time.
         """
-        found = self.snapshot(generation, lane, [tenant], first=first, last=last, packed_counters=AT_ONCE)
+        few = pieces.AT_ONCE
+        found = self.snapshot(generation, lane, [tenant], first=first, last=last, packed_counters=few)
         if found.stopped is None:
             return found
-        wanted = Wanted(lane_key(generation.name, lane), generation.name, tenant, first, last)
-        in_pieces = read_in_pieces(self._client, wanted)
+        wanted = pieces.Wanted(lane_key(generation.name, lane), generation.name, tenant, first, last)
+        in_pieces = pieces.read_in_pieces(self._client, wanted)
         return in_pieces or self.snapshot(generation, lane, [tenant], first=first, last=last)
 
     def states(

@@ -11,7 +11,7 @@ call each time; after that all must be read in one call. That holds others up, b
 is worse: up to `IN_ONE_CALL`, for from 5 s on Redis refuses everybody (`BUSY`, `busy-reply-threshold`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -21,7 +21,15 @@ from redis.exceptions import RedisClusterException, WatchError
 from aggregator.counters.connection import Client, translated
 from aggregator.counters.snapshots.answer import SNAPSHOT, Held, Snapshot, snapshot_from
 from aggregator.errors import StoreUnavailableError
-from schemas.redis_keys import IS_WIDE, block_of_member, counters_key, known_key, wide_counters_key
+from schemas.redis_keys import (
+    ALL_BLOCKS,
+    ALL_IDS,
+    IS_WIDE,
+    block_of_member,
+    counters_key,
+    known_key,
+    wide_counters_key,
+)
 from schemas.shared.redis_errors import describe
 
 log = structlog.get_logger(__name__)
@@ -47,6 +55,15 @@ class Wanted(NamedTuple):
     tenant: str
     first: int | None
     last: int | None
+
+    def blocks(self, members: Iterable[bytes]) -> list[int]:
+        """Those of blocks of the tenant that are wanted. members: of `known_key`, of all of them."""
+        numbers = map(block_of_member, members)
+        return [
+            each
+            for each in numbers
+            if (self.first is None or self.first <= each) and (self.last is None or each <= self.last)
+        ]
 
 
 def read_in_pieces(client: Client, wanted: Wanted) -> Snapshot | None:
@@ -75,9 +92,9 @@ def read_in_pieces(client: Client, wanted: Wanted) -> Snapshot | None:
 
 
 def _size(client: Client, wanted: Wanted) -> int:
-    """How many packed counters a tenant has."""
-    known: Any = client.zrangebylex(known_key(wanted.lane, wanted.tenant), b"[\0", b"(\1")
-    keys = [counters_key(wanted.lane, wanted.tenant, block_of_member(each)) for each in known]
+    """How many packed counters are wanted."""
+    members: Any = client.zrangebylex(known_key(wanted.lane, wanted.tenant), *ALL_BLOCKS)
+    keys = [counters_key(wanted.lane, wanted.tenant, block) for block in wanted.blocks(members)]
     sizes: list[Any] = [client.hlen(key) for key in keys]
     return sum(sizes)
 
@@ -104,11 +121,10 @@ class _Reading:
         wanted = self._wanted
         known = known_key(wanted.lane, wanted.tenant)
         self._redis.watch(known)
-        numbers = [block_of_member(each) for each in self._names(known, b"[\0", b"(\1")]
-        numbers = [each for each in numbers if self._is_wanted(each)]
+        numbers = wanted.blocks(self._names(known, *ALL_BLOCKS))
         before = numbers[: len(numbers) - self._newest(numbers, newest, at_last)]
         blocks = [(number, self._counters(number)) for number in before]
-        ids = [] if wanted.last is not None else list(self._names(known, b"[\1", b"+"))
+        ids = [] if wanted.last is not None else list(self._names(known, *ALL_IDS))
         first = before[-1] + 1 if before else wanted.first
         last = _LAST_BLOCK if wanted.last is None else wanted.last  # the known ids are read already
         self._redis.multi()
@@ -119,10 +135,6 @@ class _Reading:
             return None
         found = snapshot_from(answer)
         return found._replace(held=[Held(blocks + found.held[0].blocks, ids)])
-
-    def _is_wanted(self, block: int) -> bool:
-        first, last = self._wanted.first, self._wanted.last
-        return (first is None or first <= block) and (last is None or block <= last)
 
     def _newest(self, numbers: list[int], at_least: int, room: int) -> int:
         """How many blocks the last call reads."""

@@ -24,7 +24,6 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.counters import keyspace as reading
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.snapshots import pieces
 from aggregator.counting.facts import Facts, Scopes
@@ -290,8 +289,7 @@ def test_what_is_read_is_whole_or_refused(
     cluster: ValkeyCluster, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `verify`, `audit` and `rebuild` compare: each key moved alone once, and left alone once."""
-    for module in (reading, pieces):
-        monkeypatch.setattr(module, "AT_ONCE", 1)
+    monkeypatch.setattr(pieces, "AT_ONCE", 1)
     at = field_of(cluster, client, [HISTORY], CALLS["the same again"])
     keyspace = Keyspace(RedisSettings(redis_url=cluster.url, redis_cluster=True))
     generation = Generation(

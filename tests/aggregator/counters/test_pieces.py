@@ -10,7 +10,6 @@ import redis
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from aggregator.counters import keyspace as reading
 from aggregator.counters.keyspace import Keyspace
 from aggregator.counters.snapshots import pieces
 from aggregator.counters.snapshots.answer import Snapshot
@@ -95,8 +94,7 @@ def server() -> Iterator[Any]:
 
 @pytest.fixture
 def place(server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    for module in (pieces, reading):
-        monkeypatch.setattr(module, "AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(pieces, "AT_ONCE", AT_ONCE)
     server.flushall()
     with Proxy(server.connection_pool.connection_kwargs["port"]) as network:
         found = Place(server, network, Lane(server, "pieces"))
@@ -224,3 +222,19 @@ def test_too_much_is_not_read_in_one_call(place: Place, monkeypatch: pytest.Monk
     else:
         with pytest.raises(StoreUnavailableError, match=r"215 counters .* it was written all the time"):
             place.read()
+
+
+def test_what_is_too_much_is_what_is_wanted_and_not_the_tenant(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit reads one block of days."""
+    monkeypatch.setattr(pieces, "IN_ONE_CALL", SIZES[20])
+    assert place.server.execute_command("ACL", "SETUSER", "default", "-watch")
+    try:
+        found, in_one_call = place.read(20, 20)
+        with pytest.raises(StoreUnavailableError, match="watch"):
+            place.read(20, 21)
+    finally:
+        place.server.execute_command("ACL", "SETUSER", "default", "+watch")
+    assert found == place.in_one_call(20, 20)
+    assert len(in_one_call) == 1
