@@ -150,14 +150,12 @@ class Archiver:
                 )
         self._list()
 
-    def _list(self) -> list[File]:
-        """See which files there are. Returns: all of the archive."""
-        files = self._store.files()
+    def _list(self) -> None:
+        """See which files of the topic there are."""
         self._files = {number: [] for number in range(self._log.partitions)}
-        for file in files:
+        for file in self._store.files():
             if file.topic_id == self._topic_id:
                 self._files.setdefault(file.partition, []).append(file)
-        return files
 
     def _assign(self, bulk: BulkReader) -> dict[int, int]:
         """Begin where the archive ends. Returns: where the topic ends now."""
