@@ -361,6 +361,7 @@ def test_topic_emptied_above_a_checkpoint(arena: Arena) -> None:
     time.sleep(3)  # some resyncs long
     assert [lane[0] for lane in arena.place.checkpoints()] == [50] * len(arena.place.lanes())
     worker.wait_until_said("counting waits", "rebuild")
+    assert "rebuild" in worker.said("counting waits")[-1]["why"]
 
 
 def test_topic_made_anew(arena: Arena) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import pytest
@@ -21,6 +21,8 @@ from schemas import topics
 from tests import services
 from tests.chaos.proxy import Proxy
 from tests.deploy.doctor.stand import Seen, check_names, look
+from tests.pipeline.place import Place
+from tests.pipeline.programs import Programs
 from tests.pipeline.secured import (
     ASTRAY_NAME,
     OTHER_NAME,
@@ -89,18 +91,13 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         programs = {name: stack.enter_context(house.running(part)) for name, part in PARTS.items()}
         for program in programs.values():
             program.wait_until_ready()
+        bootstrap = servers.kafka.bootstrap
+        place = Place(bootstrap, servers.redis, Programs(bootstrap, "", "ses-", directory))
         programs["aggregator"].wait_until(
-            lambda: is_complete(servers.redis), "it says up to when all is counted"
+            lambda: min(map(min, place.completes())) > 0, "it says up to when all is counted"
         )
         ports = {PARTS[name].port: program.url.rpartition(":")[2] for name, program in programs.items()}
         yield Stand(house, ports)
-
-
-def is_complete(redis: Any) -> bool:
-    """Whether each lane says of each partition up to when all is counted."""
-    wanted = {f"c{number}".encode() for number in range(topics.EVENTS.partitions)}
-    lanes = [redis.hkeys(lane) for lane in redis.scan_iter("{*}")]
-    return bool(lanes) and all(wanted <= set(lane) for lane in lanes)
 
 
 SKIPPED: Final[Mapping[str, set[str]]] = {
